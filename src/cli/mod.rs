@@ -1,0 +1,88 @@
+//! The command line; one file a command.
+
+mod check;
+mod demo;
+mod descriptors;
+mod run;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::app::StartError;
+
+/// Exit codes (sysexits.h): stopped, failed, usage, address taken, configuration.
+pub mod exit {
+    /// Stopped as asked.
+    pub const OK: u8 = 0;
+    /// Something failed.
+    pub const FAILURE: u8 = 1;
+    /// The command line is wrong; clap uses the same.
+    pub const USAGE: u8 = 2;
+    /// An address cannot be bound.
+    pub const UNAVAILABLE: u8 = 69;
+    /// The configuration is refused.
+    pub const CONFIG: u8 = 78;
+}
+
+/// A WebSocket switchboard whose operator is a WebAssembly component.
+#[derive(Parser)]
+#[command(name = "cordboard", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the proxy until SIGINT or SIGTERM
+    Run {
+        /// The configuration file; it and the components it names are watched
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where compiled policies are kept [default: cordboard/ in the user's cache folder]
+        #[arg(long, value_name = "DIR")]
+        code_cache: Option<PathBuf>,
+    },
+    /// Checks a configuration and loads its policies, without listening
+    Check {
+        /// The configuration file
+        #[arg(value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Runs the proxy with an echo service and a rendezvous backend to try it with
+    Demo {
+        /// A configuration of one's own instead of the built-in one
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let code = match Arguments::parse().command {
+        Command::Run { config, code_cache } => run::run(config, code_cache.or_else(code_cache_dir)),
+        Command::Check { config } => check::check(&config),
+        Command::Demo { config } => demo::demo(config),
+    };
+    ExitCode::from(code)
+}
+
+/// `$XDG_CACHE_HOME/cordboard` or `~/.cache/cordboard`.
+fn code_cache_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .map(|dir| dir.join("cordboard"))
+}
+
+/// Says why the proxy did not start, and the code to exit with.
+fn refused(error: &StartError) -> u8 {
+    eprintln!("cordboard: {error}");
+    match error {
+        StartError::Configuration(_) => exit::CONFIG,
+        StartError::Bind(_) => exit::UNAVAILABLE,
+        StartError::Engine(_) => exit::FAILURE,
+    }
+}

@@ -1,0 +1,400 @@
+//! The configuration: one YAML file, read whole, checked whole and turned into typed, immutable values.
+//!
+//! [`parse`] is pure: text in, [`Config`] or every [`Problem`] that can be found at once out. It opens no file, reads no
+//! environment and resolves no name, so the same text always gives the same answer; it never panics, and the work and
+//! memory that a hostile file can cost are bounded. All types compare by value: whether a reload changes something is
+//! a comparison. Nothing of the file's own structs leaves this module.
+//!
+//! Unknown keys are errors. A key or value that this version does not implement is refused as "not in this version"
+//! rather than ignored, unless it says exactly what happens anyway. The keys, defaults and units stand in
+//! `config/reference.yaml`.
+
+mod check;
+mod diagnose;
+mod file;
+mod plugin;
+mod route;
+mod service;
+mod tree;
+mod validate;
+mod value;
+pub mod watch;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+pub use self::{diagnose::Problem, route::PathPrefix};
+use crate::model::{Limits, Mode, RendezvousRules, ServiceId};
+
+/// A configuration file that has been read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name as messages show it.
+    pub name: String,
+    /// The directory that relative paths in it are relative to.
+    pub dir: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// All problems that can be found at once, in the order of the file, at least one and at most 100. What stops the YAML
+/// reader (syntax, an unknown key, a list where a map belongs) hides what comes after it.
+pub fn parse(source: &Source) -> Result<Config, Vec<Problem>> {
+    validate::config(source)
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where we listen; at least one, names unique.
+    pub listeners: Vec<Listener>,
+    /// The admin address, always loopback; none is off. Default [`DEFAULT_ADMIN`].
+    pub admin: Option<SocketAddr>,
+    /// What is logged and how.
+    pub log: Log,
+    /// How changes of the file are taken up.
+    pub reload: Reload,
+    /// By name.
+    pub plugins: BTreeMap<Arc<str>, Arc<PluginConfig>>,
+    /// In the order of the file: the first match wins. Names unique.
+    pub routes: Vec<Arc<Route>>,
+    /// By id.
+    pub services: BTreeMap<ServiceId, Arc<Service>>,
+    /// How we stop.
+    pub drain: Drain,
+    /// Worker threads, at most 1024; 0 (the default) is one per core.
+    pub workers: usize,
+}
+
+/// The default of `admin.address`.
+pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// One of `listeners`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// For logs and plugins.
+    pub name: Arc<str>,
+    /// Port 0 is any free port.
+    pub address: SocketAddr,
+    /// Longest time from accept, or from the first byte of a later request, to our answer; waiting for a partner
+    /// excluded. Default [`Listener::ESTABLISH`], 10ms to 10m.
+    pub establish: Duration,
+}
+
+impl Listener {
+    /// The default of `establish`.
+    pub const ESTABLISH: Duration = Duration::from_secs(10);
+}
+
+/// `log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Default text.
+    pub format: LogFormat,
+    /// Default info.
+    pub level: tracing::Level,
+    /// Whether each session's end gets a line. Default true.
+    pub sessions: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: tracing::Level::INFO, sessions: true }
+    }
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `reload`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Default auto.
+    pub watch: Watch,
+    /// How long the files must rest before they are read. Default 200ms, 10ms to 2s.
+    pub quiet: Duration,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { watch: Watch::Auto, quiet: Duration::from_millis(200) }
+    }
+}
+
+/// How changes are noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// The system tells us.
+    Auto,
+    /// Only when asked to, at the admin address.
+    Off,
+}
+
+/// One of `plugins`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginConfig {
+    /// Its name in this configuration.
+    pub name: Arc<str>,
+    /// Where its code comes from.
+    pub component: Component,
+    /// What the component must hash to (SHA-256).
+    pub sha256: Option<[u8; 32]>,
+    /// What it is configured with.
+    pub config: PluginSettings,
+    /// Its bounds.
+    pub limits: PluginLimits,
+    /// What a failure means. Default closed.
+    pub on_failure: OnFailure,
+}
+
+/// Where a plugin's code comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// Built into the proxy, by name. Whether there is such a one is the policy host's to say.
+    Builtin(Arc<str>),
+    /// A component file; relative paths are resolved against [`Source::dir`].
+    File(PathBuf),
+}
+
+/// The `config` of a plugin: a JSON object that only the plugin understands.
+///
+/// Two are equal when their texts are: the order of keys counts, because it may mean something to a plugin.
+#[derive(Clone)]
+pub struct PluginSettings {
+    value: Value,
+    json: Arc<str>,
+}
+
+impl PluginSettings {
+    fn new(object: serde_json::Map<String, Value>) -> Self {
+        let value = Value::Object(object);
+        let json = value.to_string().into();
+        Self { value, json }
+    }
+
+    /// The object, keys in the order of the file.
+    #[must_use]
+    pub const fn as_value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The object as compact JSON.
+    #[must_use]
+    pub const fn as_json(&self) -> &Arc<str> {
+        &self.json
+    }
+}
+
+impl PartialEq for PluginSettings {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+impl Eq for PluginSettings {}
+
+impl fmt::Debug for PluginSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.json)
+    }
+}
+
+/// The `limits` of a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Wall time of one decision; a guest that takes longer is stopped. Default 100ms, 1ms to 30s.
+    pub decision: Duration,
+    /// Wall time of instantiation and `init`. Default 2s, 10ms to 1m.
+    pub init: Duration,
+    /// Linear memory of one instance, in bytes. Default 16MiB, 64KiB to 256MiB.
+    pub memory: usize,
+    /// Calls at once, each on an instance of its own. Default 64, 1 to 1000.
+    pub instances: usize,
+    /// Calls that wait for an instance; more are refused. Default 1024, 0 to 1 000 000.
+    pub queue: usize,
+    /// Calls after which an instance is thrown away. Default 10 000, 1 to 1 000 000 000.
+    pub reuse: u32,
+    /// Bytes a guest may hand to the host in one host call, and in one answer. Default 1MiB, 1KiB to 64MiB.
+    pub host_copy: usize,
+    /// Resource handles alive at once in one instance. Default 256, 1 to 65 536.
+    pub handles: usize,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            decision: Duration::from_millis(100),
+            init: Duration::from_secs(2),
+            memory: 16 << 20,
+            instances: 64,
+            queue: 1024,
+            reuse: 10_000,
+            host_copy: 1 << 20,
+            handles: 256,
+        }
+    }
+}
+
+/// What a failing plugin means for the connection it was asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// Refused with 503.
+    #[default]
+    Closed,
+    /// As if the plugin had no opinion.
+    Open,
+}
+
+/// One of `routes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// For logs and plugins; unique.
+    pub name: Arc<str>,
+    /// Which paths it is for.
+    pub path: PathPrefix,
+    /// What is done with a connection.
+    pub kind: RouteKind,
+    /// Names of plugins, in the order they are asked; each of them exists. Empty only where a service is set.
+    pub plugins: Vec<Arc<str>>,
+    /// Limits of its sessions' legs.
+    pub limits: Limits,
+}
+
+/// What a route does with a connection, with the settings that only this kind of route has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// Joins two connections that dialled in.
+    Rendezvous(RendezvousRules),
+    /// Joins a connection to a service that we dial.
+    Router {
+        /// Dialled when no plugin named one; it exists.
+        service: Option<ServiceId>,
+    },
+}
+
+impl Route {
+    /// The kind of the route.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        match self.kind {
+            RouteKind::Rendezvous(_) => Mode::Rendezvous,
+            RouteKind::Router { .. } => Mode::Router,
+        }
+    }
+
+    /// The rendezvous settings, on a rendezvous route.
+    #[must_use]
+    pub const fn rendezvous(&self) -> Option<&RendezvousRules> {
+        match &self.kind {
+            RouteKind::Rendezvous(rules) => Some(rules),
+            RouteKind::Router { .. } => None,
+        }
+    }
+
+    /// The service that is dialled when no plugin named one.
+    #[must_use]
+    pub const fn service(&self) -> Option<&ServiceId> {
+        match &self.kind {
+            RouteKind::Router { service } => service.as_ref(),
+            RouteKind::Rendezvous(_) => None,
+        }
+    }
+}
+
+/// One of `services`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its id in this configuration.
+    pub id: ServiceId,
+    /// Where it is; at least one, no two alike.
+    pub endpoints: Vec<Endpoint>,
+    /// How one of them is chosen.
+    pub balance: Balance,
+    /// Longest time for connecting and the handshake. Default [`Service::CONNECT_TIMEOUT`], 10ms to 5m.
+    pub connect_timeout: Duration,
+}
+
+impl Service {
+    /// The default of `connect_timeout`.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+}
+
+/// One of the `endpoints` of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// What is spoken below HTTP.
+    pub transport: Transport,
+    /// A name, an IPv4 address or an IPv6 address without brackets.
+    pub host: Arc<str>,
+    /// Never 0.
+    pub port: u16,
+    /// Selects it for resolutions with the same tag; none for those without.
+    pub env_tag: Option<Arc<str>>,
+}
+
+impl Endpoint {
+    /// `host:port`, with the brackets an IPv6 address needs.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// What is spoken below HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP: `ws://` and `http://`.
+    Plain,
+    /// TLS: `wss://` and `https://`; this version's configuration never yields it.
+    Tls,
+}
+
+/// `drain`: how we stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// From the signal to the end. Default 30s, at most 1h.
+    pub grace: Duration,
+    /// The code of our Close: 1001, 1012 (the default) or 3000 to 4999.
+    pub close_code: u16,
+    /// Over how long the Closes are spread. Default 10s, never more than `grace`.
+    pub spread: Duration,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(30), close_code: 1012, spread: Duration::from_secs(10) }
+    }
+}

@@ -1,0 +1,90 @@
+//! `plugins`: where the code comes from, how it is configured and bounded.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::json;
+
+use super::{
+    Component, OnFailure, PluginConfig, PluginLimits, PluginSettings,
+    check::{Check, Range},
+    diagnose::quoted,
+    file::{PluginFile, PluginLimitsFile},
+    tree::At,
+};
+
+/// One plugin; none if it cannot be used, which is reported.
+pub(super) fn plugin(check: &mut Check, at: &At<'_>, name: &str, file: PluginFile, dir: &Path) -> Option<PluginConfig> {
+    let name = check.key_name(at, name);
+    let component_at = at.key("component");
+    let component = check.required(&component_at, &file.component, "`builtin:NAME` or the path of a component");
+    let component = component.and_then(|text| self::component(check, &component_at, text, dir));
+    let sha_at = at.key("sha256");
+    let sha256 = match &file.sha256 {
+        super::file::Field::Set(text) => sha256(check, &sha_at, text),
+        _ => None,
+    };
+    check.later(&at.key("grants"), &file.grants, &json!({}));
+    let limits = limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
+    let outcomes = [("closed", OnFailure::Closed), ("open", OnFailure::Open)];
+    let on_failure = check.choice(&at.key("on_failure"), &file.on_failure, OnFailure::default(), &outcomes, &[]);
+    let config = PluginSettings::new(file.config.unwrap_or_default());
+    Some(PluginConfig { name: name?, component: component?, sha256, config, limits, on_failure })
+}
+
+fn component(check: &mut Check, at: &At<'_>, text: &str, dir: &Path) -> Option<Component> {
+    if let Some(name) = text.strip_prefix("builtin:") {
+        return check.name(at, name).map(Component::Builtin);
+    }
+    if text.is_empty() || text.contains('\0') {
+        check.wrong(at, format!("{} is not a path", quoted(text)), None);
+        return None;
+    }
+    if text.starts_with("oci:") || text.contains("://") {
+        let hint = "in this version: `builtin:NAME` or the path of a component".to_owned();
+        check.wrong(at, "components from a registry are not in this version", Some(hint));
+        return None;
+    }
+    Some(Component::File(dir.join(text)))
+}
+
+/// 64 hexadecimal digits as bytes.
+fn sha256(check: &mut Check, at: &At<'_>, text: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    let digits = text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit());
+    let read = digits && {
+        let pairs = hash.iter_mut().zip(text.as_bytes().chunks_exact(2));
+        pairs.into_iter().all(|(byte, pair)| {
+            let value = std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+            value.inspect(|value| *byte = *value).is_some()
+        })
+    };
+    if !read {
+        let hint = "`sha256sum FILE` prints it".to_owned();
+        check.wrong(at, format!("{} is not a SHA-256: 64 hexadecimal digits", quoted(text)), Some(hint));
+        return None;
+    }
+    Some(hash)
+}
+
+fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimits {
+    const KIB: u64 = 1 << 10;
+    let default = PluginLimits::default();
+    let time = |min, max| Range { min: Duration::from_millis(min), max: Duration::from_millis(max), zero: None };
+    let size = |min, max| Range { min, max, zero: None };
+    check.later(&at.key("message"), &file.message, &json!("50ms"));
+    check.later(&at.key("host"), &file.host, &json!("2s"));
+    check.later(&at.key("actions"), &file.actions, &json!(16));
+    check.later(&at.key("output"), &file.output, &json!({ "factor": 4, "plus": "64KiB" }));
+    check.later(&at.key("attachment"), &file.attachment, &json!("4KiB"));
+    PluginLimits {
+        decision: check.duration(&at.key("decision"), &file.decision, default.decision, &time(1, 30_000)),
+        init: check.duration(&at.key("init"), &file.init, default.init, &time(10, 60_000)),
+        // From one page of linear memory to the most that the policy host keeps room for.
+        memory: check.memory(&at.key("memory"), &file.memory, default.memory, &size(64 * KIB, 256 * KIB * KIB)),
+        instances: check.count(&at.key("instances"), &file.instances, default.instances, &(1..=1000)),
+        queue: check.count(&at.key("queue"), &file.queue, default.queue, &(0..=1_000_000)),
+        reuse: check.count(&at.key("reuse"), &file.reuse, default.reuse, &(1..=1_000_000_000)),
+        host_copy: check.memory(&at.key("host_copy"), &file.host_copy, default.host_copy, &size(KIB, 64 * KIB * KIB)),
+        handles: check.count(&at.key("handles"), &file.handles, default.handles, &(1..=65_536)),
+    }
+}

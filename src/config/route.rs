@@ -1,0 +1,278 @@
+//! `routes`: which connections are for whom, and under which limits.
+
+use std::{collections::HashSet, ops::RangeInclusive, sync::Arc, time::Duration};
+
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+
+use super::{
+    Route, RouteKind,
+    check::{Check, Range},
+    diagnose::quoted,
+    file::{LimitsFile, MatchFile, RendezvousFile, RouteFile, Text},
+    tree::At,
+    validate::Unique,
+};
+use crate::model::{Accept, BackendFirst, Limits, Mode, PingMode, RendezvousRules, Second, ServiceId, SubprotocolRule};
+
+/// Most subprotocols of a route.
+const MAX_SUBPROTOCOLS: usize = 32;
+/// Longest subprotocol, in bytes.
+const MAX_SUBPROTOCOL_BYTES: usize = 128;
+
+const MILLI: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const MONTH: Duration = Duration::from_hours(30 * 24);
+
+/// The beginning of a path, by whole segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPrefix {
+    segments: Vec<String>,
+}
+
+impl PathPrefix {
+    /// Its segments, percent-decoded, none of them empty. There are none for `/`, which matches every path.
+    #[must_use]
+    pub fn segments(&self) -> &[String] {
+        &self.segments
+    }
+
+    /// Whether a path with these percent-decoded segments begins with it: `/chat` matches `/chat`, `/chat/` and
+    /// `/chat/x`, but neither `/chatter` nor `//chat`.
+    #[must_use]
+    pub fn matches(&self, segments: &[String]) -> bool {
+        segments.starts_with(&self.segments)
+    }
+}
+
+/// The names that routes may use.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    /// Of plugins.
+    pub(super) plugins: &'a [String],
+    /// Of services.
+    pub(super) services: &'a [String],
+}
+
+/// All routes that can be used; those that cannot are reported.
+pub(super) fn routes(check: &mut Check, at: &At<'_>, files: Vec<RouteFile>, names: &Names<'_>) -> Vec<Arc<Route>> {
+    let mut unique = Unique::default();
+    let mut routes = Vec::with_capacity(files.len());
+    for (index, file) in files.into_iter().enumerate() {
+        let at = at.index(index);
+        if let Some(route) = route(check, &at, file, names) {
+            unique.check(check, &at.key("name"), &route.name);
+            routes.push(Arc::new(route));
+        }
+    }
+    routes
+}
+
+fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> Option<Route> {
+    let name_at = at.key("name");
+    let name = check.required(&name_at, &file.name, "a name for logs and plugins");
+    let name = name.and_then(|name| check.name(&name_at, name));
+    let path = matching(check, &at.key("match"), &file.matching.unwrap_or_default());
+    let plugins = plugins(check, &at.key("plugins"), file.plugins.unwrap_or_default(), names.plugins);
+    let service = service(check, &at.key("service"), &file.service, names.services);
+    check.choice(&at.key("host"), &file.host, (), &[("preserve", ())], &["endpoint"]);
+    check.later(&at.key("rewrite"), &file.rewrite, &json!([]));
+    let limits = limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
+    let kind = match mode(check, &at.key("mode"), &file.mode)? {
+        Mode::Rendezvous => {
+            if service.is_some() {
+                let hint = "a rendezvous joins two connections that dialled in; nothing is dialled".to_owned();
+                check.misplaced(&at.key("service"), "has no meaning with `mode: rendezvous`", Some(hint));
+            }
+            if plugins.is_empty() {
+                let hint = "plugins: [rendezvous]".to_owned();
+                check.misplaced(&at.key("plugins"), "a rendezvous needs a plugin that names the roles", Some(hint));
+            }
+            let rules = RendezvousRules::new(name.as_deref().unwrap_or_default());
+            let file = file.rendezvous.unwrap_or_default();
+            RouteKind::Rendezvous(rendezvous(check, &at.key("rendezvous"), &file, rules))
+        }
+        Mode::Router => {
+            if file.rendezvous.is_some() {
+                check.misplaced(&at.key("rendezvous"), "has no meaning with `mode: router`", None);
+            }
+            if service.is_none() && plugins.is_empty() {
+                let hint = "add `plugins: [router]` or `service: NAME`".to_owned();
+                check.misplaced(at, "without plugins and service nobody knows what to dial", Some(hint));
+            }
+            RouteKind::Router { service: service.flatten() }
+        }
+    };
+    Some(Route { name: name?, path: path?, kind, plugins, limits })
+}
+
+fn mode(check: &mut Check, at: &At<'_>, field: &Text) -> Option<Mode> {
+    check.required(at, field, "`rendezvous` or `router`")?;
+    let modes = [Mode::Rendezvous, Mode::Router].map(|mode| (mode.name(), Some(mode)));
+    check.choice(at, field, None, &modes, &["http", "pipeline"])
+}
+
+/// What `match` says.
+fn matching(check: &mut Check, at: &At<'_>, file: &MatchFile) -> Option<PathPrefix> {
+    let later = [
+        ("host", &file.host),
+        ("method", &file.method),
+        ("headers", &file.headers),
+        ("query", &file.query),
+        ("cookie", &file.cookie),
+        ("exact_path", &file.exact_path),
+        ("path_regex", &file.path_regex),
+    ];
+    for (key, field) in later {
+        check.later(&at.key(key), field, &json!(null));
+    }
+    let at = at.key("path");
+    let text = check.required(&at, &file.path, "the beginning of a path, such as `/chat`; `/` matches every path")?;
+    let read = segments(text).map_err(|why| check.wrong(&at, format!("{} {why}", quoted(text)), None));
+    read.ok().map(|segments| PathPrefix { segments })
+}
+
+/// Decodes a prefix by the rules for the paths of requests: what they may not hold could never match.
+fn segments(prefix: &str) -> Result<Vec<String>, &'static str> {
+    if matches!(prefix, "" | "/") {
+        return Ok(Vec::new());
+    }
+    let path = prefix.strip_prefix('/').ok_or("does not start with a slash")?;
+    if !prefix.is_ascii() {
+        return Err("holds a character that is not ASCII; percent-encode it");
+    }
+    if prefix.contains(['?', '#']) {
+        return Err("holds a query or a fragment; only the path is matched");
+    }
+    // `/chat/` and `/chat` mean the same.
+    path.strip_suffix('/').unwrap_or(path).split('/').map(segment).collect()
+}
+
+fn segment(raw: &str) -> Result<String, &'static str> {
+    let escapes = raw.split('%').skip(1);
+    if !escapes.clone().all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|c| c.is_ascii_hexdigit())) {
+        return Err("holds a percent sign without two hexadecimal digits");
+    }
+    let text = percent_decode_str(raw).decode_utf8().map_err(|_| "holds escapes that are not UTF-8")?;
+    match &*text {
+        "" => Err("holds an empty segment"),
+        "." | ".." => Err("holds a dot segment, which no request may have"),
+        text if text.contains(['/', '\\']) => Err("holds an escaped slash or a backslash, which no request may have"),
+        text if text.chars().any(char::is_control) => Err("holds a control character, which no request may have"),
+        text => Ok(text.to_owned()),
+    }
+}
+
+fn plugins(check: &mut Check, at: &At<'_>, list: Vec<String>, known: &[String]) -> Vec<Arc<str>> {
+    let mut seen = HashSet::new();
+    for (index, name) in list.iter().enumerate() {
+        let at = at.index(index);
+        if check.known(&at, "plugin", name, known.iter().map(String::as_str)) && !seen.insert(name) {
+            check.wrong(&at, format!("{} stands twice in this list", quoted(name)), None);
+        }
+    }
+    list.into_iter().map(Arc::from).collect()
+}
+
+/// None if the key is absent; none inside if there is no such service, which is reported.
+#[allow(clippy::option_option)] // absent and unusable are told apart, so that one mistake is one problem
+fn service(check: &mut Check, at: &At<'_>, field: &Text, known: &[String]) -> Option<Option<ServiceId>> {
+    let id = check.text(at, field)?;
+    let known = check.known(at, "service", id, known.iter().map(String::as_str));
+    // An id that breaks the rules is reported where the service is defined.
+    Some(ServiceId::new(id).ok().filter(|_| known))
+}
+
+fn rendezvous(check: &mut Check, at: &At<'_>, file: &RendezvousFile, default: RendezvousRules) -> RendezvousRules {
+    let seconds = [("reject", Second::Reject), ("replace", Second::Replace)];
+    let namespace_at = at.key("namespace");
+    let namespace = check.text(&namespace_at, &file.namespace);
+    let namespace = namespace.and_then(|name| check.name(&namespace_at, name));
+    let accepts = [("at_once", Accept::AtOnce), ("when_paired", Accept::WhenPaired)];
+    let firsts = [("wait", BackendFirst::Wait), ("reject", BackendFirst::Reject)];
+    let rules = [("lenient", SubprotocolRule::Lenient), ("strict", SubprotocolRule::Strict)];
+    let pairing = Range { min: 10 * MILLI, max: 24 * HOUR, zero: None };
+    let probe = Range { min: 10 * MILLI, max: MINUTE, zero: None };
+    let hold = Range { min: 1, max: 16 << 20, zero: Some("nothing") };
+    RendezvousRules {
+        namespace: namespace.unwrap_or(default.namespace),
+        accept: check.choice(&at.key("accept"), &file.accept, default.accept, &accepts, &[]),
+        pairing_timeout: check.duration(
+            &at.key("pairing_timeout"),
+            &file.pairing_timeout,
+            default.pairing_timeout,
+            &pairing,
+        ),
+        backend_first: check.choice(&at.key("backend_first"), &file.backend_first, default.backend_first, &firsts, &[]),
+        second_client: check.choice(
+            &at.key("second_client"),
+            &file.second_client,
+            default.second_client,
+            &seconds,
+            &[],
+        ),
+        second_backend: check.choice(
+            &at.key("second_backend"),
+            &file.second_backend,
+            default.second_backend,
+            &seconds,
+            &[],
+        ),
+        probe: check.duration(&at.key("probe"), &file.probe, default.probe, &probe),
+        hold: check.memory(&at.key("hold"), &file.hold, default.hold, &hold),
+        subprotocols: subprotocols(check, &at.key("subprotocols"), file.subprotocols.as_deref().unwrap_or_default()),
+        subprotocol: check.choice(&at.key("subprotocol"), &file.subprotocol, default.subprotocol, &rules, &[]),
+    }
+}
+
+fn subprotocols(check: &mut Check, at: &At<'_>, list: &[String]) -> Vec<Arc<str>> {
+    if list.len() > MAX_SUBPROTOCOLS {
+        check.misplaced(at, format!("{} subprotocols are more than {MAX_SUBPROTOCOLS}", list.len()), None);
+        return Vec::new();
+    }
+    let mut seen = HashSet::new();
+    for (index, name) in list.iter().enumerate() {
+        let at = at.index(index);
+        if !is_token(name) {
+            let rule = format!("1 to {MAX_SUBPROTOCOL_BYTES} ASCII characters without spaces and separators");
+            check.wrong(&at, format!("{} is not a subprotocol: {rule}", quoted(name)), None);
+        } else if !seen.insert(name) {
+            check.wrong(&at, format!("{} stands twice in this list", quoted(name)), None);
+        }
+    }
+    list.iter().map(|name| name.as_str().into()).collect()
+}
+
+/// A token of RFC 9110 §5.6.2, as RFC 6455 §4.1 wants each subprotocol to be.
+fn is_token(text: &str) -> bool {
+    let tchar = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+    !text.is_empty() && text.len() <= MAX_SUBPROTOCOL_BYTES && text.bytes().all(tchar)
+}
+
+fn limits(check: &mut Check, at: &At<'_>, file: &LimitsFile) -> Limits {
+    const FRAGMENTS: RangeInclusive<u32> = 0..=1_000_000;
+    let default = Limits::default();
+    let none = Some("none");
+    let long = Range { min: 100 * MILLI, max: MONTH, zero: none };
+    let every = Range { min: 100 * MILLI, max: HOUR, zero: none };
+    let within = Range { min: 10 * MILLI, max: 10 * MINUTE, zero: none };
+    let stall = Range { min: 100 * MILLI, max: HOUR, zero: none };
+    // Without an end the socket of a peer that never answers our Close would be kept for ever.
+    let close = Range { min: 10 * MILLI, max: MINUTE, zero: None };
+    let message = Range { min: 1, max: 1 << 40, zero: none };
+    let pings = [("relay", PingMode::Relay), ("terminate", PingMode::Terminate)];
+    check.later(&at.key("connections"), &file.connections, &json!(0));
+    check.later(&at.key("upgrades_per_second"), &file.upgrades_per_second, &json!(0));
+    Limits {
+        message: check.size(&at.key("message"), &file.message, default.message, &message),
+        fragments: check.count(&at.key("fragments"), &file.fragments, default.fragments, &FRAGMENTS),
+        idle: check.duration(&at.key("idle"), &file.idle, default.idle, &long),
+        lifetime: check.duration(&at.key("lifetime"), &file.lifetime, default.lifetime, &long),
+        ping: check.choice(&at.key("ping"), &file.ping, default.ping, &pings, &[]),
+        ping_every: check.duration(&at.key("ping_every"), &file.ping_every, default.ping_every, &every),
+        pong_within: check.duration(&at.key("pong_within"), &file.pong_within, default.pong_within, &within),
+        stall: check.duration(&at.key("stall"), &file.stall, default.stall, &stall),
+        close: check.duration(&at.key("close"), &file.close, default.close, &close),
+    }
+}

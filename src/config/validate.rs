@@ -1,0 +1,248 @@
+//! From the file's structs to a [`Config`]: sections, ranges and what must agree between them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::json;
+use tracing::Level;
+
+use super::{
+    Config, DEFAULT_ADMIN, Drain, Listener, Log, LogFormat, Problem, Reload, Source, Watch,
+    check::{Check, Range},
+    diagnose::quoted,
+    file::{AdminFile, DrainFile, Field, File, ListenerFile, LogFile, ReloadFile, Text},
+    plugin, route, service,
+    tree::{At, Node, Position},
+    value::spell_duration,
+    yaml,
+};
+
+/// Most worker threads.
+const MAX_WORKERS: usize = 1024;
+
+/// Reads and checks a file; the whole of [`super::parse`].
+pub(super) fn config(source: &Source) -> Result<Config, Vec<Problem>> {
+    let refuse = |mut problem: Box<Problem>| {
+        problem.locate(&source.name, &source.text);
+        vec![*problem]
+    };
+    if source.text.len() > yaml::MAX_BYTES {
+        let message = format!("the file is larger than {} MiB", yaml::MAX_BYTES >> 20);
+        return Err(refuse(Box::new(Problem::new(Position::START, String::new(), message))));
+    }
+    let tree: Node = yaml::read(&source.text).map_err(refuse)?;
+    let mut check = Check::default();
+    let placeholders = tree.placeholders();
+    if !placeholders.is_empty() {
+        check.placeholders(placeholders);
+        return check.finish(source, None);
+    }
+    let file: File = yaml::read(&source.text).map_err(refuse)?;
+    let config = sections(&mut check, &At::root(&tree), file, &source.dir);
+    check.finish(source, config)
+}
+
+fn sections(check: &mut Check, at: &At<'_>, file: File, dir: &Path) -> Option<Config> {
+    let listeners = listeners(check, &at.key("listeners"), file.listeners.unwrap_or_default());
+    let admin = admin(check, &at.key("admin"), file.admin, listeners.as_deref().unwrap_or_default());
+    let log = log(check, &at.key("log"), &file.log.unwrap_or_default());
+    let reload = reload(check, &at.key("reload"), &file.reload.unwrap_or_default());
+
+    let (plugins_at, services_at, routes_at) = (at.key("plugins"), at.key("services"), at.key("routes"));
+    let (plugins, services) = (file.plugins.unwrap_or_default(), file.services.unwrap_or_default());
+    // Also what turns out to be wrong is known by its name: a route that uses it is not to blame.
+    let plugin_names: Vec<String> = plugins.keys().cloned().collect();
+    let service_names: Vec<String> = services.keys().cloned().collect();
+    let names = route::Names { plugins: &plugin_names, services: &service_names };
+
+    let plugins = plugins.into_iter().filter_map(|(name, file)| {
+        let plugin = plugin::plugin(check, &plugins_at.key(&name), &name, file, dir)?;
+        Some((Arc::clone(&plugin.name), Arc::new(plugin)))
+    });
+    let plugins: BTreeMap<_, _> = plugins.collect();
+    let services = services.into_iter().filter_map(|(id, file)| {
+        let service = service::service(check, &services_at.key(&id), &id, file)?;
+        Some((service.id.clone(), Arc::new(service)))
+    });
+    let services: BTreeMap<_, _> = services.collect();
+    let routes = route::routes(check, &routes_at, file.routes.unwrap_or_default(), &names);
+    let drain = drain(check, &at.key("drain"), &file.drain.unwrap_or_default());
+    let workers = check.count(&at.key("workers"), &file.workers, 0, &(0..=MAX_WORKERS));
+    Some(Config { listeners: listeners?, admin, log, reload, plugins, routes, services, drain, workers })
+}
+
+fn listeners(check: &mut Check, at: &At<'_>, files: Vec<ListenerFile>) -> Option<Vec<Listener>> {
+    if files.is_empty() {
+        let hint = "add `listeners: [ { name: main, address: \"127.0.0.1:8080\" } ]`".to_owned();
+        check.misplaced(at, "at least one listener is needed", Some(hint));
+        return None;
+    }
+    let mut names = Unique::default();
+    let mut addresses: Vec<(SocketAddr, usize)> = Vec::new();
+    let mut all = Some(Vec::with_capacity(files.len()));
+    for (index, file) in files.into_iter().enumerate() {
+        let at = at.index(index);
+        let listener = listener(check, &at, &file);
+        if let Some(listener) = &listener {
+            names.check(check, &at.key("name"), &listener.name);
+            let address_at = at.key("address");
+            let taken = addresses.iter().find(|(other, _)| overlap(*other, listener.address));
+            if let Some((other, line)) = taken {
+                let message = format!("{} is taken by the listener at {other} in line {line}", listener.address);
+                check.wrong(&address_at, message, None);
+            }
+            addresses.push((listener.address, address_at.value().line));
+        }
+        all = all.zip(listener).map(|(mut all, listener)| {
+            all.push(listener);
+            all
+        });
+    }
+    all
+}
+
+fn listener(check: &mut Check, at: &At<'_>, file: &ListenerFile) -> Option<Listener> {
+    let name_at = at.key("name");
+    let name = check.required(&name_at, &file.name, "a name for logs and plugins");
+    let name = name.and_then(|name| check.name(&name_at, name));
+    let address_at = at.key("address");
+    let address = check.required(&address_at, &file.address, "an address to listen on, such as `127.0.0.1:8080`");
+    let address = address.and_then(|text| address_of(check, &address_at, text));
+    let range = Range { min: Duration::from_millis(10), max: Duration::from_mins(10), zero: None };
+    let establish = check.duration(&at.key("establish"), &file.establish, Listener::ESTABLISH, &range);
+    check.later(&at.key("tls"), &file.tls, &json!(null));
+    check.later(&at.key("proxy_protocol"), &file.proxy_protocol, &json!(false));
+    check.later(&at.key("trusted_proxies"), &file.trusted_proxies, &json!([]));
+    Some(Listener { name: name?, address: address?, establish })
+}
+
+fn address_of(check: &mut Check, at: &At<'_>, text: &str) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let hint = match text.strip_prefix(':') {
+        Some(port) if port.parse::<u16>().is_ok() => format!("every IPv4 address is `0.0.0.0:{port}`"),
+        _ => "names are not resolved here; write `127.0.0.1:8080`, `0.0.0.0:8080` or `\"[::1]:8080\"`".to_owned(),
+    };
+    check.wrong(at, format!("{} is not an IP address with a port", quoted(text)), Some(hint));
+    None
+}
+
+/// Whether two addresses cannot be bound side by side.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers = |x: SocketAddr, y: SocketAddr| x.ip().is_unspecified() && x.is_ipv4() == y.is_ipv4();
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
+}
+
+fn admin(check: &mut Check, at: &At<'_>, file: Field<AdminFile>, listeners: &[Listener]) -> Option<SocketAddr> {
+    let file = match file {
+        Field::Set(file) => file,
+        Field::Absent => AdminFile::default(),
+        Field::Null => {
+            let hint = "turned off it is `admin: { address: null }`; for the default, leave the key out".to_owned();
+            check.misplaced(at, "is it on or off?", Some(hint));
+            return None;
+        }
+    };
+    check.later(&at.key("token"), &file.token, &json!(null));
+    let at = at.key("address");
+    let address = match &file.address {
+        Field::Absent => DEFAULT_ADMIN,
+        Field::Null => return None,
+        Field::Set(text) => address_of(check, &at, text)?,
+    };
+    if !address.ip().is_loopback() {
+        let hint = "an address that others can reach needs a token, and tokens are not in this version".to_owned();
+        check.wrong(&at, format!("{address} is not a loopback address"), Some(hint));
+        return None;
+    }
+    let taken = listeners.iter().find(|listener| overlap(listener.address, address));
+    if let Some(listener) = taken {
+        let hint = "give `admin.address` another port, or null to turn it off".to_owned();
+        check.wrong(&at, format!("{address} is taken by the listener `{}`", listener.name), Some(hint));
+    }
+    Some(address)
+}
+
+fn log(check: &mut Check, at: &At<'_>, file: &LogFile) -> Log {
+    let default = Log::default();
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let levels = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ];
+    check.later(&at.key("decisions"), &file.decisions, &json!(false));
+    Log {
+        format: check.choice(&at.key("format"), &file.format, default.format, &formats, &[]),
+        level: check.choice(&at.key("level"), &file.level, default.level, &levels, &[]),
+        sessions: check.flag(&at.key("sessions"), &file.sessions, default.sessions),
+    }
+}
+
+fn reload(check: &mut Check, at: &At<'_>, file: &ReloadFile) -> Reload {
+    let default = Reload::default();
+    check.later(&at.key("generations"), &file.generations, &json!(16));
+    check.later(&at.key("oldest"), &file.oldest, &json!("wait"));
+    check.later(&at.key("sessions"), &file.sessions, &json!("pin"));
+    check.later(&at.key("history"), &file.history, &json!(16));
+    let watch = [("auto", Watch::Auto), ("off", Watch::Off)];
+    let quiet = Range { min: Duration::from_millis(10), max: Duration::from_secs(2), zero: None };
+    Reload {
+        watch: check.choice(&at.key("watch"), &file.watch, default.watch, &watch, &["poll"]),
+        quiet: check.duration(&at.key("quiet"), &file.quiet, default.quiet, &quiet),
+    }
+}
+
+fn drain(check: &mut Check, at: &At<'_>, file: &DrainFile) -> Drain {
+    let default = Drain::default();
+    let hour = |zero| Range { min: Duration::from_millis(1), max: Duration::from_hours(1), zero: Some(zero) };
+    let grace = check.duration(&at.key("grace"), &file.grace, default.grace, &hour("an end at once"));
+    let spread_at = at.key("spread");
+    // The default gives way to a short `grace`; what was asked for does not.
+    let spread = match file.spread {
+        Field::Absent => default.spread.min(grace),
+        _ => check.duration(&spread_at, &file.spread, default.spread.min(grace), &hour("all at once")),
+    };
+    if spread > grace {
+        let message = format!("{} is longer than `drain.grace`, {}", spell_duration(spread), spell_duration(grace));
+        check.wrong(&spread_at, message, Some("connections close over `spread` and are cut at `grace`".to_owned()));
+    }
+    Drain { grace, close_code: close_code(check, &at.key("close_code"), &file.close_code, default), spread }
+}
+
+fn close_code(check: &mut Check, at: &At<'_>, field: &Text, default: Drain) -> u16 {
+    let Some(text) = check.text(at, field) else {
+        return default.close_code;
+    };
+    if let Ok(code @ (1001 | 1012 | 3000..=4999)) = text.parse() {
+        return code;
+    }
+    check.wrong(at, format!("{} is not a code to stop with: 1001, 1012 or 3000 to 4999", quoted(text)), None);
+    default.close_code
+}
+
+/// Names that may stand only once, with the lines they stand in.
+#[derive(Default)]
+pub(super) struct Unique {
+    lines: HashMap<Arc<str>, usize>,
+}
+
+impl Unique {
+    /// Reports a name that was there before.
+    pub(super) fn check(&mut self, check: &mut Check, at: &At<'_>, name: &Arc<str>) {
+        let line = at.value().line;
+        if let Some(first) = self.lines.get(name) {
+            check.wrong(at, format!("{} stands twice; first in line {first}", quoted(name)), None);
+        } else {
+            self.lines.insert(Arc::clone(name), line);
+        }
+    }
+}

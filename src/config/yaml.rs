@@ -1,0 +1,52 @@
+//! How the text is read as YAML: strictly, and within bounds that a hostile file cannot stretch.
+//!
+//! Duplicate keys and tags that mean nothing are errors; only `true` and `false` are booleans, and a number is what YAML
+//! 1.2 says it is, so that a plugin's configuration means the same as in JSON. Merge keys and aliases work; what they
+//! may add up to is bounded, and so are depth and size of the document.
+
+use serde::de::DeserializeOwned;
+use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
+
+use super::diagnose::Problem;
+
+/// Largest file, in bytes.
+pub(super) const MAX_BYTES: usize = 8 << 20;
+/// Most values in one file; 20 000 routes with a few keys each fit.
+const MAX_NODES: usize = 500_000;
+/// Most events that aliases may repeat: some 2 000 routes that share one set of limits.
+const MAX_REPEATED: usize = 50_000;
+/// Deepest nesting; the sections need 6, the rest is for the configuration of plugins.
+const MAX_DEPTH: usize = 32;
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_recorded_anchor_events: MAX_NODES,
+            max_recorded_anchor_bytes: MAX_BYTES,
+            max_total_scalar_bytes: MAX_BYTES,
+            // One anchor that many routes use is good style, and the repetition itself is bounded below.
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_REPEATED,
+            max_replay_stack_depth: MAX_DEPTH,
+        },
+        emit_comments: false,
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::Reject,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    }
+}
+
+/// Reads a document.
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Box<Problem>> {
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| Box::new(Problem::from_yaml(&error)))
+}

@@ -1,0 +1,270 @@
+//! Header hygiene: what ends at this hop, what is said of the client to the next one, and what a policy may change.
+//!
+//! Pure functions. Fields are copied in their order, duplicates included, into a new map: [`HeaderMap::remove`] would
+//! move the last field into the gap. No peer is trusted in this version, so `X-Forwarded-*` and `Forwarded` are always
+//! dropped and set anew.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header,
+    uri::{Authority, PathAndQuery},
+};
+use http_body_util::Empty;
+
+use crate::model::{Edit, Handshake};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The only version of the protocol there is (RFC 6455 §4.1).
+pub(crate) const WEBSOCKET_VERSION: HeaderValue = HeaderValue::from_static("13");
+/// The upgrade token.
+pub(crate) const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+/// The connection option that goes with it.
+pub(crate) const UPGRADE_OPTION: HeaderValue = HeaderValue::from_static("Upgrade");
+
+/// Whether `text` is a token (RFC 9110 §5.6.2).
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// The elements of a comma-separated field (RFC 9110 §5.6.1), over all its lines, trimmed, empty ones left out.
+///
+/// A comma in a quoted string separates nothing. A line that is not UTF-8 has no elements.
+pub fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    headers.get_all(name).iter().filter_map(|line| std::str::from_utf8(line.as_bytes()).ok()).flat_map(split_list)
+}
+
+fn split_list(line: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    line.split(move |c: char| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        c == ',' && !quoted
+    })
+    .map(|element| element.trim_matches([' ', '\t']))
+    .filter(|element| !element.is_empty())
+}
+
+/// Whether a comma-separated field holds this token, in any case.
+#[must_use]
+pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token))
+}
+
+/// Whether a field ends at this hop whatever `Connection` says (RFC 9110 §7.6.1).
+#[must_use]
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "http2-settings"
+    ) || name.as_str().starts_with("proxy-")
+}
+
+/// Whether a field belongs to the WebSocket handshake (RFC 6455 §11.3).
+#[must_use]
+pub fn is_websocket(name: &HeaderName) -> bool {
+    name.as_str().starts_with("sec-websocket-")
+}
+
+/// Whether a field says who the client was: believed from trusted peers only.
+#[must_use]
+pub fn is_forwarded(name: &HeaderName) -> bool {
+    name == header::FORWARDED || name.as_str().starts_with("x-forwarded-")
+}
+
+/// The fields that do not end at this hop, in order: neither hop-by-hop ones nor those that `Connection` names.
+///
+/// `Host` and the `Sec-WebSocket-*` fields stay even where `Connection` names them: a peer may not take them away from
+/// the request that was matched.
+#[must_use]
+pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let named: Vec<_> = elements(headers, &header::CONNECTION).collect();
+    let listed = |name: &HeaderName| named.iter().any(|listed| listed.eq_ignore_ascii_case(name.as_str()));
+    retain(headers, |name| !is_hop_by_hop(name) && (name == header::HOST || is_websocket(name) || !listed(name)))
+}
+
+/// The end-to-end fields of an answer that may stand in an answer of ours, whose framing and handshake are our own.
+#[must_use]
+pub fn end_to_end_answer(headers: &HeaderMap) -> HeaderMap {
+    retain(&end_to_end(headers), |name| !is_websocket(name) && name != header::CONTENT_LENGTH)
+}
+
+fn retain(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| keep(name)) {
+        kept.append(name, value.clone());
+    }
+    kept
+}
+
+/// What the next hop is told of the client.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarded<'a> {
+    /// The client's address.
+    pub remote: IpAddr,
+    /// The authority it asked for; empty where it named none.
+    pub authority: &'a str,
+    /// Whether it spoke TLS to us.
+    pub tls: bool,
+}
+
+impl Forwarded<'_> {
+    /// Sets `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` and `Forwarded` (RFC 7239), replacing any.
+    ///
+    /// The port is the one the client named, else the scheme's default. An authority that cannot stand in a field is
+    /// left out.
+    pub fn set(&self, headers: &mut HeaderMap) {
+        let remote = self.remote.to_canonical();
+        let (proto, default_port) = if self.tls { ("https", 443) } else { ("http", 80) };
+        let node = match remote {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("\"[{address}]\""),
+        };
+        let mut forwarded = format!("for={node}");
+        let mut fields = vec![(X_FORWARDED_FOR, remote.to_string()), (X_FORWARDED_PROTO, proto.to_owned())];
+        if let Ok(authority) = self.authority.parse::<Authority>() {
+            let value = if is_token(self.authority) {
+                self.authority.to_owned()
+            } else {
+                format!("\"{}\"", self.authority.replace('\\', "\\\\").replace('"', "\\\""))
+            };
+            forwarded = format!("{forwarded};host={value}");
+            fields.push((X_FORWARDED_HOST, self.authority.to_owned()));
+            fields.push((X_FORWARDED_PORT, authority.port_u16().unwrap_or(default_port).to_string()));
+        }
+        fields.push((header::FORWARDED, format!("{forwarded};proto={proto}")));
+        for (name, value) in fields {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Carries out a policy's edits, in order; `headers` is unchanged if one of them is refused.
+///
+/// `Host` may be set, to one valid authority, but neither doubled nor removed.
+///
+/// # Errors
+/// A line that names the field: it is hop-by-hop, belongs to the WebSocket handshake, decides the framing
+/// (`Content-Length`), or its name or value is not valid.
+pub fn apply_edits(headers: &mut HeaderMap, edits: &[Edit]) -> Result<(), String> {
+    if edits.is_empty() {
+        return Ok(());
+    }
+    let mut edited = headers.clone();
+    for edit in edits {
+        match edit {
+            Edit::Set(name, value) => {
+                let (name, value) = policy_field(name, value)?;
+                if name == header::HOST && value.to_str().map_or(true, |host| host.parse::<Authority>().is_err()) {
+                    return Err("the value of the header host is not a valid authority".to_owned());
+                }
+                edited.insert(name, value);
+            }
+            Edit::Append(name, value) => {
+                let (name, value) = policy_field(name, value)?;
+                not_host(&name)?;
+                edited.append(name, value);
+            }
+            Edit::Remove(name) => {
+                let gone = policy_name(name)?;
+                not_host(&gone)?;
+                edited = retain(&edited, |name| *name != gone);
+            }
+        }
+    }
+    *headers = edited;
+    Ok(())
+}
+
+fn not_host(name: &HeaderName) -> Result<(), String> {
+    if name == header::HOST { Err("the header host may only be set".to_owned()) } else { Ok(()) }
+}
+
+/// A field as a policy gave it, checked.
+///
+/// # Errors
+/// As those of [`apply_edits`].
+pub fn policy_field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let name = policy_name(name)?;
+    let value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| format!("the value of the header {name} holds a character that is not allowed"))?;
+    Ok((name, value))
+}
+
+fn policy_name(text: &str) -> Result<HeaderName, String> {
+    let name = HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| format!("{:?} is not a header name", text.chars().take(64).collect::<String>()))?;
+    if is_hop_by_hop(&name) || is_websocket(&name) || name == header::CONTENT_LENGTH {
+        return Err(format!("the header {name} is the proxy's own and may not be edited"));
+    }
+    Ok(name)
+}
+
+/// How an upstream request differs from the handshake it comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Changes<'a> {
+    /// Instead of the request's own path and query; starts with `/`.
+    pub path_and_query: Option<&'a str>,
+    /// A policy's edits, applied after everything but the handshake's own fields.
+    pub edits: &'a [Edit],
+    /// Whether the client spoke TLS to us.
+    pub tls: bool,
+}
+
+/// The upgrade request for an upstream, but for its `Sec-WebSocket-Key`, which [`crate::upstream::connect`] makes anew
+/// for each attempt.
+///
+/// The target is in origin form, path and query as received unless overridden. All end-to-end fields are kept in order;
+/// so are `Host` and the client's offers of subprotocols and extensions. The forwarded fields are ours, then edits apply.
+///
+/// # Errors
+/// A line saying which edit, or that the overriding path, is not acceptable.
+pub fn upstream_request(handshake: &Handshake, changes: &Changes<'_>) -> Result<Request<Empty<Bytes>>, String> {
+    let target = match changes.path_and_query {
+        Some(path) if !path.starts_with('/') || path.contains('#') => {
+            return Err("the path to dial does not start with a slash or holds a fragment".to_owned());
+        }
+        Some(path) => PathAndQuery::try_from(path).map_err(|_| "the path to dial is not valid".to_owned())?,
+        None => handshake.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
+    };
+    let mut headers = retain(&end_to_end(&handshake.headers), |name| {
+        !is_forwarded(name)
+            && name != header::CONTENT_LENGTH
+            && (!is_websocket(name)
+                || name == header::SEC_WEBSOCKET_PROTOCOL
+                || name == header::SEC_WEBSOCKET_EXTENSIONS)
+    });
+    if !headers.contains_key(header::HOST)
+        && let Ok(host) = HeaderValue::from_str(&handshake.authority)
+    {
+        headers.insert(header::HOST, host);
+    }
+    Forwarded { remote: handshake.remote, authority: &handshake.authority, tls: changes.tls }.set(&mut headers);
+    apply_edits(&mut headers, changes.edits)?;
+    headers.insert(header::CONNECTION, UPGRADE_OPTION);
+    headers.insert(header::UPGRADE, WEBSOCKET);
+    headers.insert(header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
+
+    let mut request = Request::new(Empty::new());
+    *request.method_mut() = Method::GET;
+    *request.version_mut() = Version::HTTP_11;
+    *request.uri_mut() = Uri::from(target);
+    *request.headers_mut() = headers;
+    Ok(request)
+}

@@ -1,0 +1,319 @@
+//! One request's way: checked, matched, judged by the policies of its route, then seated or dialled, and only then
+//! answered. Whatever fails before the 101 is an HTTP status with one line of reason.
+//!
+//! A handshake pins the generation it begins with. Dropping the future (the client left, the connection broke) gives up
+//! everything it held: its place in a plugin's queue, its seat, its dial.
+
+pub mod headers;
+mod pair;
+mod router;
+pub mod session;
+pub mod target;
+pub mod upgrade;
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
+use http_body_util::Full;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use self::{
+    session::{LegInfo, SessionHandle, Sessions},
+    upgrade::{Asked, UpgradeRequest},
+};
+use crate::{
+    drain::Drain,
+    error::Cause,
+    generation::{Generation, Route},
+    metrics::Metrics,
+    model::{ConnId, Edit, Handshake, Limits, Mode, Outcome, Refusal, Rejection},
+    policy::{self, Refused},
+    relay::{End, Leg, Party},
+    rendezvous::Registry,
+    route::{self, Plan},
+};
+
+/// Tells both legs of a rendezvous, and a routed client, the channel they are on.
+const X_CHANNEL_ID: HeaderName = HeaderName::from_static("x-channel-id");
+
+/// What every connection shares, and what survives a change of generation.
+pub struct Switchboard {
+    /// The generation that new handshakes begin with.
+    pub current: ArcSwap<Generation>,
+    /// Who waits for whom.
+    pub registry: Arc<Registry<SessionHandle>>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Owner of the tasks.
+    pub drain: Drain,
+    /// Who is on the line.
+    pub sessions: Sessions,
+}
+
+/// One accepted connection.
+pub struct Connection {
+    /// What it shares with the others.
+    pub board: Arc<Switchboard>,
+    /// Name of its listener.
+    pub listener: Arc<str>,
+    /// Who dialled us.
+    pub peer: SocketAddr,
+    /// When it was accepted; the budget of its first request begins then.
+    pub accepted: Instant,
+    /// Longest time to our answer.
+    pub establish: Duration,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+/// Why a handshake gets no 101.
+enum Refuse {
+    /// By us.
+    Refusal(Refusal),
+    /// By a plugin.
+    Rejection { policy: Arc<str>, rejection: Rejection },
+    /// By the service; its answer is passed on.
+    Upstream { answer: Box<crate::upstream::Answer> },
+}
+
+impl From<Refusal> for Refuse {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+impl From<Cause> for Refuse {
+    fn from(cause: Cause) -> Self {
+        Self::Refusal(Refusal::new(cause))
+    }
+}
+
+impl From<Refused> for Refuse {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected { policy, rejection } => Self::Rejection { policy, rejection },
+            Refused::Failed(refusal) => Self::Refusal(refusal),
+        }
+    }
+}
+
+/// A handshake that policies have let pass.
+struct Admitted {
+    handshake: Arc<Handshake>,
+    generation: Arc<Generation>,
+    route: Arc<Route>,
+    plan: Plan,
+    edits: Vec<Edit>,
+    info: LegInfo,
+    request: UpgradeRequest,
+}
+
+/// What is known of a request so far; says in the log what became of it if nobody else did.
+struct Attempt {
+    id: ConnId,
+    peer: SocketAddr,
+    begun: Instant,
+    route: Option<Arc<str>>,
+    mode: Option<Mode>,
+    board: Arc<Switchboard>,
+    settled: bool,
+}
+
+/// Answers one request. `first` tells whether it is the first of its connection.
+///
+/// # Errors
+/// None: every failure is an answer.
+pub async fn handle(
+    connection: Arc<Connection>,
+    mut request: Request<Incoming>,
+    first: bool,
+) -> Result<Answer, Infallible> {
+    let begun = if first { connection.accepted } else { Instant::now() };
+    let mut attempt = Attempt {
+        id: ConnId::next(),
+        peer: connection.peer,
+        begun: Instant::now(),
+        route: None,
+        mode: None,
+        board: Arc::clone(&connection.board),
+        settled: false,
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (head, _) = request.into_parts();
+    let deadline = begun + connection.establish;
+    Ok(match answer(&connection, &mut attempt, head, upgrade, deadline).await {
+        Ok(response) => attempt.admitted(response),
+        Err(refuse) => attempt.refused(&refuse),
+    })
+}
+
+async fn answer(
+    connection: &Connection,
+    attempt: &mut Attempt,
+    head: Parts,
+    upgrade: OnUpgrade,
+    deadline: Instant,
+) -> Result<Answer, Refuse> {
+    let board = &connection.board;
+    if board.drain.has_begun() {
+        return Err(Cause::Draining.into());
+    }
+    let admitted = timeout_at(deadline, judge(connection, attempt, head))
+        .await
+        .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+    match &admitted.plan {
+        Plan::Pair { .. } => pair::answer(board, admitted, upgrade, deadline).await,
+        Plan::Dial { .. } => router::answer(board, admitted, upgrade, deadline).await,
+    }
+}
+
+/// Everything up to the plan.
+async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> Result<Admitted, Refuse> {
+    let authority = target::check_head(&head)?;
+    let segments = target::segments(head.uri.path())?;
+    let generation = connection.board.current.load_full();
+    let mut routes = route::matching(&generation, &segments).cloned().collect::<Vec<_>>().into_iter().peekable();
+    let first = routes.peek().ok_or(Cause::NoRoute)?;
+    attempt.on(first);
+    let first_mode = first.mode();
+    let request = match upgrade::inspect(&head)? {
+        Asked::Upgrade(request) => request,
+        Asked::Plain => return Err(Cause::NotAnUpgrade.into()),
+    };
+    let mut handshake = Arc::new(Handshake {
+        id: attempt.id,
+        method: head.method,
+        version: head.version,
+        uri: head.uri,
+        authority,
+        segments,
+        headers: head.headers,
+        subprotocols: request.subprotocols.clone(),
+        peer: connection.peer,
+        remote: connection.peer.ip().to_canonical(),
+        listener: Arc::clone(&connection.listener),
+        route: Arc::clone(&first.config.name),
+    });
+    for route in routes {
+        attempt.on(&route);
+        if handshake.route != route.config.name {
+            // No plugin keeps a handshake beyond its call, so this changes the one we have.
+            if let Some(handshake) = Arc::get_mut(&mut handshake) {
+                handshake.route = Arc::clone(&route.config.name);
+            }
+        }
+        let mut verdict = policy::decide(&route.plugins, &handshake, route.mode()).await?;
+        let edits = std::mem::take(&mut verdict.edits);
+        let policy = verdict.policy.clone();
+        if let Some(plan) = route::plan(&generation, &route, verdict)? {
+            let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
+            return Ok(Admitted { handshake, generation, route, plan, edits, info, request });
+        }
+    }
+    Err(route::no_opinion(Some(first_mode)).into())
+}
+
+/// The leg of a client, once hyper has flushed the 101 and given its socket back.
+async fn leg_of(upgrade: OnUpgrade, id: ConnId, party: Party, limits: &Arc<Limits>) -> Result<Leg, hyper::Error> {
+    let socket = upgrade.await?;
+    // Every connection of ours is served on this type; the listener makes it.
+    let Ok(parts) = socket.downcast::<TokioIo<TcpStream>>() else { unreachable!("served on TokioIo<TcpStream>") };
+    Ok(Leg {
+        id,
+        stream: parts.io.into_inner(),
+        early: parts.read_buf,
+        end: End::Server,
+        party,
+        limits: Arc::clone(limits),
+        extensions: false,
+    })
+}
+
+fn channel_header(response: &mut Answer, channel: &str) {
+    // An id has no control characters, so this fails for none that was accepted.
+    if let Ok(value) = HeaderValue::from_bytes(channel.as_bytes()) {
+        response.headers_mut().insert(X_CHANNEL_ID, value);
+    }
+}
+
+impl Attempt {
+    fn on(&mut self, route: &Route) {
+        self.route = Some(Arc::clone(&route.config.name));
+        self.mode = Some(route.mode());
+    }
+
+    fn admitted(mut self, response: Answer) -> Answer {
+        self.settled = true;
+        self.board.metrics.handshake_seconds.observe(self.begun.elapsed().as_secs_f64());
+        response
+    }
+
+    fn refused(mut self, refuse: &Refuse) -> Answer {
+        self.settled = true;
+        match refuse {
+            Refuse::Refusal(refusal) => {
+                self.log(refusal.cause, None, &refusal.reason, refusal.detail.as_deref().unwrap_or_default());
+                upgrade::refusal(refusal)
+            }
+            Refuse::Rejection { policy, rejection } => {
+                self.log(Cause::Rejected, Some((policy, rejection)), &rejection.code, &rejection.log_reason);
+                upgrade::rejection(rejection)
+            }
+            Refuse::Upstream { answer } => {
+                let status = answer.status.as_u16();
+                let detail = format!("{} answered {status}", answer.endpoint.address);
+                self.log(Cause::UpstreamRefused, None, "passed on", &detail);
+                upgrade::passed_on(answer.status, &answer.headers, answer.body.clone())
+            }
+        }
+    }
+
+    fn log(&self, cause: Cause, by: Option<(&Arc<str>, &Rejection)>, reason: &str, detail: &str) {
+        let row = cause.row();
+        self.board.metrics.ended(self.mode, Outcome::Refused, cause);
+        if !self.board.current.load().config.log.sessions {
+            return;
+        }
+        let status = by.map_or(row.status, |(_, rejection)| rejection.status);
+        let policy = by.map_or("", |(policy, _)| policy);
+        macro_rules! at {
+            ($level:ident) => {
+                tracing::event!(
+                    target: "cordboard::session",
+                    tracing::Level::$level,
+                    outcome = Outcome::Refused.label(),
+                    cause = row.label,
+                    conn = %self.id,
+                    peer = %self.peer,
+                    route = self.route.as_deref().unwrap_or_default(),
+                    policy,
+                    status,
+                    reason,
+                    detail,
+                    duration_ms = session::milliseconds(self.begun.elapsed()),
+                    "handshake refused"
+                )
+            };
+        }
+        match row.level {
+            tracing::Level::ERROR => at!(ERROR),
+            tracing::Level::WARN => at!(WARN),
+            _ => at!(INFO),
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.log(Cause::ClientGone, None, Cause::ClientGone.row().reason, "");
+        }
+    }
+}

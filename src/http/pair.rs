@@ -1,0 +1,168 @@
+//! A rendezvous leg: seated before its 101, then waiting or joined, to its end.
+//!
+//! The leg that comes first runs the session of both; the one that comes second hands over its seat and its socket.
+//! A seat is given up when the first Close, end or error of either leg is read, so the id is free at once.
+
+use std::{pin::pin, sync::Arc};
+
+use http::HeaderMap;
+use hyper::upgrade::OnUpgrade;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{
+    Admitted, Answer, Refuse, Switchboard, channel_header, leg_of,
+    session::{self, Guest, OnLine, SessionHandle},
+    upgrade,
+};
+use crate::{
+    error::Cause,
+    model::RendezvousRules,
+    relay::{self, Leg, Party},
+    rendezvous::{Arrival, Evicted, Key, Life, Readied, Reservation, Seat, Side},
+    route::Plan,
+};
+
+/// How often a newcomer asks for a seat whose holder changes between probe and answer.
+const TRIES: usize = 4;
+
+pub(super) async fn answer(
+    board: &Arc<Switchboard>,
+    admitted: Admitted,
+    upgrade: OnUpgrade,
+    deadline: Instant,
+) -> Result<Answer, Refuse> {
+    let Plan::Pair { key, side, rules } = &admitted.plan else { return Err(Cause::Internal.into()) };
+    let arrival = Arrival {
+        conn: admitted.handshake.id,
+        side: *side,
+        subject: None,
+        offers: admitted.handshake.subprotocols.iter().map(|offer| offer.as_str().into()).collect(),
+    };
+    let mut seat = timeout_at(deadline, reserve(board, key, &arrival, rules))
+        .await
+        .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+    // Waiting for a partner is not part of the establish budget.
+    let subprotocol = timeout_at(seat.deadline().into(), seat.may_answer()).await.map_err(|_| Cause::NoPartner)??;
+    let mut response =
+        upgrade::switching_protocols(&admitted.request.key, subprotocol.as_deref(), &[], &HeaderMap::new());
+    channel_header(&mut response, key.channel.as_str());
+    let (board_, rules, side) = (Arc::clone(board), Arc::clone(rules), *side);
+    board.drain.spawn(async move {
+        let (conn, info) = (admitted.handshake.id, admitted.info);
+        // The generation is let go: a waiting leg keeps its route's settings only.
+        drop((admitted.generation, admitted.route, admitted.handshake));
+        let party = match side {
+            Side::Client => Party::Client,
+            Side::Backend => Party::Backend,
+        };
+        match leg_of(upgrade, conn, party, &info.limits).await {
+            Ok(leg) => {
+                let line = OnLine::enter(&board_, conn, info);
+                seated(&board_, seat, leg, line, rules.hold).await;
+            }
+            Err(error) => {
+                board_.metrics.ended(Some(info.mode), crate::model::Outcome::Lonely, Cause::ClientGone);
+                tracing::info!(target: "cordboard::session", %conn, route = %info.route, %error, "left before its 101 was written");
+            }
+        }
+    });
+    Ok(response)
+}
+
+/// A seat, once a dead or replaced holder has made way.
+async fn reserve(
+    board: &Switchboard,
+    key: &Key,
+    arrival: &Arrival,
+    rules: &RendezvousRules,
+) -> Result<Seat<SessionHandle>, Cause> {
+    let mut verdict = None;
+    for _ in 0..TRIES {
+        let now = Instant::now().into_std();
+        match board.registry.reserve(key, arrival.clone(), rules, verdict.take(), now) {
+            Reservation::Seated { seat, evicted } => {
+                tell(evicted);
+                return Ok(seat);
+            }
+            Reservation::Refused { cause, evicted } => {
+                tell(evicted);
+                return Err(cause);
+            }
+            Reservation::Occupied { holder, handle } => {
+                let alive = match handle {
+                    None => true,
+                    Some(handle) => {
+                        timeout(rules.probe, handle.relay.probe(holder)).await.is_ok_and(std::convert::identity)
+                    }
+                };
+                verdict = Some((holder, if alive { Life::Alive } else { Life::Dead }));
+            }
+        }
+    }
+    Err(Cause::SeatTaken)
+}
+
+fn tell(evicted: Option<Evicted<SessionHandle>>) {
+    if let Some(Evicted { conn, handle: Some(handle), cause, .. }) = evicted {
+        handle.relay.close(Some(conn), cause);
+    }
+}
+
+/// From the 101 to the end, or until the leg has gone over to its partner's session.
+async fn seated(board: &Arc<Switchboard>, mut seat: Seat<SessionHandle>, leg: Leg, mut line: OnLine, hold: usize) {
+    let (handle, mailbox) = SessionHandle::new();
+    let mut leg = Box::new(leg);
+    let mut readied = seat.ready(&handle);
+    loop {
+        match readied {
+            Readied::Wait { .. } => break,
+            Readied::Lost(cause) => {
+                handle.relay.close(None, cause);
+                break;
+            }
+            Readied::Join { handle: partner, .. } => {
+                *partner.guest() = Some(Guest { seat: Some(seat), line });
+                let Err(returned) = partner.relay.join(leg).await else { return };
+                // The partner's session ended in this very moment: we wait on with our own deadline, or join another.
+                let Some(Guest { seat: Some(own), line: back }) = partner.guest().take() else { return };
+                (seat, line, leg) = (own, back, returned);
+                readied = seat.rejoin(&handle);
+            }
+        }
+    }
+    host(board, seat, *leg, line, (handle, mailbox), hold).await;
+}
+
+/// Runs the session of a leg that came first.
+async fn host(
+    board: &Arc<Switchboard>,
+    seat: Seat<SessionHandle>,
+    leg: Leg,
+    line: OnLine,
+    (handle, mailbox): (SessionHandle, relay::Mailbox),
+    hold: usize,
+) {
+    let opened = Instant::now();
+    let (conn, deadline) = (seat.conn(), Instant::from_std(seat.deadline()));
+    let give_up_seats = |joined: bool| {
+        // A guest that is still on its way keeps its seat: its leg will come back to it.
+        let guest = if joined { handle.guest().as_mut().and_then(|guest| guest.seat.take()) } else { None };
+        match guest {
+            Some(guest) => drop(seat.pair(guest)),
+            None => drop(seat),
+        }
+    };
+    let mut run = pin!(relay::run_waiting(leg, mailbox, deadline, hold, give_up_seats));
+    let mut drained = pin!(session::drained(board, conn, || handle.guest().is_none()));
+    let report = tokio::select! {
+        report = &mut run => report,
+        () = &mut drained => {
+            handle.relay.close(None, Cause::Draining);
+            run.await
+        }
+    };
+    session::ended(board, line.mode(), &report, opened);
+    if report.joined {
+        drop(handle.guest().take());
+    }
+}

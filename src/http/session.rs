@@ -1,0 +1,287 @@
+//! Who is on the line: the legs that were answered with 101, the session that carries each, and the one log line at
+//! its end.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use tokio::time::Instant;
+
+use super::Switchboard;
+use crate::{
+    error::Cause,
+    generation::Route,
+    model::{ConnId, Handshake, Limits, Mode, Outcome},
+    relay::{self, LegReport, Report},
+    rendezvous::Seat,
+    route::Plan,
+};
+
+/// What is known of a leg before its 101.
+#[derive(Clone)]
+pub struct LegInfo {
+    /// Role by name.
+    pub role: String,
+    /// The channel's id.
+    pub channel: String,
+    /// `name@identity` of the policy that decided; empty if none did.
+    pub policy: Arc<str>,
+    /// Number of the generation it was decided under.
+    pub generation: u64,
+    /// The socket's peer.
+    pub peer: SocketAddr,
+    /// Name of the route.
+    pub route: Arc<str>,
+    /// Kind of the route.
+    pub mode: Mode,
+    /// Of its route.
+    pub limits: Arc<Limits>,
+    /// The service's id and the endpoint, on a routed leg.
+    pub upstream: Option<String>,
+}
+
+impl LegInfo {
+    pub(super) fn new(
+        handshake: &Handshake,
+        route: &Route,
+        plan: &Plan,
+        policy: Option<Arc<str>>,
+        generation: u64,
+    ) -> Self {
+        let (role, channel) = match plan {
+            Plan::Pair { key, side, .. } => (side.role().name().to_owned(), key.channel.as_str().to_owned()),
+            Plan::Dial { channel, .. } => ("routed".to_owned(), channel.as_str().to_owned()),
+        };
+        Self {
+            role,
+            channel,
+            policy: policy.unwrap_or_default(),
+            generation,
+            peer: handshake.peer,
+            route: Arc::clone(&route.config.name),
+            mode: route.mode(),
+            limits: Arc::clone(&route.limits),
+            upstream: None,
+        }
+    }
+}
+
+/// How others reach the session of a rendezvous leg.
+#[derive(Clone)]
+pub struct SessionHandle {
+    /// Its mailbox.
+    pub relay: relay::Handle,
+    /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
+    guest: Arc<Mutex<Option<Guest>>>,
+}
+
+/// What a leg that joins another's session brings beside its socket.
+pub(super) struct Guest {
+    /// Its seat; none once the pair has given its seats up.
+    pub(super) seat: Option<Seat<SessionHandle>>,
+    /// Lives as long as the session.
+    pub(super) line: OnLine,
+}
+
+impl SessionHandle {
+    pub(super) fn new() -> (Self, relay::Mailbox) {
+        let (relay, mailbox) = relay::mailbox();
+        (Self { relay, guest: Arc::default() }, mailbox)
+    }
+
+    pub(super) fn guest(&self) -> MutexGuard<'_, Option<Guest>> {
+        self.guest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The legs alive, by connection.
+#[derive(Default)]
+pub struct Sessions(DashMap<ConnId, LegInfo>);
+
+impl Sessions {
+    /// Legs alive.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A leg between its 101 and its end: counted, and known by its connection.
+pub(super) struct OnLine {
+    board: Arc<Switchboard>,
+    conn: ConnId,
+    mode: Mode,
+}
+
+impl OnLine {
+    pub(super) fn enter(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo) -> Self {
+        let mode = info.mode;
+        board.metrics.sessions(mode).inc();
+        board.sessions.0.insert(conn, info);
+        Self { board: Arc::clone(board), conn, mode }
+    }
+}
+
+impl OnLine {
+    pub(super) const fn mode(&self) -> Mode {
+        self.mode
+    }
+}
+
+impl Drop for OnLine {
+    fn drop(&mut self) {
+        self.board.sessions.0.remove(&self.conn);
+        self.board.metrics.sessions(self.mode).dec();
+    }
+}
+
+/// When this session is to be told that we stop: at once where it waits, else spread by its id.
+pub(super) async fn drained(board: &Switchboard, conn: ConnId, waiting: impl Fn() -> bool) {
+    board.drain.begun().await;
+    if waiting() {
+        return;
+    }
+    let spread = board.current.load().config.drain.spread;
+    tokio::time::sleep(spread.mul_f64(conn.fraction())).await;
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Counts a session's end and writes its line.
+pub(super) fn ended(board: &Switchboard, mode: Mode, report: &Report, opened: Instant) {
+    let outcome = outcome(mode, report);
+    board.metrics.ended(Some(mode), outcome, report.cause);
+    for leg in &report.legs {
+        board.metrics.bytes.inc_by(leg.bytes_in);
+        board.metrics.messages.inc_by(leg.messages_in);
+    }
+    if !board.current.load().config.log.sessions {
+        return;
+    }
+    let known: Vec<Option<LegInfo>> =
+        report.legs.iter().map(|leg| board.sessions.0.get(&leg.conn).map(|info| info.clone())).collect();
+    let leg = |n: usize| Shown { report: report.legs.get(n), info: known.get(n).and_then(Option::as_ref) };
+    let (first, second) = (leg(0), leg(1));
+    let row = report.cause.row();
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::event!(
+                target: "cordboard::session",
+                tracing::Level::$level,
+                outcome = outcome.label(),
+                cause = row.label,
+                detail = report.detail.unwrap_or_default(),
+                ended_by = report.ended_by.map(|conn| conn.to_string()),
+                route = first.route(),
+                channel = first.channel(),
+                conn = first.conn(),
+                role = first.role(),
+                peer = first.peer(),
+                policy = first.policy(),
+                generation = first.generation(),
+                close_received = first.received(),
+                close_sent = first.sent(),
+                bytes_in = first.bytes(),
+                messages_in = first.messages(),
+                partner = second.conn(),
+                partner_role = second.role(),
+                partner_peer = second.peer(),
+                partner_policy = second.policy(),
+                partner_close_received = second.received(),
+                partner_close_sent = second.sent(),
+                partner_bytes_in = second.bytes(),
+                partner_messages_in = second.messages(),
+                upstream = first.upstream(),
+                duration_ms = milliseconds(opened.elapsed()),
+                "session ended"
+            )
+        };
+    }
+    match row.level {
+        tracing::Level::ERROR => line!(ERROR),
+        tracing::Level::WARN => line!(WARN),
+        _ => line!(INFO),
+    }
+}
+
+/// One leg's fields; absent ones are left out of the line.
+struct Shown<'a> {
+    report: Option<&'a LegReport>,
+    info: Option<&'a LegInfo>,
+}
+
+impl Shown<'_> {
+    fn conn(&self) -> Option<String> {
+        self.report.map(|leg| leg.conn.to_string())
+    }
+
+    fn route(&self) -> Option<&str> {
+        self.info.map(|info| &*info.route)
+    }
+
+    /// Escaped, because a caller chose it.
+    fn channel(&self) -> Option<String> {
+        self.info.map(|info| info.channel.escape_default().to_string())
+    }
+
+    fn role(&self) -> Option<&str> {
+        self.info.map(|info| info.role.as_str())
+    }
+
+    fn peer(&self) -> Option<String> {
+        self.info.map(|info| info.peer.to_string())
+    }
+
+    fn policy(&self) -> Option<&str> {
+        self.info.map(|info| &*info.policy)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.info.map(|info| info.generation)
+    }
+
+    fn upstream(&self) -> Option<&str> {
+        self.info.and_then(|info| info.upstream.as_deref())
+    }
+
+    fn received(&self) -> Option<u16> {
+        self.report.and_then(|leg| leg.close_received)
+    }
+
+    fn sent(&self) -> Option<u16> {
+        self.report.and_then(|leg| leg.close_sent)
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        self.report.map(|leg| leg.bytes_in)
+    }
+
+    fn messages(&self) -> Option<u64> {
+        self.report.map(|leg| leg.messages_in)
+    }
+}
+
+fn outcome(mode: Mode, report: &Report) -> Outcome {
+    match report.cause {
+        Cause::NoPartner => Outcome::Timeout,
+        Cause::Replaced | Cause::Dead => Outcome::Replaced,
+        Cause::Draining => Outcome::Drained,
+        Cause::Closed | Cause::ClientBroken | Cause::BackendBroken if !report.joined => Outcome::Lonely,
+        Cause::Closed | Cause::Idle | Cause::Lifetime => match mode {
+            Mode::Rendezvous => Outcome::Paired,
+            Mode::Router => Outcome::Routed,
+        },
+        _ => Outcome::Error,
+    }
+}

@@ -1,0 +1,28 @@
+//! Cordboard, a WebSocket switchboard whose operator is a WebAssembly component.
+//!
+//! Two sockets that dialled in are paired by channel id (rendezvous); one that dialled in is joined to a service that we
+//! dial (router). Who is joined to whom is decided by policies, components that are swapped while connections live.
+//!
+//! Who may know whom: [`model`] and [`error`] import nothing of ours; [`metrics`] and [`drain`] only those two;
+//! [`config`] → `model`; [`policy`] → `model` and the types of `config`; [`route`] is pure; [`rendezvous`], [`upstream`]
+//! and [`relay`] know neither wasmtime nor the file nor the admin address; [`http`] composes policy → route →
+//! (rendezvous | upstream) → relay; [`listener`] → http; [`admin`] reads; [`app`] imports everything and only
+//! [`cli`] and [`admin`] import it. `wasmtime` appears only under `policy`.
+
+pub mod admin;
+pub mod app;
+pub mod balance;
+pub mod cli;
+pub mod config;
+pub mod drain;
+pub mod error;
+pub mod generation;
+pub mod http;
+pub mod listener;
+pub mod metrics;
+pub mod model;
+pub mod policy;
+pub mod relay;
+pub mod rendezvous;
+pub mod route;
+pub mod upstream;

@@ -1,0 +1,144 @@
+//! The counters that events move, and the text that Prometheus reads.
+//!
+//! Names begin with `cordboard_`. Labels come from closed sets (modes, outcomes, causes): never a channel, a service or
+//! a path. What can be counted by looking (waiting legs, plugins, descriptors) is added by collectors at the scrape.
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::{
+    error::Cause,
+    model::{Mode, Outcome},
+};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByMode {
+    mode: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByOutcome {
+    mode: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByCause {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByResult {
+    result: &'static str,
+}
+
+/// The handles. Every one is an atomic; recording takes no lock but for the first use of a label.
+pub struct Metrics {
+    registry: Registry,
+    /// TCP connections accepted and neither upgraded nor ended.
+    pub connections: Gauge,
+    /// Connections ever accepted.
+    pub accepted: Counter,
+    /// Errors of accept, such as no descriptors left.
+    pub accept_errors: Counter,
+    /// Seconds from the head of an upgrade request to its 101.
+    pub handshake_seconds: Histogram,
+    sessions: Family<ByMode, Gauge>,
+    ended: Family<ByOutcome, Counter>,
+    causes: Family<ByCause, Counter>,
+    reloads: Family<ByResult, Counter>,
+    /// Payload and header bytes received from all legs.
+    pub bytes: Counter,
+    /// Messages received from all legs.
+    pub messages: Counter,
+}
+
+impl Metrics {
+    /// Registers everything.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("cordboard");
+        let this = Self {
+            connections: Gauge::default(),
+            accepted: Counter::default(),
+            accept_errors: Counter::default(),
+            handshake_seconds: Histogram::new([
+                0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+            ]),
+            sessions: Family::default(),
+            ended: Family::default(),
+            causes: Family::default(),
+            reloads: Family::default(),
+            bytes: Counter::default(),
+            messages: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register(
+            "connections",
+            "TCP connections accepted and neither upgraded nor ended",
+            this.connections.clone(),
+        );
+        registry.register("accepted", "Accepted TCP connections", this.accepted.clone());
+        registry.register("accept_errors", "Failed accepts", this.accept_errors.clone());
+        registry.register("handshake_seconds", "From an upgrade's head to its 101", this.handshake_seconds.clone());
+        registry.register("sessions", "Legs that were answered with 101 and have not ended", this.sessions.clone());
+        registry.register("sessions_ended", "Ended sessions and refused handshakes by outcome", this.ended.clone());
+        registry.register("causes", "Refusals and session ends by cause", this.causes.clone());
+        registry.register("reloads", "Candidates by what became of them", this.reloads.clone());
+        registry.register("received_bytes", "Bytes received from all legs", this.bytes.clone());
+        registry.register("received_messages", "Messages received from all legs", this.messages.clone());
+        for outcome in Outcome::ALL {
+            for mode in [Mode::Rendezvous, Mode::Router] {
+                drop(this.ended.get_or_create(&ByOutcome { mode: mode.name(), outcome: outcome.label() }));
+            }
+        }
+        for result in ["applied", "refused", "unchanged"] {
+            drop(this.reloads.get_or_create(&ByResult { result }));
+        }
+        Self { registry, ..this }
+    }
+
+    /// Adds what is counted by looking.
+    pub fn add(&mut self, collector: impl Collector) {
+        self.registry.register_collector(Box::new(collector));
+    }
+
+    /// Legs in sessions of a mode.
+    #[must_use]
+    pub fn sessions(&self, mode: Mode) -> Gauge {
+        self.sessions.get_or_create_owned(&ByMode { mode: mode.name() })
+    }
+
+    /// A session ended, or a handshake was refused.
+    pub fn ended(&self, mode: Option<Mode>, outcome: Outcome, cause: Cause) {
+        let mode = mode.map_or("none", Mode::name);
+        self.ended.get_or_create(&ByOutcome { mode, outcome: outcome.label() }).inc();
+        self.causes.get_or_create(&ByCause { cause: cause.label() }).inc();
+    }
+
+    /// A candidate was `applied`, `refused` or found `unchanged`.
+    pub fn reloaded(&self, result: &'static str) {
+        self.reloads.get_or_create(&ByResult { result }).inc();
+    }
+
+    /// The exposition text (`OpenMetrics` 1.0).
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Only a collector's formatting can fail, and writing to a String does not.
+        if encode(&mut text, &self.registry).is_err() {
+            tracing::error!("the metrics could not be written");
+        }
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

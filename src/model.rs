@@ -1,0 +1,521 @@
+//! The nouns: what a connection is, what a policy says of it, what is done about it and how it ended.
+//!
+//! Plain data without I/O, shared by every other module. Nothing here knows hyper, wasmtime or the configuration file.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, Method, Uri, Version};
+
+use crate::error::Cause;
+
+/// One inbound connection, unique in this process and, for practical purposes, between restarts.
+///
+/// Shown as 16 hexadecimal digits: 32 random bits of the process, then a counter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(u64);
+
+impl ConnId {
+    /// The next id of this process.
+    #[must_use]
+    pub fn next() -> Self {
+        static NEXT: OnceLock<AtomicU64> = OnceLock::new();
+        let next = NEXT.get_or_init(|| AtomicU64::new(u64::from(uuid::Uuid::new_v4().as_fields().0) << 32));
+        Self(next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Where this id stands in a cycle of 1,000: spreads what must not happen to all connections at once. 0 to 1.
+    #[must_use]
+    pub fn fraction(self) -> f64 {
+        // The remainder is small enough to be exact.
+        (self.0 % 1000) as f64 / 1000.0
+    }
+
+    /// A chosen id, for tests and simulations.
+    #[must_use]
+    pub const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+}
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a connection is on its route, as a policy says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Rendezvous: joined with a backend.
+    Client,
+    /// Rendezvous: joined with a client.
+    Backend,
+    /// Rendezvous: a control channel that is told of waiting clients.
+    Listener,
+    /// Router: the proxy dials the resolved service.
+    Routed,
+    /// Pipeline: messages become HTTP calls.
+    Session,
+    /// A name of a later version or of the plugin's own.
+    Other(String),
+}
+
+impl Role {
+    /// The name for logs and for plugins.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Client => "client",
+            Self::Backend => "backend",
+            Self::Listener => "listener",
+            Self::Routed => "routed",
+            Self::Session => "session",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// The kind of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Two connections that dialled in are joined by channel id.
+    Rendezvous,
+    /// A connection that dialled in is joined to a service that we dial.
+    Router,
+}
+
+impl Mode {
+    /// The name, as in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rendezvous => "rendezvous",
+            Self::Router => "router",
+        }
+    }
+
+    /// Whether a connection of this role may stand on such a route.
+    #[must_use]
+    pub const fn allows(self, role: &Role) -> bool {
+        matches!((self, role), (Self::Rendezvous, Role::Client | Role::Backend) | (Self::Router, Role::Routed))
+    }
+}
+
+/// The name two connections meet under: 1 to 128 bytes of UTF-8 without control characters.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ChannelId(Arc<str>);
+
+/// The longest channel or service id, in bytes.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// Why an id was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// It has no characters.
+    #[error("it is empty")]
+    Empty,
+    /// It is longer than [`MAX_ID_BYTES`].
+    #[error("it is longer than {MAX_ID_BYTES} bytes")]
+    TooLong,
+    /// It holds a control character.
+    #[error("it holds a control character")]
+    Control,
+}
+
+fn check_id(id: &str) -> Result<(), InvalidId> {
+    match id {
+        "" => Err(InvalidId::Empty),
+        id if id.len() > MAX_ID_BYTES => Err(InvalidId::TooLong),
+        id if id.chars().any(char::is_control) => Err(InvalidId::Control),
+        _ => Ok(()),
+    }
+}
+
+impl ChannelId {
+    /// Checks and takes an id.
+    ///
+    /// # Errors
+    /// [`InvalidId`] says which rule it breaks.
+    pub fn new(id: &str) -> Result<Self, InvalidId> {
+        check_id(id).map(|()| Self(id.into()))
+    }
+
+    /// A random UUID (version 4), for routed connections that named none.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().to_string().into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of a service in the configuration: 1 to 128 bytes of UTF-8 without control characters.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct ServiceId(Arc<str>);
+
+impl ServiceId {
+    /// Checks and takes an id.
+    ///
+    /// # Errors
+    /// [`InvalidId`] says which rule it breaks.
+    pub fn new(id: &str) -> Result<Self, InvalidId> {
+        check_id(id).map(|()| Self(id.into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An open fact about a connection, as `(name, value)`.
+pub type Attribute = (String, String);
+
+/// The upgrade request as every later step sees it. Immutable; shared with plugins.
+#[derive(Debug)]
+pub struct Handshake {
+    /// The connection that sent it.
+    pub id: ConnId,
+    /// `GET` for an upgrade.
+    pub method: Method,
+    /// HTTP version.
+    pub version: Version,
+    /// As received: path and query unchanged.
+    pub uri: Uri,
+    /// The `Host` header or the authority of an absolute request target.
+    pub authority: String,
+    /// The path's segments, percent-decoded; empty ones (doubled slashes) kept.
+    pub segments: Vec<String>,
+    /// As received, in order; every value is UTF-8 (checked at the edge).
+    pub headers: HeaderMap,
+    /// The client's offers, in its order.
+    pub subprotocols: Vec<String>,
+    /// The socket's peer.
+    pub peer: SocketAddr,
+    /// The client after trusted-proxy rules; the socket's address in this version.
+    pub remote: IpAddr,
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// Name of the matched route.
+    pub route: Arc<str>,
+}
+
+/// A change of a header field, asked for by a plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Replace all values.
+    Set(String, String),
+    /// Add a value.
+    Append(String, String),
+    /// Remove all values.
+    Remove(String),
+}
+
+/// What a resolver wants dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// The service's id.
+    pub service: ServiceId,
+    /// `ws`, `wss`, `http` or `https`; none is the route's default.
+    pub scheme: Option<String>,
+    /// Only endpoints with this tag; none selects untagged ones.
+    pub env_tag: Option<String>,
+    /// None is the request's own.
+    pub path_and_query: Option<String>,
+    /// Overrides the service's connect timeout.
+    pub connect_timeout: Option<Duration>,
+}
+
+/// A plugin's refusal, given to the client as an HTTP answer before any 101.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// 300 to 599.
+    pub status: u16,
+    /// Short and stable, as the plugin names it.
+    pub code: String,
+    /// For the operator, never sent.
+    pub log_reason: String,
+    /// For the client.
+    pub body: Option<String>,
+    /// Extra headers of the answer.
+    pub headers: Vec<(String, String)>,
+}
+
+/// All that the plugins of a route said of one handshake.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// First opinion on the role.
+    pub role: Option<Role>,
+    /// First opinion on the channel.
+    pub channel: Option<ChannelId>,
+    /// First opinion on the service.
+    pub resolution: Option<Resolution>,
+    /// Accumulated header edits, in order.
+    pub edits: Vec<Edit>,
+    /// Who said so: identity of the deciding policy, for logs (`name@sha256-prefix`).
+    pub policy: Option<Arc<str>>,
+}
+
+/// Ping and Pong between two joined peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PingMode {
+    /// They pass end to end.
+    #[default]
+    Relay,
+    /// We answer Pings ourselves; neither passes.
+    Terminate,
+}
+
+/// Limits of a session's legs; zero durations and sizes mean none. Defaults are those of `config/reference.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message in bytes, inclusive, fragments added up.
+    pub message: u64,
+    /// Most frames in one message.
+    pub fragments: u32,
+    /// Longest time without a data frame in either direction.
+    pub idle: Duration,
+    /// Longest session.
+    pub lifetime: Duration,
+    /// What happens to the peers' own pings.
+    pub ping: PingMode,
+    /// Our keep-alive: a Ping after this long without a byte from the leg.
+    pub ping_every: Duration,
+    /// No byte for this long after our Ping means dead.
+    pub pong_within: Duration,
+    /// A leg that takes no byte for this long is cut.
+    pub stall: Duration,
+    /// From our Close to the socket's end.
+    pub close: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message: 1 << 20,
+            fragments: 0,
+            idle: Duration::from_hours(1),
+            lifetime: Duration::ZERO,
+            ping: PingMode::Relay,
+            ping_every: Duration::from_secs(25),
+            pong_within: Duration::from_secs(10),
+            stall: Duration::from_mins(1),
+            close: Duration::from_secs(5),
+        }
+    }
+}
+
+/// When a rendezvous answers its first leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Accept {
+    /// The 101 goes out at once.
+    #[default]
+    AtOnce,
+    /// The 101 waits for the partner; 504 in its absence.
+    WhenPaired,
+}
+
+/// What happens to a second connection in the same role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Second {
+    /// Refused with 409.
+    #[default]
+    Reject,
+    /// Takes the seat; the holder is closed with 4409.
+    Replace,
+}
+
+/// What happens to a backend that comes before its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum BackendFirst {
+    /// Waits like a client.
+    #[default]
+    Wait,
+    /// Refused with 409.
+    Reject,
+}
+
+/// How exactly two legs must agree on a subprotocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SubprotocolRule {
+    /// The second leg must have offered the same, or none.
+    #[default]
+    Lenient,
+    /// The second leg must have offered the same.
+    Strict,
+}
+
+/// The rendezvous settings of a route. Defaults are those of `config/reference.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RendezvousRules {
+    /// Equal channel ids meet only within one namespace.
+    pub namespace: Arc<str>,
+    /// When the first leg gets its 101.
+    pub accept: Accept,
+    /// Longest wait for a partner.
+    pub pairing_timeout: Duration,
+    /// A backend without a client.
+    pub backend_first: BackendFirst,
+    /// A second client.
+    pub second_client: Second,
+    /// A second backend.
+    pub second_backend: Second,
+    /// How long a probed holder may take to show life.
+    pub probe: Duration,
+    /// Bytes taken from a waiting leg before it is no longer read.
+    pub hold: usize,
+    /// Allowed subprotocols; empty means the first leg's first offer.
+    pub subprotocols: Vec<Arc<str>>,
+    /// How exactly the legs must agree.
+    pub subprotocol: SubprotocolRule,
+}
+
+impl RendezvousRules {
+    /// The defaults, in the given namespace.
+    #[must_use]
+    pub fn new(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            accept: Accept::AtOnce,
+            pairing_timeout: Duration::from_secs(30),
+            backend_first: BackendFirst::Wait,
+            second_client: Second::Reject,
+            second_backend: Second::Reject,
+            probe: Duration::from_secs(2),
+            hold: 64 << 10,
+            subprotocols: Vec::new(),
+            subprotocol: SubprotocolRule::Lenient,
+        }
+    }
+
+    /// The rule for a second connection in `role`.
+    #[must_use]
+    pub const fn second(&self, role: &Role) -> Second {
+        match role {
+            Role::Backend => self.second_backend,
+            _ => self.second_client,
+        }
+    }
+}
+
+/// How a session ended: the label of its counter and the `outcome` of its log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Two dialled-in legs were joined and one of them closed.
+    Paired,
+    /// A leg was joined to a dialled service and one of them closed.
+    Routed,
+    /// A waiting leg left before its partner came.
+    Lonely,
+    /// A newcomer in the same role took the seat.
+    Replaced,
+    /// No partner in time.
+    Timeout,
+    /// Refused before the 101.
+    Refused,
+    /// A limit, a protocol error or a broken connection ended it.
+    Error,
+    /// We are stopping.
+    Drained,
+}
+
+impl Outcome {
+    /// Every outcome, for tables and metrics.
+    pub const ALL: [Self; 8] = [
+        Self::Paired,
+        Self::Routed,
+        Self::Lonely,
+        Self::Replaced,
+        Self::Timeout,
+        Self::Refused,
+        Self::Error,
+        Self::Drained,
+    ];
+
+    /// The label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Paired => "paired",
+            Self::Routed => "routed",
+            Self::Lonely => "lonely",
+            Self::Replaced => "replaced",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+            Self::Error => "error",
+            Self::Drained => "drained",
+        }
+    }
+}
+
+/// A refusal on its way to the client: the cause decides status and log level, the detail is the line of reason.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Row of the table in `error.rs`.
+    pub cause: Cause,
+    /// One line for the client.
+    pub reason: String,
+    /// More for the operator, never sent.
+    pub detail: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal with the cause's own text.
+    #[must_use]
+    pub fn new(cause: Cause) -> Self {
+        Self { cause, reason: cause.row().reason.to_owned(), detail: None }
+    }
+
+    /// A refusal with a text of its own.
+    #[must_use]
+    pub fn because(cause: Cause, reason: impl Into<String>) -> Self {
+        Self { cause, reason: reason.into(), detail: None }
+    }
+
+    /// Adds what only the operator is told.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_1_to_128_bytes_and_no_control_characters() {
+        assert_eq!(ChannelId::new(""), Err(InvalidId::Empty));
+        assert!(ChannelId::new(&"x".repeat(MAX_ID_BYTES)).is_ok());
+        assert_eq!(ChannelId::new(&"x".repeat(MAX_ID_BYTES + 1)), Err(InvalidId::TooLong));
+        assert_eq!(ServiceId::new("a\nb"), Err(InvalidId::Control));
+        assert_eq!(ServiceId::new("größe +1").map(|id| id.as_str().to_owned()), Ok("größe +1".to_owned()));
+    }
+
+    #[test]
+    fn roles_belong_to_modes() {
+        assert!(Mode::Rendezvous.allows(&Role::Client) && Mode::Rendezvous.allows(&Role::Backend));
+        assert!(!Mode::Rendezvous.allows(&Role::Routed) && !Mode::Router.allows(&Role::Client));
+        assert!(Mode::Router.allows(&Role::Routed) && !Mode::Router.allows(&Role::Session));
+    }
+}

@@ -1,0 +1,18 @@
+//! The policies that come with the proxy, built from `plugins/` by the build script and embedded.
+
+/// Name and component of each.
+const BUILTIN: [(&str, &[u8]); 2] = [
+    ("rendezvous", include_bytes!(concat!(env!("OUT_DIR"), "/rendezvous.wasm"))),
+    ("router", include_bytes!(concat!(env!("OUT_DIR"), "/router.wasm"))),
+];
+
+/// The component of that name.
+#[must_use]
+pub fn builtin(name: &str) -> Option<&'static [u8]> {
+    BUILTIN.iter().find(|(known, _)| *known == name).map(|(_, wasm)| *wasm)
+}
+
+/// The names, for messages.
+pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+    BUILTIN.iter().map(|(name, _)| *name)
+}

@@ -1,0 +1,114 @@
+//! Looking at a component before it is linked: is it one, does it speak a contract we know, does it ask for more than
+//! it is granted. Each refusal says what is wrong and what would be right.
+
+use wasmtime::{
+    Engine,
+    component::{Component, types::ComponentItem},
+};
+
+use super::v0_1::{DECISIONS, HOST_PACKAGE, IMPORTS, META, PLUGIN_PACKAGE, VERSION};
+
+/// Checks the preamble: core modules and other files are refused by name.
+pub(super) fn is_component(wasm: &[u8]) -> Result<(), String> {
+    match wasm {
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(
+            "this is a core WebAssembly module, not a component: link it with `wasm-component-ld`, or wrap it with \
+             `wasm-tools component new`"
+                .to_owned(),
+        ),
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [] => Err("the file is empty".to_owned()),
+        _ => Err("this is not a WebAssembly component (its first bytes are not `\\0asm`)".to_owned()),
+    }
+}
+
+/// Checks the names of imports and exports.
+pub(super) fn interfaces(component: &Component, engine: &Engine) -> Result<(), String> {
+    let ty = component.component_type();
+    for (import, _) in ty.imports(engine) {
+        check_import(import)?;
+    }
+    let mut decisions = 0;
+    let mut meta = false;
+    for (export, item) in ty.exports(engine) {
+        // Other exports are ignored: some toolchains add their own.
+        let Some(interface) = export.strip_prefix(PLUGIN_PACKAGE) else { continue };
+        let (name, version) = split_version(interface);
+        if !compatible(version) {
+            return Err(wrong_version("exports", export));
+        }
+        if name == META {
+            meta = true;
+        } else if DECISIONS.contains(&name) {
+            decisions += 1;
+        } else if matches!(item.ty, ComponentItem::ComponentInstance(_)) {
+            // Leaving out, say, a newer authorization interface in silence would be dangerous.
+            return Err(format!(
+                "exports `{export}`, which this version does not know; it knows {}",
+                DECISIONS.map(|name| format!("`{name}`")).join(", ")
+            ));
+        }
+    }
+    if !meta {
+        return Err(format!("does not export `{PLUGIN_PACKAGE}{META}@{VERSION}`, which every plugin must"));
+    }
+    if decisions == 0 {
+        return Err(format!(
+            "exports no decision: at least one of {} is needed",
+            DECISIONS.map(|name| format!("`{PLUGIN_PACKAGE}{name}@{VERSION}`")).join(", ")
+        ));
+    }
+    Ok(())
+}
+
+fn check_import(import: &str) -> Result<(), String> {
+    let (name, version) = split_version(import);
+    if name.starts_with("wasi:") {
+        return Ok(());
+    }
+    if !name.starts_with(PLUGIN_PACKAGE) && !name.starts_with(HOST_PACKAGE) {
+        return Err(format!(
+            "imports `{import}`, which is not part of the contract; a plugin may import {}",
+            IMPORTS.map(|name| format!("`{name}@{VERSION}`")).join(", ")
+        ));
+    }
+    if !compatible(version) {
+        return Err(wrong_version("imports", import));
+    }
+    if IMPORTS.contains(&name) {
+        return Ok(());
+    }
+    Err(format!("imports `{import}`, which is not granted: this version grants log and clock only"))
+}
+
+fn wrong_version(verb: &str, name: &str) -> String {
+    format!("{verb} `{name}`, but this host speaks version {VERSION} of the contract: build against `wit/v0.1`")
+}
+
+fn split_version(name: &str) -> (&str, &str) {
+    name.split_once('@').unwrap_or((name, ""))
+}
+
+/// Versions link within 0.1 (semantic versioning of 0.x).
+fn compatible(version: &str) -> bool {
+    version.strip_prefix("0.1.").is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_versions_0_1_are_compatible() {
+        assert!(compatible("0.1.0") && compatible("0.1.17"));
+        assert!(!compatible("0.2.0") && !compatible("1.0.0") && !compatible("") && !compatible("0.1.0-rc.1"));
+    }
+
+    #[test]
+    fn a_core_module_is_told_from_a_component() {
+        assert!(is_component(b"\0asm\x0d\0\x01\0").is_ok());
+        assert!(is_component(b"\0asm\x01\0\0\0").is_err_and(|text| text.contains("core WebAssembly module")));
+        assert!(is_component(b"").is_err_and(|text| text.contains("empty")));
+        assert!(is_component(b"#!/bin/sh").is_err_and(|text| text.contains("not a WebAssembly component")));
+    }
+}

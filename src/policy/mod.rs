@@ -1,0 +1,235 @@
+//! The policy host: asks the plugins of a route, in order, what a connection is and where it belongs.
+//!
+//! The only place that knows wasmtime. It promises that a plugin harms one call at most: every call has a deadline
+//! inside (epochs) and outside (a timer), memory, host copies and handles are bounded, and a failure is reported with
+//! plugin, version and connection. It keeps no state of connections; what a plugin said is a [`Verdict`].
+
+mod builtin;
+mod cache;
+mod component;
+mod context;
+mod engine;
+mod host;
+mod inspect;
+mod ticker;
+mod v0_1;
+
+use std::{path::Path, sync::Arc};
+
+pub use builtin::{builtin, builtin_names};
+pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
+use context::Call;
+pub use engine::MAX_MEMORY;
+use sha2::{Digest, Sha256};
+use v0_1::{Answer, Question, Target};
+
+use crate::{
+    config::OnFailure,
+    error::Cause,
+    model::{ChannelId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
+};
+
+/// The host: one engine, and every version that is still in use.
+pub struct PolicyHost {
+    runtime: Arc<engine::Runtime>,
+}
+
+/// Why the plugins let a handshake go no further.
+#[derive(Debug)]
+pub enum Refused {
+    /// A plugin's own decision.
+    Rejected {
+        /// `name@identity` of the plugin.
+        policy: Arc<str>,
+        /// What it said.
+        rejection: Rejection,
+    },
+    /// A plugin failed, or broke the contract.
+    Failed(Refusal),
+}
+
+impl PolicyHost {
+    /// Starts the engine; `cache` is where compiled code is kept, none compiles anew at every start.
+    ///
+    /// # Errors
+    /// When the engine or its threads cannot be started.
+    pub fn start(cache: Option<&Path>) -> Result<Self, String> {
+        let runtime = engine::Runtime::start(cache).map_err(|error| format!("WebAssembly engine: {error:#}"))?;
+        Ok(Self { runtime })
+    }
+
+    /// Loads a version: compiled off the data path, checked, and tried with `init`.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what is wrong with the component or what it said of its configuration.
+    pub async fn load(&self, spec: PluginSpec) -> Result<Arc<Plugin>, LoadError> {
+        Plugin::load(&self.runtime, spec).await
+    }
+
+    /// Every version still in memory, oldest first.
+    #[must_use]
+    pub fn loaded(&self) -> Vec<Arc<Plugin>> {
+        self.runtime.loaded()
+    }
+
+    /// Tells the host which versions new handshakes use; the others give their idle instances back.
+    pub fn in_use(&self, current: &[Arc<Plugin>]) {
+        for plugin in self.loaded() {
+            if !current.iter().any(|other| Arc::ptr_eq(other, &plugin)) {
+                plugin.retire();
+            }
+        }
+    }
+}
+
+/// What the plugins of a route say of a handshake: role, then channel and service, then header edits. First opinion
+/// wins, edits add up. A verdict without a role and without a service is "no opinion".
+///
+/// # Errors
+/// [`Refused`]: a plugin rejected, or failed and is not `on_failure: open`.
+pub async fn decide(plugins: &[Arc<Plugin>], handshake: &Arc<Handshake>, mode: Mode) -> Result<Verdict, Refused> {
+    let mut verdict = Verdict::default();
+    let mut call = Arc::new(Call::about(handshake));
+    for plugin in plugins {
+        if let Some(Answer::Role(Some(role))) = ask(plugin, Question::Role, &call).await? {
+            if !mode.allows(&role) {
+                return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(format!(
+                    "plugin `{}` gave role `{}` on a {} route",
+                    plugin.name(),
+                    role.name(),
+                    mode.name()
+                ))));
+            }
+            Arc::make_mut(&mut call).role = Some(role.clone());
+            verdict.role = Some(role);
+            verdict.policy = Some(policy(plugin));
+            break;
+        }
+    }
+    if mode == Mode::Rendezvous && verdict.role.is_none() {
+        return Ok(verdict);
+    }
+    for plugin in plugins {
+        if let Some(Answer::Channel(Some((id, attributes)))) = ask(plugin, Question::Channel, &call).await? {
+            let id = ChannelId::new(&id)
+                .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the channel id: {why}"))))?;
+            let changed = Arc::make_mut(&mut call);
+            changed.channel = Some(id.clone());
+            changed.add(&plugin.name(), attributes).map_err(|why| broken(plugin, handshake, why))?;
+            verdict.channel = Some(id);
+            break;
+        }
+    }
+    if mode == Mode::Router {
+        resolve(plugins, &mut call, &mut verdict).await?;
+        for plugin in plugins {
+            if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, &call).await? {
+                verdict.edits.extend(edits);
+            }
+        }
+    }
+    Ok(verdict)
+}
+
+async fn resolve(plugins: &[Arc<Plugin>], call: &mut Arc<Call>, verdict: &mut Verdict) -> Result<(), Refused> {
+    for plugin in plugins {
+        let Some(Answer::Service(Some((target, attributes)))) = ask(plugin, Question::Service, call).await? else {
+            continue;
+        };
+        let handshake = Arc::clone(&call.handshake);
+        Arc::make_mut(call).add(&plugin.name(), attributes).map_err(|why| broken(plugin, &handshake, why))?;
+        let (id, scheme, env_tag, path_and_query, connect_timeout) = match target {
+            Target::Service { id, scheme, env_tag, path_and_query, connect_timeout } => {
+                (id, scheme, env_tag, path_and_query, connect_timeout)
+            }
+            Target::Endpoint(url) => {
+                let why =
+                    format!("named the endpoint {url:?}, which is not granted: this version resolves services only");
+                return Err(broken(plugin, &handshake, why));
+            }
+        };
+        let service = ServiceId::new(&id)
+            .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the service id: {why}"))))?;
+        if let Some(scheme) = &scheme
+            && !matches!(scheme.as_str(), "ws" | "wss" | "http" | "https")
+        {
+            return Err(broken(
+                plugin,
+                &handshake,
+                format!("named the scheme {scheme:?}; ws, wss, http, https are known"),
+            ));
+        }
+        verdict.resolution = Some(Resolution { service, scheme, env_tag, path_and_query, connect_timeout });
+        verdict.policy = Some(policy(plugin));
+        break;
+    }
+    Ok(())
+}
+
+/// One question to one plugin; none where it has nothing to say: not exported, or failed with `on_failure: open`.
+async fn ask(plugin: &Arc<Plugin>, question: Question, call: &Arc<Call>) -> Result<Option<Answer>, Refused> {
+    if !plugin.answers(question) {
+        return Ok(None);
+    }
+    match plugin.ask(question, call).await {
+        Ok(Answer::Rejected(rejection)) => Err(Refused::Rejected { policy: policy(plugin), rejection }),
+        Ok(answer) => Ok(Some(answer)),
+        Err(failure) => {
+            report(plugin, &call.handshake, &failure);
+            match plugin.spec().on_failure {
+                OnFailure::Open => Ok(None),
+                OnFailure::Closed => Err(Refused::Failed(Refusal::new(match failure {
+                    Failure::Busy(_) => Cause::PluginBusy,
+                    Failure::Deadline(_) => Cause::PluginDeadline,
+                    Failure::Trap(_) | Failure::Contract(_) => Cause::PluginFailed,
+                }))),
+            }
+        }
+    }
+}
+
+fn broken(plugin: &Arc<Plugin>, handshake: &Handshake, why: String) -> Refused {
+    let failure = Failure::Contract(why);
+    plugin.stats().failed(&failure);
+    report(plugin, handshake, &failure);
+    Refused::Failed(Refusal::new(Cause::PluginFailed))
+}
+
+fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
+    tracing::error!(
+        plugin = %plugin.name(),
+        version = %plugin.identity(),
+        component = plugin.described(),
+        conn = %handshake.id,
+        route = %handshake.route,
+        failure = failure.label(),
+        "a policy failed: {failure}"
+    );
+}
+
+fn policy(plugin: &Plugin) -> Arc<str> {
+    format!("{}@{}", plugin.name(), plugin.identity()).into()
+}
+
+/// SHA-256 over parts, each with its length, in hexadecimal.
+pub(crate) fn digest(parts: &[&[u8]]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hex(&hasher.finalize())
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        use std::fmt::Write as _;
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

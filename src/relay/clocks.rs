@@ -1,0 +1,113 @@
+//! What time does to a session: keep-alive, stalled legs, idle and old sessions, a partner that does not come, a
+//! closing that takes too long. Every deadline is a plain instant in the state; the driver keeps one timer for the
+//! nearest.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    session::Session,
+    side::{Input, Io, Output, Side},
+};
+use crate::error::Cause;
+
+/// Durations beyond this count as this, so that no sum overflows.
+const FAR: Duration = Duration::from_hours(365 * 24);
+
+/// A `close` below this counts as this: a Close must at least be written before its time is over.
+const SHORTEST_CLOSE: Duration = Duration::from_millis(100);
+
+/// `by` after `at`.
+fn later(at: Instant, by: Duration) -> Instant {
+    at + by.min(FAR)
+}
+
+/// The same for a limit that zero turns off.
+fn limit(at: Instant, by: Duration) -> Option<Instant> {
+    (!by.is_zero()).then(|| later(at, by))
+}
+
+impl<I: Io> Side<I> {
+    /// By when a step of its closing must be done, if it begins now.
+    pub(super) fn closing_by(&self, now: Instant) -> Instant {
+        later(now, self.limits.close.max(SHORTEST_CLOSE))
+    }
+
+    /// When its silence has consequences: a Ping, or after that its end.
+    fn silent_at(&self) -> Option<Instant> {
+        let pulse = &self.pulse;
+        let listening = self.io.is_some() && self.input == Input::Open && self.output == Output::Open && !pulse.paused;
+        if !listening || self.limits.ping_every.is_zero() {
+            return None;
+        }
+        match pulse.pinged {
+            Some(at) => limit(at, self.limits.pong_within),
+            None if pulse.queued => None,
+            None => limit(pulse.heard, self.limits.ping_every),
+        }
+    }
+
+    /// When it has taken no byte for too long.
+    fn stalled_at(&self) -> Option<Instant> {
+        self.blocked.and_then(|since| limit(since, self.limits.stall))
+    }
+
+    /// Notes whether the leg is being read. The clock of silence stops while it is not.
+    pub(super) fn listen(&mut self, reading: bool, now: Instant) {
+        if reading && self.pulse.paused {
+            self.pulse.heard = now;
+            self.pulse.pinged = self.pulse.pinged.map(|_| now);
+        }
+        self.pulse.paused = !reading;
+    }
+}
+
+impl<I: Io> Session<I> {
+    /// Does what is due.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        for at in 0..self.sides.len() {
+            let side = &mut self.sides[at];
+            if due(side.deadline) {
+                self.closing_took_too_long(at, now);
+            } else if due(side.stalled_at()) {
+                self.cut(at, Cause::Stalled, now);
+            } else if due(side.silent_at()) {
+                if side.pulse.pinged.is_some() {
+                    self.cut(at, Cause::KeepAlive, now);
+                } else {
+                    side.pulse.queued = true;
+                }
+            }
+        }
+        if self.ending.is_some() {
+            return;
+        }
+        if due(self.patience) {
+            self.close(None, Cause::NoPartner, now);
+        } else if due(self.lifetime_at()) {
+            self.close(None, Cause::Lifetime, now);
+        } else if due(self.idle_at()) {
+            self.close(None, Cause::Idle, now);
+        }
+    }
+
+    /// The nearest instant at which [`Session::tick`] has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let legs = self.sides.iter().flat_map(|side| [side.deadline, side.stalled_at(), side.silent_at()]);
+        let whole = match self.ending {
+            Some(_) => [None; 3],
+            None => [self.patience, self.lifetime_at(), self.idle_at()],
+        };
+        legs.chain(whole).flatten().min()
+    }
+
+    fn lifetime_at(&self) -> Option<Instant> {
+        limit(self.joined, self.lifetime)
+    }
+
+    fn idle_at(&self) -> Option<Instant> {
+        limit(self.active, self.idle)
+    }
+}

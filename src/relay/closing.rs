@@ -1,0 +1,196 @@
+//! How a session ends (RFC 6455 §7): Closes passed on, Closes of ours, broken legs, and the end of TCP.
+//!
+//! A leg goes through: a Close is written to it (its partner's or ours) → its own Close comes → FIN from the server's
+//! end → what it still sends is discarded until its FIN → the socket is closed. Closing a socket with unread input
+//! would make the kernel send RST, which destroys the Close just written; hence the discarding. Each wait of that is
+//! limited by the leg's `close`.
+
+use tokio::time::Instant;
+
+use super::{
+    End, Party,
+    close::{CloseFrame, across},
+    frame::Violation,
+    session::{Ending, Session},
+    side::{Input, Io, Output},
+};
+use crate::{error::Cause, model::ConnId};
+
+impl<I: Io> Session<I> {
+    /// Ends the session, or one leg and with it the other, for a reason of ours.
+    pub(super) fn close(&mut self, conn: Option<ConnId>, cause: Cause, now: Instant) {
+        let row = cause.row();
+        match conn {
+            Some(conn) => {
+                let Some(at) = self.position(conn) else { return };
+                if row.close == 0 {
+                    return self.cut(at, cause, now);
+                }
+                self.end(cause, None, Some(conn));
+                self.finish(at, CloseFrame::of(cause), now);
+                if let Some(partner) = self.partner(at) {
+                    self.finish(partner, CloseFrame::of(Cause::PartnerGone), now);
+                }
+            }
+            None => {
+                for at in 0..self.sides.len() {
+                    if row.close == 0 {
+                        self.cut(at, cause, now);
+                    } else {
+                        self.end(cause, None, None);
+                        self.finish(at, CloseFrame::of(cause), now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes why the session ends, if that was open.
+    fn end(&mut self, cause: Cause, detail: Option<&'static str>, by: Option<ConnId>) {
+        if self.ending.is_none() {
+            self.ending = Some(Ending { cause, detail, by });
+            if let [lone] = self.sides.as_mut_slice() {
+                // A leg that left is never handed to the next partner, nor is what it said.
+                lone.flow.pending.clear();
+            }
+        }
+    }
+
+    /// A leg's Close was read; if there is a partner that may have it, it is the last of the pending bytes.
+    pub(super) fn close_received(&mut self, at: usize, code: u16, now: Instant) {
+        let conn = self.sides[at].conn;
+        self.end(Cause::Closed, None, Some(conn));
+        let side = &mut self.sides[at];
+        side.input = Input::Closed;
+        side.flow.dry = true;
+        side.report.close_received = Some(code);
+        let Some(partner) = self.partner(at) else {
+            return self.finish(at, CloseFrame::echo(code), now);
+        };
+        let partner = &mut self.sides[partner];
+        if partner.io.is_some() && partner.output == Output::Open {
+            partner.output = Output::Relaying(code);
+            partner.deadline = Some(partner.closing_by(now));
+        }
+    }
+
+    /// A leg broke a rule or a limit. What it sent before that is still delivered.
+    pub(super) fn violated(&mut self, at: usize, violation: Violation, now: Instant) {
+        let side = &mut self.sides[at];
+        side.input = Input::Failed;
+        side.flow.dry = true;
+        let conn = side.conn;
+        self.end(violation.cause(), Some(violation.reason()), Some(conn));
+        self.finish(at, CloseFrame::because(violation), now);
+        self.release_partner(at, violation.cause(), now);
+    }
+
+    /// The end of a leg's stream, or an error, was read.
+    pub(super) fn stream_ended(&mut self, at: usize, now: Instant) {
+        let side = &mut self.sides[at];
+        side.eof = true;
+        side.flow.dry = true;
+        if side.input != Input::Open {
+            // After its Close that is as it should be; it may still read.
+            return;
+        }
+        let (cause, conn) = (broken(side.party), side.conn);
+        self.end(cause, None, Some(conn));
+        self.sides[at].release();
+        self.release_partner(at, cause, now);
+    }
+
+    /// A leg's socket takes nothing any more. What it has sent is still read, for it is to be delivered.
+    pub(super) fn write_failed(&mut self, at: usize, now: Instant) {
+        let side = &mut self.sides[at];
+        side.output = Output::Cut;
+        side.shut = true;
+        side.blocked = None;
+        side.deadline = Some(side.closing_by(now));
+        if side.input == Input::Open {
+            let (cause, conn) = (broken(side.party), side.conn);
+            self.end(cause, None, Some(conn));
+        }
+    }
+
+    /// Ends a leg without a Close and at once.
+    pub(super) fn cut(&mut self, at: usize, cause: Cause, now: Instant) {
+        let side = &mut self.sides[at];
+        if let Some(io) = &mut side.io {
+            io.abort();
+        }
+        let conn = side.conn;
+        self.end(cause, None, Some(conn));
+        self.sides[at].release();
+        self.release_partner(at, cause, now);
+    }
+
+    /// A leg did not come to its end within `close`.
+    pub(super) fn closing_took_too_long(&mut self, at: usize, now: Instant) {
+        let side = &mut self.sides[at];
+        if let Some(io) = side.io.as_mut().filter(|_| !side.shut) {
+            io.shutdown_write();
+        }
+        side.release();
+        let cause = self.ending.map_or(Cause::Internal, |ending| ending.cause);
+        self.release_partner(at, cause, now);
+    }
+
+    /// A leg is gone: its partner gets a Close behind what is left for it. The partner's own code if it has closed by
+    /// itself and only misses the answer, else what the leg's end means to it.
+    fn release_partner(&mut self, at: usize, cause: Cause, now: Instant) {
+        let party = self.sides[at].party;
+        let Some(partner) = self.partner(at) else { return };
+        let frame = match self.sides[partner].report.close_received {
+            Some(code) => CloseFrame::echo(code),
+            None => CloseFrame::of(across(cause, party)),
+        };
+        self.finish(partner, frame, now);
+    }
+
+    /// Gives a leg a Close of ours, unless it gets or got another.
+    fn finish(&mut self, at: usize, frame: CloseFrame, now: Instant) {
+        let side = &mut self.sides[at];
+        if side.io.is_some() && side.output == Output::Open {
+            side.output = Output::Closing(frame);
+            side.pong = None;
+            side.pulse.queued = false;
+            side.deadline = Some(side.closing_by(now));
+        }
+    }
+
+    /// Ends TCP where it is time, and lets go of what has ended. Returns whether something changed.
+    pub(super) fn settle(&mut self, at: usize) -> bool {
+        let side = &mut self.sides[at];
+        let Some(io) = &mut side.io else { return false };
+        if !side.shut {
+            let over = match side.output {
+                Output::Cut => true,
+                // Towards a peer that dialled us we end TCP first; one that we dialled does.
+                Output::Closed => match side.input {
+                    Input::Open => false,
+                    Input::Closed => side.end == End::Server || side.eof,
+                    Input::Failed => true,
+                },
+                _ => false,
+            };
+            if !over {
+                return false;
+            }
+            io.shutdown_write();
+            side.shut = true;
+        }
+        if side.eof {
+            side.release();
+        }
+        side.io.is_none()
+    }
+}
+
+/// What it is called when a leg breaks.
+const fn broken(party: Party) -> Cause {
+    match party {
+        Party::Client => Cause::ClientBroken,
+        Party::Backend => Cause::BackendBroken,
+    }
+}

@@ -1,0 +1,330 @@
+//! Sessions over real sockets of the loopback, with tungstenite at both ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
+};
+
+use super::*;
+use crate::{
+    error::Cause,
+    model::{ConnId, Limits},
+    relay::{End, Handle, Party, mailbox, tests::rig},
+};
+
+/// Nothing here takes longer unless it hangs.
+const BOUND: Duration = Duration::from_secs(20);
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    timeout(BOUND, future).await.expect("it hangs")
+}
+
+fn limits() -> Limits {
+    Limits { message: 0, close: Duration::from_secs(2), ..Limits::default() }
+}
+
+/// Our end of a new connection, and the peer's.
+async fn dial(party: Party, end: End, limits: &Limits) -> (Leg, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (peer, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    let (stream, peer) = (accepted.unwrap().0, peer.unwrap());
+    for socket in [&stream, &peer] {
+        socket.set_nodelay(true).unwrap();
+    }
+    let limits = Arc::new(limits.clone());
+    let leg = Leg { id: ConnId::next(), stream, early: Bytes::new(), end, party, limits, extensions: false };
+    (leg, peer)
+}
+
+async fn speak(peer: TcpStream, role: Role) -> WebSocketStream<TcpStream> {
+    let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
+    WebSocketStream::from_raw_socket(peer, role, Some(config)).await
+}
+
+struct Waiting {
+    handle: Handle,
+    id: ConnId,
+    ends: Arc<AtomicUsize>,
+    task: JoinHandle<Report>,
+}
+
+/// Starts a waiting client leg.
+async fn wait(patience: Duration, limits: &Limits) -> (Waiting, WebSocketStream<TcpStream>) {
+    let (leg, peer) = dial(Party::Client, End::Server, limits).await;
+    let (handle, mailbox) = mailbox();
+    let ends = Arc::new(AtomicUsize::new(0));
+    let (id, count) = (leg.id, Arc::clone(&ends));
+    let hook = move |_: bool| {
+        count.fetch_add(1, Ordering::SeqCst);
+    };
+    let task = tokio::spawn(run_waiting(leg, mailbox, Instant::now() + patience, 64 << 10, hook));
+    (Waiting { handle, id, ends, task }, speak(peer, Role::Client).await)
+}
+
+async fn next(peer: &mut WebSocketStream<TcpStream>) -> Message {
+    within(peer.next()).await.expect("the stream ended").expect("the stream broke")
+}
+
+async fn next_code(peer: &mut WebSocketStream<TcpStream>) -> Option<u16> {
+    match next(peer).await {
+        Message::Close(frame) => frame.map(|frame| frame.code.into()),
+        other => panic!("not a close: {other:?}"),
+    }
+}
+
+/// Bytes that compress badly and repeat nowhere near.
+fn noise(length: usize, mut seed: u64) -> Vec<u8> {
+    let next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_mebibytes_pass_both_ways_at_once() {
+    for end in [End::Client, End::Server] {
+        let (client, client_peer) = dial(Party::Client, End::Server, &limits()).await;
+        let (backend, backend_peer) = dial(Party::Backend, end, &limits()).await;
+        let (_handle, mailbox) = mailbox();
+        let session = tokio::spawn(run_pair(client, backend, mailbox, |_| {}));
+        let role = if end == End::Client { Role::Server } else { Role::Client };
+        let (mut client_out, mut client_in) = speak(client_peer, Role::Client).await.split();
+        let (mut backend_out, mut backend_in) = speak(backend_peer, role).await.split();
+        let (up, down) = (Bytes::from(noise(8 << 20, 1)), Bytes::from(noise(8 << 20, 2)));
+        within(async {
+            let (sent_up, sent_down, got_up, got_down) = tokio::join!(
+                client_out.send(Message::Binary(up.clone())),
+                backend_out.send(Message::Binary(down.clone())),
+                backend_in.next(),
+                client_in.next(),
+            );
+            sent_up.and(sent_down).unwrap();
+            assert!(got_up.unwrap().unwrap().into_data() == up);
+            assert!(got_down.unwrap().unwrap().into_data() == down);
+            client_out.send(Message::Close(None)).await.unwrap();
+            assert_eq!(backend_in.next().await.unwrap().unwrap(), Message::Close(None));
+            backend_out.flush().await.ok();
+            assert_eq!(client_in.next().await.unwrap().unwrap(), Message::Close(None));
+            assert!(client_in.next().await.is_none() && backend_in.next().await.is_none_or(|rest| rest.is_err()));
+            drop((client_out, client_in, backend_out, backend_in));
+        })
+        .await;
+        let report = within(session).await.unwrap();
+        assert_eq!(report.cause, Cause::Closed);
+        assert_eq!(report.legs.iter().map(|leg| (leg.messages_in, leg.messages_out)).collect::<Vec<_>>(), [(1, 1); 2]);
+        assert!(report.legs.iter().all(|leg| (leg.close_received, leg.close_sent) == (Some(1005), Some(1005))));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_slows_the_sender_and_loses_nothing() {
+    let (client, mut client_peer) = dial(Party::Client, End::Server, &limits()).await;
+    let (backend, mut backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
+    let (_handle, mailbox) = mailbox();
+    let session = tokio::spawn(run_pair(client, backend, mailbox, |_| {}));
+    let payload = noise(8 << 20, 3);
+    let bytes = [rig::masked(rig::BINARY, &payload), rig::masked(rig::CLOSE, b"")].concat();
+    let sending = async {
+        client_peer.write_all(&bytes).await.unwrap();
+        client_peer.shutdown().await.unwrap();
+    };
+    let reading = async {
+        let mut heard = Vec::new();
+        let mut piece = vec![0; 5000];
+        while heard.len() < bytes.len() {
+            let length = backend_peer.read(&mut piece).await.unwrap();
+            assert!(length > 0, "cut at {}", heard.len());
+            heard.extend_from_slice(&piece[..length]);
+            tokio::task::yield_now().await;
+        }
+        assert!(heard == bytes, "verbatim");
+        backend_peer.write_all(&rig::plain(rig::CLOSE, b"")).await.unwrap();
+    };
+    within(async { tokio::join!(sending, reading) }).await;
+    drop(backend_peer);
+    let report = within(session).await.unwrap();
+    assert_eq!((report.cause, report.legs[1].bytes_out), (Cause::Closed, bytes.len() as u64));
+}
+
+#[tokio::test]
+async fn a_waiting_leg_is_joined_and_hears_of_its_partners_end() {
+    let (waiting, mut client) = wait(BOUND, &limits()).await;
+    client.send(Message::text("held")).await.unwrap();
+    client.send(Message::Ping(Bytes::from_static(b"?"))).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::Pong(Bytes::from_static(b"?")));
+    let (backend, peer) = dial(Party::Backend, End::Server, &limits()).await;
+    waiting.handle.join(Box::new(backend)).await.unwrap();
+    let mut backend = speak(peer, Role::Client).await;
+    assert_eq!(next(&mut backend).await, Message::text("held"));
+    backend.send(Message::text("heard")).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::text("heard"));
+    assert_eq!(waiting.ends.load(Ordering::SeqCst), 0);
+
+    drop(backend);
+    assert_eq!(next_code(&mut client).await, Some(1011));
+    assert_eq!(waiting.ends.load(Ordering::SeqCst), 1);
+    assert!(within(client.next()).await.is_none());
+    drop(client);
+    let report = within(waiting.task).await.unwrap();
+    assert_eq!((report.cause, report.joined), (Cause::BackendBroken, true));
+    assert_eq!(waiting.ends.load(Ordering::SeqCst), 1, "once");
+    assert!(waiting.handle.is_closed());
+}
+
+#[tokio::test]
+async fn a_leg_that_cannot_be_joined_comes_back_whole() {
+    let (waiting, client) = wait(BOUND, &limits()).await;
+    let (backend, mut peer) = dial(Party::Backend, End::Server, &limits()).await;
+    // The client leaves at the very moment.
+    drop(client);
+    let backend = within(waiting.handle.join(Box::new(backend))).await.expect_err("there is nobody to join");
+    let report = within(waiting.task).await.unwrap();
+    assert_eq!((report.cause, report.joined), (Cause::ClientBroken, false));
+    let backend = within(waiting.handle.join(backend)).await.expect_err("the session is over");
+    peer.write_all(b"x").await.unwrap();
+    within(backend.stream.readable()).await.unwrap();
+    assert_eq!(backend.stream.try_read(&mut [0; 8]).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_third_leg_comes_back() {
+    let (waiting, _client) = wait(BOUND, &limits()).await;
+    let (second, _second_peer) = dial(Party::Backend, End::Server, &limits()).await;
+    let (third, _third_peer) = dial(Party::Backend, End::Server, &limits()).await;
+    let id = third.id;
+    let (joined, refused) = tokio::join!(waiting.handle.join(Box::new(second)), waiting.handle.join(Box::new(third)));
+    assert_eq!((joined.is_ok(), refused.map_err(|leg| leg.id).err()), (true, Some(id)));
+    waiting.task.abort();
+    assert!(within(waiting.task).await.is_err());
+    assert_eq!(waiting.ends.load(Ordering::SeqCst), 1, "even then");
+}
+
+#[tokio::test]
+async fn nobody_comes() {
+    let (waiting, mut client) = wait(Duration::from_millis(30), &limits()).await;
+    assert_eq!(next_code(&mut client).await, Some(4408));
+    assert!(within(client.next()).await.is_none());
+    drop(client);
+    assert_eq!(within(waiting.task).await.unwrap().cause, Cause::NoPartner);
+}
+
+#[tokio::test]
+async fn a_command_reaches_an_idle_session() {
+    let (waiting, mut client) = wait(BOUND, &limits()).await;
+    let lives = within(async {
+        tokio::select! {
+            lives = waiting.handle.probe(waiting.id) => lives,
+            // Reading answers Pings, and the next read sends the answer.
+            () = async { while matches!(client.next().await, Some(Ok(Message::Ping(_)))) {} } => false,
+        }
+    });
+    assert!(lives.await);
+    waiting.handle.close(None, Cause::Draining);
+    assert_eq!(next_code(&mut client).await, Some(1012));
+    assert!(within(client.next()).await.is_none());
+    drop(client);
+    let report = within(waiting.task).await.unwrap();
+    assert_eq!((report.cause, report.legs[0].close_received), (Cause::Draining, Some(1012)));
+    assert!(!waiting.handle.probe(waiting.id).await);
+}
+
+#[tokio::test]
+async fn handles_that_are_gone_end_nothing() {
+    let (waiting, mut client) = wait(BOUND, &limits()).await;
+    drop(waiting.handle);
+    client.send(Message::Ping(Bytes::from_static(b"?"))).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::Pong(Bytes::from_static(b"?")));
+    client.close(Some(CloseFrame { code: 4000.into(), reason: "enough".into() })).await.unwrap();
+    assert_eq!(next_code(&mut client).await, Some(4000));
+    drop(client);
+    assert_eq!(within(waiting.task).await.unwrap().cause, Cause::Closed);
+}
+
+#[tokio::test]
+async fn keep_alive_runs_on_the_clock_of_the_runtime() {
+    let limits = Limits { ping_every: Duration::from_millis(20), pong_within: Duration::from_millis(200), ..limits() };
+    let (waiting, mut client) = wait(BOUND, &limits).await;
+    for _ in 0..5 {
+        assert!(matches!(next(&mut client).await, Message::Ping(_)));
+    }
+    // It stops answering.
+    let report = within(waiting.task).await.unwrap();
+    assert_eq!(report.cause, Cause::KeepAlive);
+    assert!(report.duration >= Duration::from_millis(200));
+}
+
+#[tokio::test]
+async fn what_a_peer_sent_before_its_reset_arrives() {
+    let (client, mut client_peer) = dial(Party::Client, End::Server, &limits()).await;
+    let (backend, backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
+    client_peer.write_all(&rig::masked(rig::TEXT, b"last")).await.unwrap();
+    within(client.stream.readable()).await.unwrap();
+    client_peer.set_zero_linger().unwrap();
+    drop(client_peer);
+    let (_handle, mailbox) = mailbox();
+    let session = tokio::spawn(run_pair(client, backend, mailbox, |_| {}));
+    let mut backend = speak(backend_peer, Role::Server).await;
+    assert_eq!(next(&mut backend).await, Message::text("last"));
+    assert_eq!(next_code(&mut backend).await, Some(1001));
+    drop(backend);
+    assert_eq!(within(session).await.unwrap().cause, Cause::ClientBroken);
+}
+
+#[tokio::test]
+async fn a_close_is_not_destroyed_by_input_that_nobody_read() {
+    let (client, mut client_peer) = dial(Party::Client, End::Server, &Limits { message: 10, ..limits() }).await;
+    let (backend, backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
+    let (_handle, mailbox) = mailbox();
+    let session = tokio::spawn(run_pair(client, backend, mailbox, |_| {}));
+    // More than any socket buffer, so that most of it arrives after the Close is written.
+    let bytes = rig::masked(rig::BINARY, &noise(16 << 20, 5));
+    within(client_peer.write_all(&bytes)).await.expect("it is read to the end");
+    let mut heard = Vec::new();
+    client_peer.shutdown().await.unwrap();
+    within(client_peer.read_to_end(&mut heard)).await.expect("no reset");
+    assert_eq!(rig::code_of(&rig::read_frames(&heard)), Some(1009));
+    drop(backend_peer);
+    let report = within(session).await.unwrap();
+    assert_eq!((report.cause, report.detail), (Cause::MessageTooBig, Some("message too big")));
+}
+
+#[tokio::test]
+async fn the_first_end_is_announced_even_if_the_session_never_ran() {
+    let (client, _client_peer) = dial(Party::Client, End::Server, &limits()).await;
+    let (backend, _backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
+    let (_handle, mailbox) = mailbox();
+    let mut announced = None;
+    drop(run_pair(client, backend, mailbox, |joined| announced = Some(joined)));
+    assert_eq!(announced, Some(true));
+}
+
+#[tokio::test]
+async fn an_idle_pair_costs_little_memory() {
+    let (client, _client_peer) = dial(Party::Client, End::Server, &limits()).await;
+    let (backend, _backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
+    let (_handle, mailbox) = mailbox();
+    let size = size_of_val(&run_pair(client, backend, mailbox, |_| {}));
+    assert!(size < 1200, "{size} bytes of future, apart from two legs' state");
+}

@@ -1,0 +1,170 @@
+//! How the rest of the proxy talks to a running session: joins, probes and closes it.
+//!
+//! A session's mailbox costs nothing while it is empty. Its end refuses what is in it and what comes later; in
+//! particular a leg that was to be joined comes back to who sent it.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use tokio::sync::oneshot;
+
+use super::Leg;
+use crate::{error::Cause, model::ConnId};
+
+/// Probes that may wait; a session takes them as soon as it runs.
+const BOUND: usize = 32;
+
+/// What a session is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    Join(Ticket),
+    Probe { conn: ConnId, reply: oneshot::Sender<bool> },
+    Close { conn: Option<ConnId>, cause: Cause },
+}
+
+/// A leg on its way into a session. Dropped unused, it goes back to its sender.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    leg: Option<Box<Leg>>,
+    back: Option<oneshot::Sender<Box<Leg>>>,
+}
+
+impl Ticket {
+    /// Uses it: the leg is joined from here on.
+    pub(super) fn redeem(mut self) -> Option<Box<Leg>> {
+        self.back = None;
+        self.leg.take()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let (Some(leg), Some(back)) = (self.leg.take(), self.back.take()) {
+            // A sender that does not wait any more has given the leg up.
+            let _ = back.send(leg);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: VecDeque<Command>,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+/// Makes a session's mailbox and the handle to it.
+#[must_use]
+pub fn mailbox() -> (Handle, Mailbox) {
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    (Handle(Arc::clone(&shared)), Mailbox(shared))
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    // The lock is never held where something could panic half-way.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reaches a running session. Cheap to clone; holding one keeps nothing alive.
+#[derive(Clone)]
+pub struct Handle(Arc<Mutex<Shared>>);
+
+impl Handle {
+    /// Joins `leg` to the waiting leg of this session, which then owns it. Dropping this future while it waits gives
+    /// the leg up.
+    ///
+    /// # Errors
+    /// The leg itself, untouched, if the session is over, has a partner, or its leg has just left.
+    pub async fn join(&self, leg: Box<Leg>) -> Result<(), Box<Leg>> {
+        let (back, returned) = oneshot::channel();
+        self.send(Command::Join(Ticket { leg: Some(leg), back: Some(back) }));
+        match returned.await {
+            Ok(leg) => Err(leg),
+            // A ticket that is redeemed is dropped without sending anything back.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Asks whether a leg lives: sends it a Ping. `true` at the next byte from it, or at once if it is not being read;
+    /// `false` if it, or the session, is over. Waits as long as the leg is silent: the caller sets the limit.
+    pub async fn probe(&self, conn: ConnId) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Probe { conn, reply });
+        answer.await.unwrap_or(false)
+    }
+
+    /// Ends the session (`conn`: `None`, both legs get the cause's code) or one of its legs, which gets the code while
+    /// its partner gets 1001. A cause without a close code cuts. Does nothing if the session is already ending.
+    pub fn close(&self, conn: Option<ConnId>, cause: Cause) {
+        self.send(Command::Close { conn, cause });
+    }
+
+    /// Whether the session is over and its sockets are closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        lock(&self.0).closed
+    }
+
+    /// What cannot be queued is dropped outside the lock, which answers it.
+    fn send(&self, command: Command) {
+        let waker = {
+            let mut shared = lock(&self.0);
+            let full = shared.queue.len() >= BOUND && !matches!(command, Command::Close { .. });
+            if shared.closed || full {
+                None
+            } else {
+                shared.queue.push_back(command);
+                shared.waker.take()
+            }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("closed", &self.is_closed()).finish()
+    }
+}
+
+/// The session's end. That no handle is left is no reason to end.
+pub struct Mailbox(Arc<Mutex<Shared>>);
+
+impl Mailbox {
+    /// The next command, or the waker is kept for it.
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Command> {
+        let mut shared = lock(&self.0);
+        if let Some(command) = shared.queue.pop_front() {
+            return Poll::Ready(command);
+        }
+        if !shared.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            shared.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        let left = {
+            let mut shared = lock(&self.0);
+            shared.closed = true;
+            shared.waker = None;
+            std::mem::take(&mut shared.queue)
+        };
+        // Outside the lock: dropping them answers who waits.
+        drop(left);
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mailbox")
+    }
+}

@@ -1,0 +1,98 @@
+//! What one direction has read and the other leg has not taken yet: part of one pooled buffer, or what a waiting leg
+//! sent before its partner came.
+
+use super::{buffer::Buffer, pump::Digest};
+
+enum Store {
+    Empty,
+    Pooled(Buffer),
+    Held(Vec<u8>),
+}
+
+/// Bytes ready for the other leg. Memory is given back when the last of them is taken.
+pub(super) struct Pending {
+    store: Store,
+    start: usize,
+    end: usize,
+    /// The last place at which a frame of ours may be put.
+    boundary: Option<usize>,
+}
+
+impl Pending {
+    /// Nothing.
+    pub(super) const fn new() -> Self {
+        Self { store: Store::Empty, start: 0, end: 0, boundary: None }
+    }
+
+    /// Takes over a buffer whose output stands where `digest` says; gives it back at once if there is none.
+    pub(super) fn put(&mut self, buffer: Buffer, digest: &Digest) {
+        debug_assert!(self.is_empty(), "one buffer for each direction");
+        if digest.out.is_empty() {
+            return;
+        }
+        *self = Self {
+            store: Store::Pooled(buffer),
+            start: digest.out.start,
+            end: digest.out.end,
+            boundary: digest.boundary,
+        };
+    }
+
+    /// Appends a copy of the output, for a leg that has no partner yet.
+    pub(super) fn hold(&mut self, buffer: &[u8], digest: &Digest) {
+        let out = &buffer[digest.out.clone()];
+        if out.is_empty() {
+            return;
+        }
+        if !matches!(self.store, Store::Held(_)) {
+            *self = Self { store: Store::Held(Vec::new()), start: 0, end: 0, boundary: None };
+        }
+        if let Store::Held(held) = &mut self.store {
+            if let Some(boundary) = digest.boundary {
+                self.boundary = Some(held.len() + boundary - digest.out.start);
+            }
+            held.extend_from_slice(out);
+            self.end = held.len();
+        }
+    }
+
+    /// How many bytes there are.
+    pub(super) const fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a frame of ours may stand right before the next byte.
+    pub(super) fn at_boundary(&self) -> bool {
+        self.boundary == Some(self.start)
+    }
+
+    /// The bytes that may be written now: up to the boundary if a frame of ours waits for it.
+    pub(super) fn writable(&self, to_boundary: bool) -> &[u8] {
+        let end = match self.boundary {
+            Some(boundary) if to_boundary && boundary > self.start => boundary,
+            _ => self.end,
+        };
+        match &self.store {
+            Store::Empty => &[],
+            Store::Pooled(buffer) => &buffer[self.start..end],
+            Store::Held(held) => &held[self.start..end],
+        }
+    }
+
+    /// Takes `bytes` of them off.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.start += bytes;
+        if self.start >= self.end {
+            self.clear();
+        }
+    }
+
+    /// Drops all of them.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new();
+    }
+}

@@ -1,0 +1,322 @@
+//! The state machine of a session: one leg that waits, or two that are joined. Sans-I/O: streams are an [`Io`] that
+//! never blocks, time is given. [`Session::step`] does what can be done and says what to wait for.
+//!
+//! Here is the way of the bytes; how a session ends is in [`super::closing`], what time does to it in
+//! [`super::clocks`].
+
+use std::{io, ops::Range, time::Duration};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    End, Report,
+    buffer::{Buffer, HEADROOM, SIZE},
+    pump::{Orders, Stop},
+    side::{Flow, Flushed, Input, Io, Output, Side, Traits},
+};
+use crate::{
+    error::Cause,
+    model::{ConnId, PingMode},
+};
+
+/// Reads of each leg in one step, so that a bulk transfer leaves room for its neighbours on the worker.
+const TURNS: usize = 4;
+
+/// Where reads go in a buffer.
+const READ: Range<usize> = HEADROOM..SIZE;
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// There is more to do; let others run first.
+    Again,
+    /// Nothing can be done before one of these.
+    Wait(Wants),
+    /// Every socket is gone.
+    Done,
+}
+
+/// What a session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wants {
+    /// Which legs are to be read.
+    pub(super) read: [bool; 2],
+    /// Which legs have bytes waiting that they did not take.
+    pub(super) write: [bool; 2],
+    /// When time alone changes something.
+    pub(super) deadline: Option<Instant>,
+}
+
+/// Why a session ends: the first reason stays.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    pub(super) cause: Cause,
+    pub(super) detail: Option<&'static str>,
+    pub(super) by: Option<ConnId>,
+}
+
+/// One leg that waits, or two that are joined.
+pub(super) struct Session<I> {
+    /// One or two; a leg that is over stays for its report.
+    pub(super) sides: Vec<Side<I>>,
+    /// Bytes taken from a waiting leg.
+    hold: usize,
+    /// Until when a lone leg waits.
+    pub(super) patience: Option<Instant>,
+    /// Pings are answered here: no partner, or a leg's limits say so.
+    answer: bool,
+    /// The shorter of both legs'; zero is none.
+    pub(super) idle: Duration,
+    /// The shorter of both legs'; zero is none.
+    pub(super) lifetime: Duration,
+    begun: Instant,
+    pub(super) joined: Instant,
+    /// When the last data frame, or a piece of one, was read.
+    pub(super) active: Instant,
+    pub(super) ending: Option<Ending>,
+}
+
+impl<I: Io> Session<I> {
+    /// A leg that waits for its partner until `patience`; up to `hold` bytes of what it says are kept meanwhile.
+    pub(super) fn waiting(io: I, traits: Traits, hold: usize, patience: Instant, now: Instant) -> Self {
+        // Its partner will have dialled us as well.
+        let strip = true;
+        Self { hold, patience: Some(patience), ..Self::alone(Side::new(io, traits, strip, now), now) }
+    }
+
+    /// Two legs, joined from the beginning.
+    pub(super) fn pair(first: (I, Traits), second: (I, Traits), now: Instant) -> Self {
+        let strip = second.1.end == End::Server;
+        let mut session = Self::alone(Side::new(first.0, first.1, strip, now), now);
+        session.join(second.0, second.1, now);
+        session
+    }
+
+    fn alone(side: Side<I>, now: Instant) -> Self {
+        Self {
+            sides: vec![side],
+            hold: 0,
+            patience: None,
+            answer: true,
+            idle: Duration::ZERO,
+            lifetime: Duration::ZERO,
+            begun: now,
+            joined: now,
+            active: now,
+            ending: None,
+        }
+    }
+
+    /// Whether a partner may come: the leg still waits and has not left. Call it after a step, so that what the leg has
+    /// sent is known.
+    pub(super) fn may_join(&mut self, now: Instant) -> bool {
+        if self.sides.len() > 1 || self.ending.is_some() {
+            return false;
+        }
+        if self.sides[0].io.as_ref().is_none_or(Io::hung_up) {
+            // Its end stands behind bytes that are not read because the hold is full.
+            self.stream_ended(0, now);
+            return false;
+        }
+        true
+    }
+
+    /// Joins the partner; what was held goes to it first.
+    pub(super) fn join(&mut self, io: I, traits: Traits, now: Instant) {
+        debug_assert_eq!(self.sides.len(), 1, "a session has two legs at most");
+        let first = &self.sides[0];
+        let mut second = Side::new(io, traits, first.end == End::Server, now);
+        second.report.messages_out = first.report.messages_in;
+        let shorter = |first: Duration, second: Duration| match (first.is_zero(), second.is_zero()) {
+            (true, _) => second,
+            (_, true) => first,
+            _ => first.min(second),
+        };
+        self.idle = shorter(first.limits.idle, second.limits.idle);
+        self.lifetime = shorter(first.limits.lifetime, second.limits.lifetime);
+        self.answer = [&first.limits, &second.limits].iter().any(|limits| limits.ping == PingMode::Terminate);
+        self.patience = None;
+        self.joined = now;
+        self.active = now;
+        self.sides.push(second);
+    }
+
+    /// Asks a leg for a sign of life. The answer is `true` at its next byte, or at once if it is not being read;
+    /// `false` if it is over. The caller limits the wait.
+    pub(super) fn probe(&mut self, conn: ConnId, reply: oneshot::Sender<bool>) {
+        let Some(at) = self.position(conn).filter(|_| self.ending.is_none()) else {
+            let _ = reply.send(false);
+            return;
+        };
+        if self.appetite(at).is_none() {
+            let _ = reply.send(true);
+            return;
+        }
+        let side = &mut self.sides[at];
+        side.probes.retain(|probe| !probe.is_closed());
+        side.probes.push(reply);
+        side.pulse.queued |= side.pulse.pinged.is_none();
+    }
+
+    /// Does what can be done now.
+    pub(super) fn step(&mut self, now: Instant) -> Next {
+        self.tick(now);
+        let mut progress = true;
+        for _ in 0..TURNS {
+            progress = false;
+            for at in 0..self.sides.len() {
+                progress |= self.pull(at, now);
+            }
+            for at in 0..self.sides.len() {
+                progress |= self.push(at, now);
+            }
+            for at in 0..self.sides.len() {
+                progress |= self.settle(at);
+            }
+            if !progress {
+                break;
+            }
+        }
+        if self.sides.iter().all(|side| side.io.is_none()) {
+            return Next::Done;
+        }
+        if progress { Next::Again } else { Next::Wait(self.wants(now)) }
+    }
+
+    /// What is to be waited for, and who is being listened to meanwhile.
+    fn wants(&mut self, now: Instant) -> Wants {
+        let mut wants = Wants { read: [false; 2], write: [false; 2], deadline: None };
+        for at in 0..self.sides.len() {
+            let reading = self.appetite(at).is_some();
+            let side = &mut self.sides[at];
+            side.listen(reading, now);
+            wants.read[at] = reading;
+            wants.write[at] = side.blocked.is_some();
+        }
+        wants.deadline = self.next_deadline();
+        wants
+    }
+
+    /// How much of a leg may be read now; `None` for back-pressure, a full hold, or its end.
+    fn appetite(&self, at: usize) -> Option<usize> {
+        let side = &self.sides[at];
+        if side.io.is_none() || side.eof {
+            return None;
+        }
+        if side.input != Input::Open || self.is_deaf(at) {
+            return Some(READ.len());
+        }
+        if self.sides.len() > 1 {
+            return side.flow.pending.is_empty().then_some(READ.len());
+        }
+        // The buffer's size would do, but what is read must fit into the hold.
+        let room = self.hold.saturating_sub(side.flow.pending.len());
+        (room > 0).then_some(room.min(READ.len()))
+    }
+
+    /// Whether there is nobody to take what this leg says.
+    fn is_deaf(&self, at: usize) -> bool {
+        match self.partner(at) {
+            Some(partner) => !self.sides[partner].takes_frames(),
+            None => self.ending.is_some(),
+        }
+    }
+
+    /// The other leg.
+    pub(super) fn partner(&self, at: usize) -> Option<usize> {
+        (self.sides.len() > 1).then_some(1 - at)
+    }
+
+    /// Which leg a connection is.
+    pub(super) fn position(&self, conn: ConnId) -> Option<usize> {
+        self.sides.iter().position(|side| side.conn == conn)
+    }
+
+    /// Reads a leg once.
+    fn pull(&mut self, at: usize, now: Instant) -> bool {
+        let Some(room) = self.appetite(at) else { return false };
+        let side = &mut self.sides[at];
+        let mut buffer = Buffer::take();
+        match side.read(&mut buffer[HEADROOM..HEADROOM + room]) {
+            Ok(0) => self.stream_ended(at, now),
+            Ok(bytes) => {
+                side.heard(bytes, now);
+                if side.input == Input::Open {
+                    self.digest(at, buffer, bytes, now);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.stream_ended(at, now),
+        }
+        true
+    }
+
+    /// Makes of what was read what the partner gets.
+    fn digest(&mut self, at: usize, mut buffer: Buffer, bytes: usize, now: Instant) {
+        let deaf = self.is_deaf(at);
+        let partner = self.partner(at);
+        let relay_close = partner.is_some_and(|partner| self.sides[partner].output == Output::Open);
+        let side = &mut self.sides[at];
+        let orders = Orders { answer: self.answer, pings: side.pulse.count, relay_close };
+        let begin = side.flow.pump.restore(&mut buffer, HEADROOM);
+        let digest = side.flow.pump.process(&mut buffer, begin..HEADROOM + bytes, orders);
+        side.report.messages_in += digest.messages;
+        if let Some(ping) = &digest.ping {
+            side.pong = Some(ping.clone());
+        }
+        match partner {
+            _ if deaf => {}
+            Some(_) => side.flow.pending.put(buffer, &digest),
+            None => side.flow.pending.hold(&buffer, &digest),
+        }
+        if let Some(partner) = partner.filter(|_| !deaf) {
+            self.sides[partner].report.messages_out += digest.messages;
+        }
+        if digest.data {
+            self.active = now;
+        }
+        match digest.stop {
+            None => {}
+            Some(Stop::Close(code)) => self.close_received(at, code, now),
+            Some(Stop::Violation(violation)) => self.violated(at, violation, now),
+        }
+    }
+
+    /// Writes what a leg is owed.
+    fn push(&mut self, at: usize, now: Instant) -> bool {
+        let (side, source) = self.split(at);
+        match side.flush(source, now) {
+            Flushed::Nothing => false,
+            Flushed::Progress => true,
+            Flushed::Failed => {
+                self.write_failed(at, now);
+                true
+            }
+        }
+    }
+
+    /// A leg and what its partner has for it.
+    fn split(&mut self, at: usize) -> (&mut Side<I>, Option<&mut Flow>) {
+        let (first, second) = self.sides.split_at_mut(1);
+        if at == 0 {
+            (&mut first[0], second.first_mut().map(|side| &mut side.flow))
+        } else {
+            (&mut second[0], first.first_mut().map(|side| &mut side.flow))
+        }
+    }
+
+    /// The account of the session, as it stands.
+    pub(super) fn report(&self, now: Instant) -> Report {
+        // A session that is dropped half-way ended for a reason of ours.
+        let ending = self.ending.unwrap_or(Ending { cause: Cause::Internal, detail: None, by: None });
+        Report {
+            cause: ending.cause,
+            detail: ending.detail,
+            ended_by: ending.by,
+            joined: self.sides.len() > 1,
+            duration: now.saturating_duration_since(self.begun),
+            legs: self.sides.iter().map(|side| side.report.clone()).collect(),
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! One leg of a session: its socket, what it is owed and what it did. Without I/O of its own kind: see [`Io`].
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    End, LegReport, Party,
+    close::CloseFrame,
+    frame::{Opcode, put_control},
+    mask::random_key,
+    pending::Pending,
+    pump::{Pump, ping_payload},
+};
+use crate::model::{ConnId, Limits};
+
+/// A stream that never blocks; [`io::ErrorKind::WouldBlock`] means not now.
+pub(super) trait Io {
+    /// Reads into a buffer that is not empty; 0 is the end of the stream.
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Writes from a buffer that is not empty.
+    fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize>;
+    /// Sends FIN behind what was written. Errors show elsewhere.
+    fn shutdown_write(&mut self);
+    /// Makes the coming drop a cut: what is unsent is thrown away.
+    fn abort(&mut self);
+    /// Whether the peer's end is known to have come, read or not.
+    fn hung_up(&self) -> bool;
+}
+
+/// How far a leg's own stream has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Frames come.
+    Open,
+    /// Its Close was read; the rest is discarded.
+    Closed,
+    /// It broke a rule or a limit; the rest is discarded.
+    Failed,
+}
+
+/// How far the stream towards a leg has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Frames go.
+    Open,
+    /// The partner's Close, with this code, is the last of the partner's pending bytes.
+    Relaying(u16),
+    /// This Close of ours is next, at the next boundary.
+    Closing(CloseFrame),
+    /// A Close is written.
+    Closed,
+    /// Nothing can be written any more: mid-frame without a source, or a write failed.
+    Cut,
+}
+
+/// What a leg sends, on its way to the partner.
+pub(super) struct Flow {
+    pub(super) pump: Pump,
+    pub(super) pending: Pending,
+    /// Nothing more will come.
+    pub(super) dry: bool,
+}
+
+impl Flow {
+    fn at_boundary(&self) -> bool {
+        if self.pending.is_empty() { self.pump.at_boundary() } else { self.pending.at_boundary() }
+    }
+}
+
+/// Signs of life.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    /// When the last byte was read, or reading was taken up again.
+    pub(super) heard: Instant,
+    /// When our Ping was written, until a byte is read.
+    pub(super) pinged: Option<Instant>,
+    /// A Ping of ours waits to be written.
+    pub(super) queued: bool,
+    /// We are not reading, so silence means nothing.
+    pub(super) paused: bool,
+    /// Pings of ours so far.
+    pub(super) count: u32,
+}
+
+/// Frames of ours on their way out, once they have found a place between two of theirs.
+#[derive(Debug, Default)]
+struct Staged {
+    bytes: Vec<u8>,
+    sent: usize,
+    ping: bool,
+    close: Option<u16>,
+}
+
+/// What writing came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing was written.
+    Nothing,
+    /// Something was written or the state has changed.
+    Progress,
+    /// The socket refuses for good.
+    Failed,
+}
+
+/// One leg.
+pub(super) struct Side<I> {
+    pub(super) conn: ConnId,
+    pub(super) party: Party,
+    pub(super) end: End,
+    pub(super) limits: Arc<Limits>,
+    /// `None` once it is over.
+    pub(super) io: Option<I>,
+    pub(super) early: Bytes,
+    pub(super) flow: Flow,
+    pub(super) input: Input,
+    /// The end of its stream, or an error, was read.
+    pub(super) eof: bool,
+    pub(super) output: Output,
+    /// FIN was sent, or cannot be.
+    pub(super) shut: bool,
+    /// Payload of the Pong it is owed; a newer Ping replaces it.
+    pub(super) pong: Option<Vec<u8>>,
+    staged: Staged,
+    pub(super) pulse: Pulse,
+    /// Since when it takes no byte though there are some.
+    pub(super) blocked: Option<Instant>,
+    /// When its closing has taken too long.
+    pub(super) deadline: Option<Instant>,
+    /// Who asked whether it lives.
+    pub(super) probes: Vec<oneshot::Sender<bool>>,
+    pub(super) report: LegReport,
+}
+
+/// What a leg is, apart from its stream.
+pub(super) struct Traits {
+    pub(super) conn: ConnId,
+    pub(super) party: Party,
+    pub(super) end: End,
+    pub(super) limits: Arc<Limits>,
+    pub(super) extensions: bool,
+    pub(super) early: Bytes,
+}
+
+impl<I: Io> Side<I> {
+    /// A leg right after its 101. `strip`: its partner dialled us, so that its masks are taken off.
+    pub(super) fn new(io: I, traits: Traits, strip: bool, now: Instant) -> Self {
+        let pump = Pump::new(traits.end == End::Server, strip, traits.extensions, &traits.limits);
+        Self {
+            conn: traits.conn,
+            party: traits.party,
+            end: traits.end,
+            limits: traits.limits,
+            io: Some(io),
+            early: traits.early,
+            flow: Flow { pump, pending: Pending::new(), dry: false },
+            input: Input::Open,
+            eof: false,
+            output: Output::Open,
+            shut: false,
+            pong: None,
+            staged: Staged::default(),
+            pulse: Pulse { heard: now, pinged: None, queued: false, paused: false, count: 0 },
+            blocked: None,
+            deadline: None,
+            probes: Vec::new(),
+            report: LegReport::new(traits.conn, traits.party),
+        }
+    }
+
+    /// Reads, early bytes first.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.early.is_empty() {
+            let part = self.early.split_to(self.early.len().min(buffer.len()));
+            buffer[..part.len()].copy_from_slice(&part);
+            if self.early.is_empty() {
+                // A view of no bytes would still keep the handshake's buffer.
+                self.early = Bytes::new();
+            }
+            return Ok(part.len());
+        }
+        match &mut self.io {
+            Some(io) => io.try_read(buffer),
+            None => Ok(0),
+        }
+    }
+
+    /// Any byte is a sign of life.
+    pub(super) fn heard(&mut self, bytes: usize, now: Instant) {
+        self.report.bytes_in += bytes as u64;
+        self.pulse.heard = now;
+        self.pulse.pinged = None;
+        self.show_life();
+    }
+
+    /// Answers who asked.
+    fn show_life(&mut self) {
+        for probe in self.probes.drain(..) {
+            let _ = probe.send(true);
+        }
+    }
+
+    /// Whether frames can still go out to it.
+    pub(super) const fn takes_frames(&self) -> bool {
+        self.io.is_some() && matches!(self.output, Output::Open | Output::Closing(_))
+    }
+
+    /// Whether a frame of ours waits for a place.
+    fn owes(&self) -> bool {
+        match self.output {
+            Output::Open => self.pong.is_some() || self.pulse.queued,
+            Output::Closing(_) => self.staged.close.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Writes what this leg is owed: frames of ours between those of `source`, its partner's.
+    pub(super) fn flush(&mut self, mut source: Option<&mut Flow>, now: Instant) -> Flushed {
+        let mut outcome = Flushed::Nothing;
+        if self.io.is_none() || matches!(self.output, Output::Closed | Output::Cut) {
+            if let Some(source) = source {
+                source.pending.clear();
+            }
+            return outcome;
+        }
+        loop {
+            if self.staged.sent < self.staged.bytes.len() {
+                let staged = std::mem::take(&mut self.staged);
+                let sent = self.send(&staged.bytes[staged.sent..], now);
+                self.staged = staged;
+                let Ok(sent) = sent else { return Flushed::Failed };
+                if sent == 0 {
+                    return outcome;
+                }
+                outcome = Flushed::Progress;
+                self.staged.sent += sent;
+                self.finish_staged(source.as_deref_mut(), now);
+                continue;
+            }
+            if self.output == Output::Closed {
+                return outcome;
+            }
+            if self.owes() {
+                if source.as_ref().is_none_or(|source| source.at_boundary()) {
+                    self.stage();
+                    continue;
+                }
+                if source.as_ref().is_some_and(|source| source.dry && source.pending.is_empty()) {
+                    // The frame it is in the middle of will never be whole, so no Close can follow.
+                    self.output = Output::Cut;
+                    return Flushed::Progress;
+                }
+            }
+            let Some(source) = source.as_deref_mut() else { return outcome };
+            if source.pending.is_empty() {
+                if let Output::Relaying(code) = self.output {
+                    self.close_written(code, now);
+                    outcome = Flushed::Progress;
+                }
+                return outcome;
+            }
+            let Ok(sent) = self.send(source.pending.writable(self.owes()), now) else { return Flushed::Failed };
+            if sent == 0 {
+                return outcome;
+            }
+            outcome = Flushed::Progress;
+            source.pending.advance(sent);
+            if self.deadline.is_some() && (source.dry || matches!(self.output, Output::Relaying(_))) {
+                // It takes what its partner left behind, slowly perhaps, but it does.
+                self.deadline = Some(self.closing_by(now));
+            }
+        }
+    }
+
+    /// Writes; 0 if the socket takes nothing now.
+    fn send(&mut self, bytes: &[u8], now: Instant) -> Result<usize, ()> {
+        let Some(io) = &mut self.io else { return Err(()) };
+        loop {
+            match io.try_write(bytes) {
+                Ok(0) => return Err(()),
+                Ok(sent) => {
+                    self.report.bytes_out += sent as u64;
+                    if self.blocked.take().is_some() {
+                        // A full socket that takes bytes again has a peer that acknowledges.
+                        self.show_life();
+                    }
+                    return Ok(sent);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked.get_or_insert(now);
+                    return Ok(0);
+                }
+                Err(_) => return Err(()),
+            }
+        }
+    }
+
+    /// Turns what is owed into bytes.
+    fn stage(&mut self) {
+        let mask = || (self.end == End::Client).then(random_key);
+        let staged = &mut self.staged;
+        if let Output::Closing(frame) = &self.output {
+            put_control(&mut staged.bytes, Opcode::Close, &frame.payload(), mask());
+            staged.close = Some(frame.code);
+            return;
+        }
+        if let Some(payload) = self.pong.take() {
+            put_control(&mut staged.bytes, Opcode::Pong, &payload, mask());
+        }
+        if self.pulse.queued {
+            self.pulse.queued = false;
+            self.pulse.count = self.pulse.count.wrapping_add(1).max(1);
+            put_control(&mut staged.bytes, Opcode::Ping, &ping_payload(self.pulse.count), mask());
+            staged.ping = true;
+        }
+    }
+
+    /// Draws the consequences once the frames of ours are out.
+    fn finish_staged(&mut self, source: Option<&mut Flow>, now: Instant) {
+        if self.staged.sent < self.staged.bytes.len() {
+            return;
+        }
+        let staged = std::mem::take(&mut self.staged);
+        if staged.ping {
+            self.pulse.pinged = Some(now);
+        }
+        if let Some(code) = staged.close {
+            self.close_written(code, now);
+            if let Some(source) = source {
+                source.pending.clear();
+            }
+        }
+    }
+
+    fn close_written(&mut self, code: u16, now: Instant) {
+        self.output = Output::Closed;
+        self.report.close_sent = Some(code);
+        self.deadline = Some(self.closing_by(now));
+    }
+
+    /// Lets go of the socket and of everything that was on its way to or from it.
+    pub(super) fn release(&mut self) {
+        self.io = None;
+        self.early = Bytes::new();
+        self.pong = None;
+        self.staged = Staged::default();
+        self.flow.dry = true;
+        self.blocked = None;
+        self.deadline = None;
+        for probe in self.probes.drain(..) {
+            let _ = probe.send(false);
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Two scripted peers and a session between them.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    io::{self, Cursor},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Control, Data, OpCode},
+};
+
+use crate::{
+    model::{ConnId, Limits},
+    relay::{
+        End, LegReport, Party, Report,
+        session::{Next, Session, Wants},
+        side::{Io, Traits},
+    },
+};
+
+pub(in crate::relay) const CLIENT: ConnId = ConnId::from_raw(0xc);
+pub(in crate::relay) const BACKEND: ConnId = ConnId::from_raw(0xb);
+
+/// What stands between a scripted peer and the session.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // a script, not a state machine
+struct Wire {
+    to_us: VecDeque<u8>,
+    fin: bool,
+    reset: bool,
+    chunk: usize,
+    from_us: Vec<u8>,
+    window: usize,
+    shut: bool,
+    aborted: bool,
+    closed: bool,
+    reads: usize,
+}
+
+/// The test's hand on a peer.
+#[derive(Clone, Debug)]
+pub(in crate::relay) struct Peer(Rc<RefCell<Wire>>);
+
+/// The session's end of it.
+pub(in crate::relay) struct Fake(Rc<RefCell<Wire>>);
+
+impl Peer {
+    pub(in crate::relay) fn new() -> (Self, Fake) {
+        let wire = Rc::new(RefCell::new(Wire {
+            to_us: VecDeque::new(),
+            fin: false,
+            reset: false,
+            chunk: usize::MAX,
+            from_us: Vec::new(),
+            window: usize::MAX,
+            shut: false,
+            aborted: false,
+            closed: false,
+            reads: 0,
+        }));
+        (Self(Rc::clone(&wire)), Fake(wire))
+    }
+
+    /// Sends bytes.
+    pub(in crate::relay) fn says(&self, bytes: &[u8]) -> &Self {
+        self.0.borrow_mut().to_us.extend(bytes);
+        self
+    }
+
+    /// Sends FIN behind what it sent.
+    pub(in crate::relay) fn ends(&self) -> &Self {
+        self.0.borrow_mut().fin = true;
+        self
+    }
+
+    /// Resets: what it sent can still be read, nothing can be written.
+    pub(in crate::relay) fn resets(&self) -> &Self {
+        self.0.borrow_mut().reset = true;
+        self
+    }
+
+    /// Lets at most so many bytes through at one read.
+    pub(in crate::relay) fn dribbles(&self, chunk: usize) {
+        self.0.borrow_mut().chunk = chunk;
+    }
+
+    /// Takes at most so many more bytes.
+    pub(in crate::relay) fn takes(&self, bytes: usize) -> &Self {
+        self.0.borrow_mut().window = bytes;
+        self
+    }
+
+    /// What it has got since the last call.
+    pub(in crate::relay) fn hears(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.borrow_mut().from_us)
+    }
+
+    /// The same as frames, by the oracle.
+    pub(in crate::relay) fn frames(&self) -> Vec<Seen> {
+        read_frames(&self.hears())
+    }
+
+    /// Bytes that were sent and not read.
+    pub(in crate::relay) fn unread(&self) -> usize {
+        self.0.borrow().to_us.len()
+    }
+
+    /// Whether it has got FIN.
+    pub(in crate::relay) fn got_fin(&self) -> bool {
+        self.0.borrow().shut
+    }
+
+    /// Whether the socket is closed, and by RST.
+    pub(in crate::relay) fn is_closed(&self) -> bool {
+        self.0.borrow().closed
+    }
+
+    pub(in crate::relay) fn is_cut(&self) -> bool {
+        self.0.borrow().closed && self.0.borrow().aborted
+    }
+
+    /// How often it was read or tried to be read.
+    pub(in crate::relay) fn reads(&self) -> usize {
+        self.0.borrow().reads
+    }
+}
+
+impl Io for Fake {
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        assert!(!buffer.is_empty(), "a read of nothing looks like the end");
+        let mut wire = self.0.borrow_mut();
+        wire.reads += 1;
+        let length = wire.to_us.len().min(buffer.len()).min(wire.chunk);
+        if length == 0 {
+            return match (wire.fin, wire.reset) {
+                (_, true) => Err(io::ErrorKind::ConnectionReset.into()),
+                (true, _) => Ok(0),
+                _ => Err(io::ErrorKind::WouldBlock.into()),
+            };
+        }
+        for (place, byte) in buffer.iter_mut().zip(wire.to_us.drain(..length)) {
+            *place = byte;
+        }
+        Ok(length)
+    }
+
+    fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        assert!(!wire.shut, "nothing is written behind FIN");
+        if wire.reset {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let length = buffer.len().min(wire.window);
+        if length == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        wire.window -= length;
+        wire.from_us.extend_from_slice(&buffer[..length]);
+        Ok(length)
+    }
+
+    fn shutdown_write(&mut self) {
+        self.0.borrow_mut().shut = true;
+    }
+
+    fn abort(&mut self) {
+        self.0.borrow_mut().aborted = true;
+    }
+
+    fn hung_up(&self) -> bool {
+        let wire = self.0.borrow();
+        wire.fin || wire.reset
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.0.borrow_mut().closed = true;
+    }
+}
+
+/// A frame as a peer sees it, unmasked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::relay) struct Seen {
+    pub(in crate::relay) fin: bool,
+    pub(in crate::relay) opcode: u8,
+    pub(in crate::relay) masked: bool,
+    pub(in crate::relay) payload: Vec<u8>,
+}
+
+impl Seen {
+    /// An unmasked final frame.
+    pub(in crate::relay) fn plain(opcode: u8, payload: &[u8]) -> Self {
+        Self { fin: true, opcode, masked: false, payload: payload.to_vec() }
+    }
+}
+
+pub(in crate::relay) const CONT: u8 = 0;
+pub(in crate::relay) const TEXT: u8 = 1;
+pub(in crate::relay) const BINARY: u8 = 2;
+pub(in crate::relay) const CLOSE: u8 = 8;
+pub(in crate::relay) const PING: u8 = 9;
+pub(in crate::relay) const PONG: u8 = 10;
+
+/// Reads whole frames with tungstenite's parser; panics on a rest.
+pub(in crate::relay) fn read_frames(bytes: &[u8]) -> Vec<Seen> {
+    let mut cursor = Cursor::new(bytes);
+    let mut seen = Vec::new();
+    while usize::try_from(cursor.position()).unwrap() < bytes.len() {
+        let (header, length) = FrameHeader::parse(&mut cursor).expect("a valid header").expect("a whole header");
+        let at = usize::try_from(cursor.position()).unwrap();
+        let length = usize::try_from(length).unwrap();
+        let mut payload = bytes.get(at..at + length).expect("a whole payload").to_vec();
+        if let Some(key) = header.mask {
+            payload.iter_mut().enumerate().for_each(|(n, byte)| *byte ^= key[n % 4]);
+        }
+        cursor.set_position((at + length) as u64);
+        seen.push(Seen { fin: header.is_final, opcode: header.opcode.into(), masked: header.mask.is_some(), payload });
+    }
+    seen
+}
+
+/// Writes a frame with tungstenite's formatter.
+pub(in crate::relay) fn frame(fin: bool, opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    let opcode = match opcode {
+        CONT => OpCode::Data(Data::Continue),
+        TEXT => OpCode::Data(Data::Text),
+        BINARY => OpCode::Data(Data::Binary),
+        CLOSE => OpCode::Control(Control::Close),
+        PING => OpCode::Control(Control::Ping),
+        PONG => OpCode::Control(Control::Pong),
+        other => panic!("no such opcode: {other}"),
+    };
+    let header = FrameHeader { is_final: fin, opcode, mask, ..FrameHeader::default() };
+    let mut out = Vec::new();
+    header.format(payload.len() as u64, &mut out).unwrap();
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(key) = mask {
+        out[start..].iter_mut().enumerate().for_each(|(n, byte)| *byte ^= key[n % 4]);
+    }
+    out
+}
+
+const KEY: [u8; 4] = [0x5a, 0x13, 0xe7, 0x9c];
+
+/// A final frame of a peer that dialled us.
+pub(in crate::relay) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    frame(true, opcode, payload, Some(KEY))
+}
+
+/// A final frame of a peer that we dialled.
+pub(in crate::relay) fn plain(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    frame(true, opcode, payload, None)
+}
+
+/// A Close's payload.
+pub(in crate::relay) fn code(code: u16, reason: &str) -> Vec<u8> {
+    [&code.to_be_bytes()[..], reason.as_bytes()].concat()
+}
+
+/// A Close frame's code, from its payload.
+pub(in crate::relay) fn code_of(frames: &[Seen]) -> Option<u16> {
+    let last = frames.last().filter(|frame| frame.opcode == CLOSE)?;
+    Some(last.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code)))
+}
+
+/// Limits without any clock.
+pub(in crate::relay) fn quiet() -> Limits {
+    Limits {
+        message: 0,
+        fragments: 0,
+        idle: Duration::ZERO,
+        lifetime: Duration::ZERO,
+        ping_every: Duration::ZERO,
+        pong_within: Duration::ZERO,
+        stall: Duration::ZERO,
+        close: Duration::from_secs(5),
+        ..Limits::default()
+    }
+}
+
+pub(in crate::relay) fn traits(party: Party, end: End, limits: &Limits) -> Traits {
+    let conn = if party == Party::Client { CLIENT } else { BACKEND };
+    Traits { conn, party, end, limits: Arc::new(limits.clone()), extensions: false, early: Bytes::new() }
+}
+
+/// A session with its peers and its own time.
+pub(in crate::relay) struct Rig {
+    pub(in crate::relay) session: Session<Fake>,
+    pub(in crate::relay) client: Peer,
+    pub(in crate::relay) backend: Peer,
+    pub(in crate::relay) now: Instant,
+    backend_io: Option<Fake>,
+}
+
+impl Rig {
+    /// A client and an upstream.
+    pub(in crate::relay) fn routed(limits: &Limits) -> Self {
+        Self::pair(End::Client, limits)
+    }
+
+    /// A client and a backend that both dialled us.
+    pub(in crate::relay) fn rendezvous(limits: &Limits) -> Self {
+        Self::pair(End::Server, limits)
+    }
+
+    fn pair(end: End, limits: &Limits) -> Self {
+        let (client, client_io) = Peer::new();
+        let (backend, backend_io) = Peer::new();
+        let now = Instant::now();
+        let session = Session::pair(
+            (client_io, traits(Party::Client, End::Server, limits)),
+            (backend_io, traits(Party::Backend, end, limits)),
+            now,
+        );
+        Self { session, client, backend, now, backend_io: None }
+    }
+
+    /// A client that waits, and a backend that has not come yet.
+    pub(in crate::relay) fn waiting(limits: &Limits, hold: usize, patience: Duration) -> Self {
+        let (client, client_io) = Peer::new();
+        let (backend, backend_io) = Peer::new();
+        let now = Instant::now();
+        let traits = traits(Party::Client, End::Server, limits);
+        let session = Session::waiting(client_io, traits, hold, now + patience, now);
+        Self { session, client, backend, now, backend_io: Some(backend_io) }
+    }
+
+    /// The backend comes, with bytes right behind its handshake; `false` if it is refused.
+    pub(in crate::relay) fn join(&mut self, limits: &Limits, early: &[u8]) -> bool {
+        self.run();
+        if !self.session.may_join(self.now) {
+            return false;
+        }
+        let traits = Traits { early: Bytes::copy_from_slice(early), ..traits(Party::Backend, End::Server, limits) };
+        self.session.join(self.backend_io.take().expect("it comes once"), traits, self.now);
+        self.run();
+        true
+    }
+
+    /// Steps until nothing can be done. A session that spins fails here.
+    pub(in crate::relay) fn run(&mut self) -> Next {
+        for _ in 0..100_000 {
+            match self.session.step(self.now) {
+                Next::Again => {}
+                next => return next,
+            }
+        }
+        panic!("it runs without end");
+    }
+
+    /// The same, and what it waits for.
+    pub(in crate::relay) fn wants(&mut self) -> Wants {
+        match self.run() {
+            Next::Wait(wants) => wants,
+            next => panic!("it does not wait: {next:?}"),
+        }
+    }
+
+    /// Lets time pass, at each deadline on the way a step.
+    pub(in crate::relay) fn after(&mut self, time: Duration) -> Next {
+        let until = self.now + time;
+        for _ in 0..10_000 {
+            match self.run() {
+                Next::Wait(Wants { deadline: Some(deadline), .. }) if deadline <= until => {
+                    assert!(deadline > self.now, "a deadline that is due stays due");
+                    self.now = deadline;
+                }
+                _ => {
+                    self.now = until;
+                    return self.run();
+                }
+            }
+        }
+        panic!("time does not pass");
+    }
+
+    /// Whether the first end was announced.
+    pub(in crate::relay) fn is_ending(&self) -> bool {
+        self.session.ending.is_some()
+    }
+
+    pub(in crate::relay) fn report(&self) -> Report {
+        self.session.report(self.now)
+    }
+
+    pub(in crate::relay) fn legs(&self) -> (LegReport, LegReport) {
+        let legs = self.report().legs;
+        (legs[0].clone(), legs[1].clone())
+    }
+
+    pub(in crate::relay) fn is_over(&mut self) -> bool {
+        self.run() == Next::Done
+    }
+}

@@ -1,0 +1,334 @@
+//! The dial: from candidate endpoints to a WebSocket connection with one of them, or to the reason why there is none.
+//!
+//! Everything runs inside the caller's future: no task is spawned, and dropping the future at any point closes what was
+//! open. The candidates are tried in the given order until one answers; an answer, whatever it says, ends the search,
+//! because only a request that nobody answered may be sent again. `connect_timeout` bounds the name's resolution and
+//! each TCP connect, `deadline` the whole.
+//!
+//! The 101 is verified against the request as it was sent (RFC 6455 §4.1). What came behind it in the same segment is
+//! handed over with the bare socket. Nothing is read beyond that.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, Connection},
+};
+use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+
+use crate::{error::Cause, http::headers::end_to_end_answer, model::Refusal};
+
+mod verify;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;
+
+/// The most of a refusing upstream's body that is passed on; the rest is cut off.
+pub const MAX_ANSWER_BODY: usize = 64 << 10;
+/// The largest response head that is read.
+const MAX_HEAD: usize = 64 << 10;
+
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15)).with_retries(4);
+
+/// Where a service can be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// `host:port`; all addresses of the host are tried.
+    pub address: Arc<str>,
+}
+
+/// The `Host` of the upstream request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum HostHeader {
+    /// As the request has it.
+    #[default]
+    Preserve,
+    /// The endpoint's `host:port`, whatever the request has.
+    Endpoint,
+}
+
+/// How to dial.
+#[derive(Clone, Copy, Debug)]
+pub struct Dial<'a> {
+    /// The upgrade request, as [`crate::http::headers::upstream_request`] makes it. Each attempt has its own key.
+    pub request: &'a Request<Empty<Bytes>>,
+    /// Which `Host` it carries.
+    pub host: HostHeader,
+    /// Bounds the resolution of one name, and the TCP connect to one address.
+    pub connect_timeout: Duration,
+    /// When everything must be done, answer included.
+    pub deadline: Instant,
+    /// As for [`tune`].
+    pub user_timeout: Option<Duration>,
+}
+
+/// An established connection: the 101 was verified and not a byte of ours has followed it.
+#[derive(Debug)]
+pub struct Connected {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What the upstream sent right behind its 101.
+    pub early: Bytes,
+    /// What it selected; one of the request's offers.
+    pub subprotocol: Option<String>,
+    /// Its `Sec-WebSocket-Extensions` as received; every one was offered.
+    pub extensions: Vec<HeaderValue>,
+    /// The other end-to-end fields of its 101, for the client's (`Set-Cookie` and the like).
+    pub headers: HeaderMap,
+    /// Who answered.
+    pub endpoint: Endpoint,
+}
+
+/// An upstream's refusal, to be passed on.
+#[derive(Debug)]
+pub struct Answer {
+    /// 300 to 599.
+    pub status: StatusCode,
+    /// Its end-to-end fields.
+    pub headers: HeaderMap,
+    /// At most [`MAX_ANSWER_BODY`] bytes.
+    pub body: Bytes,
+    /// Whether the body was longer, broke off or did not end before the deadline.
+    pub truncated: bool,
+    /// Who answered.
+    pub endpoint: Endpoint,
+}
+
+/// Why there is no connection. The text is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// It answered, and not with a 101.
+    #[error("{} answered {}", .0.endpoint.address, .0.status)]
+    Answer(Box<Answer>),
+    /// There was no candidate, or every one refused or broke the connection before it answered.
+    #[error("no endpoint could be reached: {0}")]
+    NoEndpoint(String),
+    /// The deadline came, or no candidate was left after one had timed out.
+    #[error("timed out: {0}")]
+    Timeout(String),
+    /// It answered something that is no answer to our request, or selected what was not offered.
+    #[error("the handshake answer is not acceptable: {0}")]
+    Protocol(String),
+}
+
+impl DialError {
+    /// The row of the error table.
+    #[must_use]
+    pub const fn cause(&self) -> Cause {
+        match self {
+            Self::Answer(_) => Cause::UpstreamRefused,
+            Self::NoEndpoint(_) => Cause::NoEndpoint,
+            Self::Timeout(_) => Cause::UpstreamTimeout,
+            Self::Protocol(_) => Cause::UpstreamProtocol,
+        }
+    }
+
+    /// The refusal for the client, with the text as detail; an [`Answer`] is better passed on as it is.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        Refusal::new(self.cause()).with_detail(self.to_string())
+    }
+}
+
+/// Why one attempt failed.
+enum Failure {
+    /// The next endpoint may do better.
+    Refused(String),
+    /// So it may, but if it does not, it was about time.
+    Late(String),
+    /// Nobody else is asked.
+    Final(DialError),
+}
+
+/// Sets what every socket of ours has: no delay, TCP keep-alive, and how long sent data may stay unacknowledged.
+///
+/// A user timeout also ends connections to peers that are alive and do not read (Linux counts zero-window probes), so
+/// it must be longer than the longest `stall`; `None` leaves the system's default.
+///
+/// # Errors
+/// The socket is not connected any more.
+pub fn tune(stream: &TcpStream, user_timeout: Option<Duration>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(user_timeout)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = user_timeout;
+    Ok(())
+}
+
+/// Dials the candidates in turn until one answers.
+///
+/// # Errors
+/// [`DialError`]: a refusal, nobody there, too late, or an answer that is none.
+pub async fn connect(candidates: impl IntoIterator<Item = Endpoint>, dial: &Dial<'_>) -> Result<Connected, DialError> {
+    let mut late = false;
+    let mut last = "it has no candidates".to_owned();
+    for endpoint in candidates {
+        let attempt = timeout_at(dial.deadline, attempt(&endpoint, dial)).await;
+        match attempt {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(Failure::Final(error))) => return Err(error),
+            Ok(Err(Failure::Refused(why))) => last = format!("{}: {why}", endpoint.address),
+            Ok(Err(Failure::Late(why))) => {
+                late = true;
+                last = format!("{}: {why}", endpoint.address);
+            }
+            Err(_) => {
+                return Err(DialError::Timeout(format!("{} did not answer in time", endpoint.address)));
+            }
+        }
+    }
+    Err(if late { DialError::Timeout(last) } else { DialError::NoEndpoint(last) })
+}
+
+async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Failure> {
+    let stream = open(&endpoint.address, dial).await?;
+    let mut request = dial.request.clone();
+    if dial.host == HostHeader::Endpoint {
+        let host = HeaderValue::from_str(&endpoint.address).map_err(|error| Failure::Refused(error.to_string()))?;
+        request.headers_mut().insert(header::HOST, host);
+    }
+    let key = generate_key();
+    let value = HeaderValue::from_str(&key).map_err(|error| Failure::Refused(error.to_string()))?;
+    request.headers_mut().insert(header::SEC_WEBSOCKET_KEY, value);
+
+    let (mut sender, connection) = http1::Builder::new()
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Failure::Refused(error.to_string()))?;
+    let mut driven = Driven { connection, ended: false };
+    let response = driven.run(sender.send_request(request)).await.map_err(|error| unanswered(&error))?;
+
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::Final(refused(&mut driven, response, endpoint, dial.deadline).await));
+    }
+    let selected = verify::verify(response.version(), response.headers(), dial.request.headers(), &key)
+        .map_err(|why| Failure::Final(DialError::Protocol(format!("{}: {why}", endpoint.address))))?;
+    let (stream, early) = driven.take().await.map_err(|error| Failure::Refused(error.to_string()))?;
+    Ok(Connected {
+        stream,
+        early,
+        subprotocol: selected.subprotocol,
+        extensions: selected.extensions,
+        headers: end_to_end_answer(response.headers()),
+        endpoint: endpoint.clone(),
+    })
+}
+
+/// A TCP connection to the first address of the name that takes one.
+async fn open(address: &str, dial: &Dial<'_>) -> Result<TcpStream, Failure> {
+    let found = timeout(dial.connect_timeout, lookup_host(address)).await;
+    let addresses = found
+        .map_err(|_| Failure::Late("its name was not resolved in time".to_owned()))?
+        .map_err(|error| Failure::Refused(format!("its name was not resolved: {error}")))?;
+    let mut late = false;
+    let mut last = "its name has no address".to_owned();
+    for address in addresses {
+        match timeout(dial.connect_timeout, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => match tune(&stream, dial.user_timeout) {
+                Ok(()) => return Ok(stream),
+                Err(error) => last = format!("{address}: {error}"),
+            },
+            Ok(Err(error)) => last = format!("{address}: {error}"),
+            Err(_) => {
+                late = true;
+                last = format!("{address} did not take the connection in time");
+            }
+        }
+    }
+    Err(if late { Failure::Late(last) } else { Failure::Refused(last) })
+}
+
+/// A connection gone before its answer leaves the next endpoint to ask; bytes that are no answer do not.
+fn unanswered(error: &hyper::Error) -> Failure {
+    let text =
+        std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    if error.is_parse() { Failure::Final(DialError::Protocol(text)) } else { Failure::Refused(text) }
+}
+
+/// What an answer other than 101 means; its body is read as far as it is wanted and comes.
+async fn refused(
+    driven: &mut Driven,
+    response: Response<Incoming>,
+    endpoint: &Endpoint,
+    deadline: Instant,
+) -> DialError {
+    let status = response.status();
+    if !(300..600).contains(&status.as_u16()) {
+        return DialError::Protocol(format!("{} answered {status} to an upgrade", endpoint.address));
+    }
+    let (head, mut incoming) = response.into_parts();
+    let mut body = BytesMut::new();
+    let mut truncated = false;
+    // The deadline cuts the body only: the status is known and is what the client should see.
+    while let Some(frame) = timeout_at(deadline, driven.run(incoming.frame())).await.unwrap_or_else(|_| {
+        truncated = true;
+        None
+    }) {
+        let Ok(frame) = frame else {
+            truncated = true;
+            break;
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        let room = MAX_ANSWER_BODY - body.len();
+        body.extend_from_slice(data.get(..room).unwrap_or(&data));
+        if data.len() > room {
+            truncated = true;
+            break;
+        }
+    }
+    let headers = end_to_end_answer(&head.headers);
+    DialError::Answer(Box::new(Answer { status, headers, body: body.freeze(), truncated, endpoint: endpoint.clone() }))
+}
+
+/// hyper's connection, polled beside whatever waits for it: it makes no progress of its own and needs no task.
+struct Driven {
+    connection: Connection<TokioIo<TcpStream>, Empty<Bytes>>,
+    ended: bool,
+}
+
+impl Driven {
+    async fn run<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            // An error of the connection reaches the future through hyper's channels.
+            self.ended = self.ended || self.connection.poll_without_shutdown(context).is_ready();
+            future.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// The bare socket and what was read beyond the 101.
+    async fn take(mut self) -> hyper::Result<(TcpStream, Bytes)> {
+        poll_fn(
+            |context| {
+                if self.ended { Poll::Ready(Ok(())) } else { self.connection.poll_without_shutdown(context) }
+            },
+        )
+        .await?;
+        let parts = self.connection.into_parts();
+        Ok((parts.io.into_inner(), parts.read_buf))
+    }
+}
