@@ -1,9 +1,10 @@
 //! Builds the built-in policies (`plugins/`) as WebAssembly components and embeds them.
 //!
 //! The nested cargo has a target folder of its own (a shared one would deadlock on its lock), an environment without
-//! the outer build's settings, and the profile `guest` of the root manifest. Where the wasm target is not installed,
-//! the build stops with the one line to run. `CORDBOARD_WASM_RUSTC` names another compiler for the guests, for machines
-//! whose toolchain cannot get the target.
+//! the outer build's settings, and the profile `guest` of the root manifest. No path of the machine that builds stands
+//! in the components. Where the wasm target is not installed, the build stops with the one line to run.
+//! `CORDBOARD_WASM_RUSTC` names another compiler for the guests, for machines whose toolchain cannot get the target;
+//! the linker is the toolchain's all the same.
 
 use std::{
     env, fs,
@@ -12,11 +13,18 @@ use std::{
 };
 
 const TARGET: &str = "wasm32-unknown-unknown";
+/// How cargo reaches its registries is the same for the guests.
+const KEPT: [&str; 4] = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTRY_", "CARGO_REGISTRIES_"];
 const GUESTS: [&str; 2] = ["rendezvous", "router"];
 
 fn main() -> ExitCode {
-    for path in ["plugins", "wit", "build.rs", "Cargo.toml", "Cargo.lock"] {
+    for path in ["wit", "build.rs", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={path}");
+    }
+    // Not all of `plugins`: what is built there by hand is no change.
+    for member in GUESTS.iter().chain(&["sdk"]) {
+        println!("cargo::rerun-if-changed=plugins/{member}/Cargo.toml");
+        println!("cargo::rerun-if-changed=plugins/{member}/src");
     }
     println!("cargo::rerun-if-env-changed=CORDBOARD_WASM_RUSTC");
     match build() {
@@ -32,23 +40,29 @@ fn build() -> Result<(), String> {
     let out = PathBuf::from(var("OUT_DIR")?);
     let root = PathBuf::from(var("CARGO_MANIFEST_DIR")?);
     let linker = Linker::find(&var("HOST")?)?;
-    let rustc = env::var("CORDBOARD_WASM_RUSTC").unwrap_or(linker.rustc.clone());
-    if !has_target(&rustc) {
-        return Err(format!(
-            "the built-in policies need the target {TARGET}; run: rustup target add {TARGET} (or `make`, which tries that first)"
-        ));
+    let other = env::var("CORDBOARD_WASM_RUSTC").ok().filter(|path| !path.is_empty());
+    let rustc = other.as_ref().unwrap_or(&linker.rustc);
+    if !has_target(rustc) {
+        return Err(match other {
+            Some(other) => format!("CORDBOARD_WASM_RUSTC names {other}, which does not have the target {TARGET}"),
+            None => format!(
+                "the built-in policies need the target {TARGET}; run: rustup target add {TARGET} \
+                 (where rustup cannot fetch it, `make setup` says what to do)"
+            ),
+        });
     }
     let target = out.join("guests");
     let mut command = Command::new(var("CARGO")?);
     command.current_dir(&root).args(["build", "--locked", "--profile", "guest", "--target", TARGET]);
-    command.arg("--target-dir").arg(&target);
+    command.arg("--target-dir").arg(&target).args(["--jobs", &var("NUM_JOBS")?]);
     for guest in GUESTS {
         command.args(["-p", &format!("cordboard-plugin-{guest}")]);
     }
     scrub(&mut command);
     command.env("RUSTC", rustc);
     command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &linker.component_ld);
-    command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", &linker.flags);
+    // In this variable, because it is the one that no other source of flags comes before.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(&linker, &root).join("\x1f"));
     let output = command.output().map_err(|error| format!("cargo could not be started for the guests: {error}"))?;
     if !output.status.success() {
         let log = String::from_utf8_lossy(&output.stderr).replace('\n', "\ncargo::error=");
@@ -62,11 +76,22 @@ fn build() -> Result<(), String> {
     Ok(())
 }
 
+/// The linker's flags, and names for folders that are this machine's affair. Of several that match the last one counts.
+fn flags(linker: &Linker, root: &Path) -> Vec<String> {
+    let home = |name: &str| env::var_os(name).map(PathBuf::from);
+    let cargo_home = home("CARGO_HOME").or_else(|| home("HOME").map(|home| home.join(".cargo")));
+    let registry = cargo_home.map(|home| home.join("registry/src"));
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let mut flags = vec![format!("-Clink-arg=--wasm-ld-path={}", linker.wasm_ld.display()), remap(root, "cordboard")];
+    flags.extend(registry.map(|registry| remap(&registry, "registry")));
+    flags
+}
+
 /// What the outer cargo or a wrapper (clippy, coverage) sets is meant for the host, not for the guests.
 fn scrub(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
-        let keep = ["CARGO_HOME", "CARGO_NET_OFFLINE"].contains(&name.as_ref()) || name.starts_with("CARGO_HTTP_");
+        let keep = name == "CARGO_HOME" || KEPT.iter().any(|prefix| name.starts_with(prefix));
         if !keep && (name.starts_with("CARGO") || name.starts_with("RUSTC") || name.starts_with("RUSTFLAGS")) {
             command.env_remove(name.as_ref());
         }
@@ -80,7 +105,7 @@ fn scrub(command: &mut Command) {
 struct Linker {
     rustc: String,
     component_ld: PathBuf,
-    flags: String,
+    wasm_ld: PathBuf,
 }
 
 impl Linker {
@@ -95,8 +120,7 @@ impl Linker {
                 component_ld.display()
             ));
         }
-        let flags = format!("-Clink-arg=--wasm-ld-path={}", bin.join("gcc-ld/wasm-ld").display());
-        Ok(Self { rustc, component_ld, flags })
+        Ok(Self { rustc, component_ld, wasm_ld: bin.join("gcc-ld/wasm-ld") })
     }
 }
 

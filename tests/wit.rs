@@ -25,7 +25,7 @@ fn root(path: &str) -> PathBuf {
 }
 
 fn listed(breaches: &[Breach]) -> String {
-    breaches.iter().map(|breach| format!("- {breach}\n")).collect()
+    breaches.iter().map(|breach| format!("- {breach}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Files under `dir`, without what tools build.

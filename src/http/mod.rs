@@ -224,11 +224,11 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
 async fn leg_of(upgrade: OnUpgrade, id: ConnId, party: Party, limits: &Arc<Limits>) -> Result<Leg, hyper::Error> {
     let socket = upgrade.await?;
     // Every connection of ours is served on this type; the listener makes it.
-    let Ok(parts) = socket.downcast::<TokioIo<TcpStream>>() else { unreachable!("served on TokioIo<TcpStream>") };
+    let Ok(freed) = socket.downcast::<TokioIo<TcpStream>>() else { unreachable!("served on TokioIo<TcpStream>") };
     Ok(Leg {
         id,
-        stream: parts.io.into_inner(),
-        early: parts.read_buf,
+        stream: freed.io.into_inner(),
+        early: freed.read_buf,
         end: End::Server,
         party,
         limits: Arc::clone(limits),

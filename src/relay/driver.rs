@@ -103,6 +103,8 @@ async fn drive(mut session: Session<Tcp>, mailbox: Mailbox, mut hook: Once<impl 
             if session.ending.is_some() {
                 hook.call();
             }
+            // Also while bytes keep coming: a session must not be deaf to its owner.
+            let commanded = take_commands(&mut session, &mailbox, cx);
             match next {
                 Next::Done => return Poll::Ready(()),
                 Next::Again => {
@@ -110,7 +112,6 @@ async fn drive(mut session: Session<Tcp>, mailbox: Mailbox, mut hook: Once<impl 
                     return Poll::Pending;
                 }
                 Next::Wait(wants) => {
-                    let commanded = take_commands(&mut session, &mailbox, cx);
                     let ready = is_ready(&session, &wants, cx);
                     let due = timer.poll(wants.deadline, cx);
                     if !(commanded || ready || due) {

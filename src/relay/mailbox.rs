@@ -36,7 +36,6 @@ pub(super) struct Ticket {
 impl Ticket {
     /// Uses it: the leg is joined from here on.
     pub(super) fn redeem(mut self) -> Option<Box<Leg>> {
-        self.back = None;
         self.leg.take()
     }
 }

@@ -38,8 +38,6 @@ pub(super) struct Orders {
     pub(super) answer: bool,
     /// How many Pings of our own this leg has been sent.
     pub(super) pings: u32,
-    /// A Close passes; false where the other leg gets one of ours.
-    pub(super) relay_close: bool,
 }
 
 /// Why a direction stops: what follows in the input is not looked at.
@@ -224,8 +222,9 @@ impl Pump {
         let mut closed = None;
         let passes = match header.opcode {
             Opcode::Close => {
+                // Where the other leg gets one of ours instead, that goes to the boundary before and ends its stream.
                 closed = Some(close::judge(payload).map_err(Stop::Violation)?);
-                orders.relay_close
+                true
             }
             Opcode::Ping if orders.answer => {
                 digest.ping = Some(payload.to_vec());

@@ -256,9 +256,8 @@ impl<I: Io> Session<I> {
     fn digest(&mut self, at: usize, mut buffer: Buffer, bytes: usize, now: Instant) {
         let deaf = self.is_deaf(at);
         let partner = self.partner(at);
-        let relay_close = partner.is_some_and(|partner| self.sides[partner].output == Output::Open);
         let side = &mut self.sides[at];
-        let orders = Orders { answer: self.answer, pings: side.pulse.count, relay_close };
+        let orders = Orders { answer: self.answer, pings: side.pulse.count };
         let begin = side.flow.pump.restore(&mut buffer, HEADROOM);
         let digest = side.flow.pump.process(&mut buffer, begin..HEADROOM + bytes, orders);
         side.report.messages_in += digest.messages;

@@ -14,18 +14,19 @@ use wit_parser::{
     Function, FunctionKind, Handle, InterfaceId, PackageId, Resolve, Type, TypeDefKind, TypeId, TypeOwner, WorldItem,
 };
 
-pub const LOST: &str = "plugins that were compiled with it would no longer load";
-pub const CHANGED: &str = "compiled plugins hold the old form, and the host refuses to link another one; \
+pub(crate) const LOST: &str = "plugins that were compiled with it would no longer load";
+pub(crate) const CHANGED: &str = "compiled plugins hold the old form, and the host refuses to link another one; \
                        give the new form a new name";
-pub const EXPORTED: &str = "plugins export this interface, and compiled ones lack the addition; make a new interface";
-pub const WORLD: &str =
+pub(crate) const EXPORTED: &str =
+    "plugins export this interface, and compiled ones lack the addition; make a new interface";
+pub(crate) const WORLD: &str =
     "who builds for this world would have to grant or to implement something else; make a new world";
-pub const VERSION: &str = "an addition is a new version; raise the last number of the package";
-pub const BREAKING: &str = "a breaking version gets a folder of its own beside this one";
+pub(crate) const VERSION: &str = "an addition is a new version; raise the last number of the package";
+pub(crate) const BREAKING: &str = "a breaking version gets a folder of its own beside this one";
 
 /// What a WIT folder says, without comments and order of declarations.
 #[derive(Debug)]
-pub struct Contract {
+pub(crate) struct Contract {
     packages: BTreeMap<String, Version>,
     /// By name with the package, without version.
     interfaces: BTreeMap<String, Interface>,
@@ -45,9 +46,9 @@ struct Interface {
 
 /// One change that is not allowed.
 #[derive(Debug)]
-pub struct Breach {
-    pub change: String,
-    pub why: &'static str,
+pub(crate) struct Breach {
+    pub(crate) change: String,
+    pub(crate) why: &'static str,
 }
 
 impl fmt::Display for Breach {
@@ -61,7 +62,7 @@ impl Contract {
     ///
     /// # Panics
     /// If it does not parse.
-    pub fn read(dir: &Path) -> Self {
+    pub(crate) fn read(dir: &Path) -> Self {
         let mut wit = Resolve::default();
         wit.push_dir(dir).unwrap_or_else(|error| panic!("{}: {error:#}", dir.display()));
         let mut contract = Self {
@@ -101,7 +102,7 @@ impl Contract {
     }
 
     /// What plugins that were compiled against `self` could not live with in `now`.
-    pub fn breaches(&self, now: &Self) -> Vec<Breach> {
+    pub(crate) fn breaches(&self, now: &Self) -> Vec<Breach> {
         let mut breaches = Vec::new();
         let mut refuse = |change: String, why| breaches.push(Breach { change, why });
         let mut grown = BTreeMap::new();

@@ -276,6 +276,36 @@ async fn keep_alive_runs_on_the_clock_of_the_runtime() {
 }
 
 #[tokio::test]
+async fn a_deadline_that_comes_nearer_is_kept() {
+    let limits = Limits { close: Duration::from_millis(100), ..limits() };
+    let (waiting, _client) = wait(2 * BOUND, &limits).await;
+    assert!(timeout(Duration::from_millis(20), waiting.handle.probe(waiting.id)).await.is_err(), "it is running");
+    waiting.handle.close(None, Cause::Draining);
+    let report = within(waiting.task).await.unwrap();
+    assert_eq!((report.cause, report.legs[0].close_received), (Cause::Draining, None));
+}
+
+#[tokio::test]
+async fn a_session_sleeps_while_nothing_can_be_done() {
+    let limits = Limits { ping_every: Duration::from_millis(50), stall: Duration::from_millis(500), ..limits() };
+    let (client, mut client_peer) = dial(Party::Client, End::Server, &limits).await;
+    let (backend, _backend_peer) = dial(Party::Backend, End::Client, &limits).await;
+    let (_handle, mailbox) = mailbox();
+    let mut session = Box::pin(run_pair(client, backend, mailbox, |_| {}));
+    let mut polls = 0;
+    let counted = poll_fn(|cx| {
+        polls += 1;
+        session.as_mut().poll(cx)
+    });
+    // The backend takes nothing, so that one direction is blocked and the clocks run.
+    let bytes = rig::masked(rig::BINARY, &noise(64 << 20, 7));
+    let (report, _) = within(async { tokio::join!(counted, client_peer.write_all(&bytes)) }).await;
+    assert_eq!(report.cause, Cause::Stalled);
+    let chunks = usize::try_from(report.legs[0].bytes_in).unwrap() / 1000;
+    assert!(polls < 200 + chunks, "{polls} times for {} bytes", report.legs[0].bytes_in);
+}
+
+#[tokio::test]
 async fn what_a_peer_sent_before_its_reset_arrives() {
     let (client, mut client_peer) = dial(Party::Client, End::Server, &limits()).await;
     let (backend, backend_peer) = dial(Party::Backend, End::Client, &limits()).await;

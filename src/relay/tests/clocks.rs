@@ -91,6 +91,24 @@ fn the_clock_stops_while_a_leg_is_not_read() {
 }
 
 #[test]
+fn a_leg_that_is_read_again_is_not_pinged_for_the_time_before() {
+    let mut rig = Rig::rendezvous(&lively());
+    rig.backend.takes(0);
+    rig.client.says(&masked(TEXT, b"all it has to say"));
+    rig.run();
+    rig.after(24 * SECOND);
+    rig.backend.says(&masked(PONG, b"alive"));
+    rig.after(24 * SECOND);
+    rig.backend.takes(usize::MAX);
+    rig.run();
+    rig.backend.says(&masked(PONG, b"alive"));
+    rig.after(24 * SECOND);
+    assert!(rig.client.frames().iter().all(|frame| frame.opcode == PONG));
+    rig.after(SECOND);
+    assert_eq!(rig.client.frames().last().map(|frame| frame.opcode), Some(PING));
+}
+
+#[test]
 fn our_ping_waits_for_the_end_of_the_frame() {
     let mut rig = Rig::routed(&lively());
     let long = plain(BINARY, &[5; 1000]);

@@ -271,10 +271,30 @@ fn what_a_leg_sent_before_its_reset_is_delivered_though_writing_to_it_failed_fir
         rig.backend.says(&from_backend(TEXT, b"too late"));
         rig.run();
         assert!(rig.is_ending(), "an error was seen");
+        assert!(rig.session.sides[1].flow.pending.is_empty(), "what it can no longer get is not kept");
         rig.backend.takes(usize::MAX);
         rig.run();
         let frames = rig.backend.frames();
         assert_eq!((frames.len(), code_of(&frames)), (3, Some(1001)));
+    }
+}
+
+#[test]
+fn a_leg_whose_writes_fail_is_not_waited_for_longer_than_close() {
+    for (mut rig, from_backend) in pairs() {
+        rig.backend.takes(0);
+        rig.client.says(&masked(TEXT, b"first"));
+        rig.run();
+        rig.client.says(&masked(TEXT, b"second")).resets();
+        rig.backend.says(&from_backend(TEXT, b"too late"));
+        rig.after(4 * SECOND);
+        assert!(!rig.client.is_closed());
+        rig.after(SECOND);
+        assert!(rig.client.is_closed());
+        rig.backend.takes(usize::MAX);
+        rig.run();
+        let frames = rig.backend.frames();
+        assert_eq!((frames.len(), code_of(&frames)), (2, Some(1001)));
     }
 }
 
