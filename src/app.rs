@@ -6,18 +6,17 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    admin,
-    config::{self, Config, watch::Watcher},
+    admin, config,
     drain::Drain,
-    generation::{self, Candidate, Generation, Population},
+    generation::{Candidate, Population},
     http::{Switchboard, session::Sessions},
     listener::{self, BindError, Bound},
     metrics::Metrics,
     policy::PolicyHost,
+    reload::{self, Control},
     rendezvous::Registry,
 };
 
@@ -46,46 +45,11 @@ pub enum StartError {
 
 /// A running proxy.
 pub struct App {
-    shared: Arc<Shared>,
+    control: Arc<Control>,
     addresses: Vec<(Arc<str>, SocketAddr)>,
     admin: Option<SocketAddr>,
     /// Answers until everything else has ended.
     _admin: Option<AbortOnDropHandle<()>>,
-}
-
-/// What reloads and the admin address work with.
-pub struct Shared {
-    /// What connections share.
-    pub board: Arc<Switchboard>,
-    /// Loads policies.
-    pub host: PolicyHost,
-    /// Generations in memory.
-    pub population: Population,
-    path: PathBuf,
-    /// The last refused candidate, none once a later one was applied.
-    refused: watch::Sender<Option<Refused>>,
-    /// One candidate at a time.
-    reloading: Mutex<()>,
-}
-
-/// A candidate that was refused while the generation before it serves on.
-#[derive(Clone, Debug)]
-pub struct Refused {
-    /// What it would have been.
-    pub hash: Option<String>,
-    /// Why.
-    pub problems: Vec<String>,
-}
-
-/// What became of a candidate.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Reloaded {
-    /// It serves, under this number.
-    Applied(u64),
-    /// It is what serves already.
-    Unchanged,
-    /// Nothing changed but the record of why.
-    Refused,
 }
 
 impl App {
@@ -101,9 +65,9 @@ impl App {
         let generation = candidate.build(&host, None, &population).await.map_err(StartError::Configuration)?;
         let bound = generation.config.listeners.iter().map(Bound::bind).collect::<Result<Vec<_>, _>>()?;
         let admin = generation.config.admin.map(|address| listener::bind(address, "`admin.address`")).transpose()?;
-        let shared = Arc::new_cyclic(|shared| {
+        let control = Arc::new_cyclic(|control| {
             let mut metrics = Metrics::new();
-            metrics.add(admin::Live::new(shared.clone()));
+            metrics.add(admin::Live::new(control.clone()));
             let board = Arc::new(Switchboard {
                 current: ArcSwap::from_pointee(generation),
                 registry: Arc::new(Registry::default()),
@@ -111,26 +75,19 @@ impl App {
                 drain: Drain::default(),
                 sessions: Sessions::default(),
             });
-            Shared {
-                board,
-                host,
-                population,
-                path: options.config,
-                refused: watch::Sender::new(None),
-                reloading: Mutex::new(()),
-            }
+            Control::new(board, host, population, options.config)
         });
         let addresses = bound.iter().map(|bound| (Arc::clone(bound.name()), bound.address())).collect();
-        let drain = &shared.board.drain;
-        if shared.board.current.load().config.reload.watch == config::Watch::Auto {
-            drain.spawn(watch_files(Arc::clone(&shared), files));
+        let drain = &control.board.drain;
+        if control.board.current.load().config.reload.watch == config::Watch::Auto {
+            drain.spawn(reload::watch(Arc::clone(&control), files));
         }
         for bound in bound {
-            drain.spawn(bound.serve(Arc::clone(&shared.board)));
+            drain.spawn(bound.serve(Arc::clone(&control.board)));
         }
         let admin_address = admin.as_ref().and_then(|socket| socket.local_addr().ok());
-        let admin = admin.map(|socket| drain.spawn_beside(admin::serve(Arc::clone(&shared), socket)));
-        Ok(Self { addresses, admin: admin_address, _admin: admin, shared })
+        let admin = admin.map(|socket| drain.spawn_beside(admin::serve(Arc::clone(&control), socket)));
+        Ok(Self { addresses, admin: admin_address, _admin: admin, control })
     }
 
     /// Where it listens, by name.
@@ -147,148 +104,19 @@ impl App {
 
     /// What reloads and the admin address work with.
     #[must_use]
-    pub const fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub const fn control(&self) -> &Arc<Control> {
+        &self.control
     }
 
     /// Stops: no more accepts, waiting legs closed at once, joined ones over `drain.spread`, the rest cut at
     /// `drain.grace`. `hurry` ends the wait at once. False if something had to be cut.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> bool {
-        let config = self.shared.board.current.load().config.drain;
-        let drain = &self.shared.board.drain;
+        let config = self.control.board.current.load().config.drain;
+        let drain = &self.control.board.drain;
         drain.begin();
         tokio::select! {
             clean = drain.finish(config.grace) => clean,
             () = hurry => false,
         }
-    }
-}
-
-impl Shared {
-    /// Reads the files and, if they differ from what serves, builds a generation beside it and publishes it.
-    pub async fn reload(&self) -> Reloaded {
-        let _one = self.reloading.lock().await;
-        let (result, outcome) = match self.candidate().await {
-            Ok(Some(generation)) => {
-                let number = generation.number;
-                self.publish(generation);
-                ("applied", Reloaded::Applied(number))
-            }
-            Ok(None) => {
-                self.refused.send_replace(None);
-                ("unchanged", Reloaded::Unchanged)
-            }
-            Err(refused) => {
-                let serving = self.board.current.load().number;
-                tracing::error!(
-                    generation = serving,
-                    candidate = refused.hash.as_deref().map(short),
-                    "the changed configuration was refused; generation {serving} serves on\n{}",
-                    refused.problems.join("\n")
-                );
-                self.refused.send_replace(Some(refused));
-                ("refused", Reloaded::Refused)
-            }
-        };
-        self.board.metrics.reloaded(result);
-        outcome
-    }
-
-    async fn candidate(&self) -> Result<Option<Generation>, Refused> {
-        // Reading may block; the files are small and the page cache warm, but a component can have megabytes.
-        let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || Candidate::read(&path)).await;
-        let candidate = match read {
-            Ok(Ok(candidate)) => candidate,
-            Ok(Err(problems)) => return Err(Refused { hash: None, problems }),
-            Err(error) => return Err(Refused { hash: None, problems: vec![error.to_string()] }),
-        };
-        let hash = candidate.hash().to_owned();
-        let before = self.board.current.load_full();
-        if hash == before.hash {
-            return Ok(None);
-        }
-        let refuse = |problems| Refused { hash: Some(hash.clone()), problems };
-        let restart = needs_restart(&before.config, &candidate.config);
-        if !restart.is_empty() {
-            return Err(refuse(restart));
-        }
-        candidate.build(&self.host, Some(&before), &self.population).await.map(Some).map_err(refuse)
-    }
-
-    fn publish(&self, generation: Generation) {
-        let plugins: Vec<_> = generation.plugins.values().cloned().collect();
-        tracing::info!(
-            generation = generation.number,
-            hash = short(&generation.hash),
-            plugins = %plugins
-                .iter()
-                .map(|plugin| format!("{}@{}", plugin.name(), plugin.identity()))
-                .collect::<Vec<_>>()
-                .join(" "),
-            "a new generation serves"
-        );
-        self.board.current.store(Arc::new(generation));
-        self.refused.send_replace(None);
-        self.host.in_use(&plugins);
-    }
-
-    /// The last refused candidate, if nothing was applied since.
-    #[must_use]
-    pub fn refused(&self) -> Option<Refused> {
-        self.refused.borrow().clone()
-    }
-}
-
-/// First digits of a hash, for logs.
-#[must_use]
-pub fn short(hash: &str) -> &str {
-    hash.get(..12).unwrap_or(hash)
-}
-
-/// What a running proxy cannot change.
-fn needs_restart(before: &Config, after: &Config) -> Vec<String> {
-    let listeners = |config: &Config| {
-        config.listeners.iter().map(|listener| (Arc::clone(&listener.name), listener.address)).collect::<Vec<_>>()
-    };
-    let changed = [
-        ("listeners (names and addresses)", listeners(before) != listeners(after)),
-        ("admin.address", before.admin != after.admin),
-        ("log.format and log.level", (before.log.format, before.log.level) != (after.log.format, after.log.level)),
-        ("reload.watch", before.reload.watch != after.reload.watch),
-        ("workers", before.workers != after.workers),
-    ];
-    changed
-        .into_iter()
-        .filter(|(_, changed)| *changed)
-        .map(|(key, _)| format!("a change of {key} needs a restart in this version"))
-        .collect()
-}
-
-async fn watch_files(shared: Arc<Shared>, mut files: Vec<PathBuf>) {
-    let watcher = match Watcher::new() {
-        Ok(watcher) => watcher,
-        Err(error) => {
-            tracing::error!(%error, "changes of the configuration will not be noticed");
-            return;
-        }
-    };
-    watcher.watch(&files);
-    // Between reading and watching something may have changed.
-    let mut first = true;
-    loop {
-        let quiet = shared.board.current.load().config.reload.quiet;
-        if !std::mem::take(&mut first) {
-            tokio::select! {
-                () = watcher.changed(quiet) => {}
-                () = shared.board.drain.begun() => return,
-            }
-        }
-        shared.reload().await;
-        // A refused candidate may name new files; they are watched too, so that completing one of them is noticed.
-        if let Some(named) = generation::files(&shared.path) {
-            files = named;
-        }
-        watcher.watch(&files);
     }
 }

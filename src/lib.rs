@@ -4,10 +4,10 @@
 //! dial (router). Who is joined to whom is decided by policies, components that are swapped while connections live.
 //!
 //! Who may know whom: [`model`] and [`error`] import nothing of ours; [`metrics`] and [`drain`] only those two;
-//! [`config`] → `model`; [`policy`] → `model` and the types of `config`; [`route`] is pure; [`rendezvous`], [`upstream`]
-//! and [`relay`] know neither wasmtime nor the file nor the admin address; [`http`] composes policy → route →
-//! (rendezvous | upstream) → relay; [`listener`] → http; [`admin`] reads; [`app`] imports everything and only
-//! [`cli`] and [`admin`] import it. `wasmtime` appears only under `policy`.
+//! [`head`] (pure) and [`config`] → `model`; [`policy`] → `head`, `model` and the types of `config`; [`generation`] → config
+//! and policy; [`route`] is pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the
+//! admin address; [`http`] composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http;
+//! [`admin`] reads; [`app`] imports everything and only [`cli`] imports it. `wasmtime` appears only under `policy`.
 
 pub mod admin;
 pub mod app;
@@ -17,12 +17,14 @@ pub mod config;
 pub mod drain;
 pub mod error;
 pub mod generation;
+pub mod head;
 pub mod http;
 pub mod listener;
 pub mod metrics;
 pub mod model;
 pub mod policy;
 pub mod relay;
+pub mod reload;
 pub mod rendezvous;
 pub mod route;
 pub mod upstream;

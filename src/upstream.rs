@@ -32,12 +32,12 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
-use crate::{error::Cause, http::headers::end_to_end_answer, model::Refusal};
+use crate::{error::Cause, head::headers::end_to_end_answer, model::Refusal};
 
 mod verify;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // the runtime of a test owns its tasks
 mod tests;
 
 /// The most of a refusing upstream's body that is passed on; the rest is cut off.
@@ -68,7 +68,7 @@ pub enum HostHeader {
 /// How to dial.
 #[derive(Clone, Copy, Debug)]
 pub struct Dial<'a> {
-    /// The upgrade request, as [`crate::http::headers::upstream_request`] makes it. Each attempt has its own key.
+    /// The upgrade request, as [`crate::head::headers::upstream_request`] makes it. Each attempt has its own key.
     pub request: &'a Request<Empty<Bytes>>,
     /// Which `Host` it carries.
     pub host: HostHeader,

@@ -12,35 +12,35 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::{app::Shared, policy::Stats};
+use crate::{policy::Stats, reload::Control};
 
 /// The collector. It looks at the running proxy and keeps nothing of it alive.
 #[derive(Debug)]
-pub struct Live(Weak<Shared>);
+pub struct Live(Weak<Control>);
 
 impl Live {
     /// Looks at this proxy.
     #[must_use]
-    pub const fn new(shared: Weak<Shared>) -> Self {
-        Self(shared)
+    pub const fn new(control: Weak<Control>) -> Self {
+        Self(control)
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shared")
+        f.write_str("Control")
     }
 }
 
 impl Collector for Live {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Some(shared) = self.0.upgrade() else { return Ok(()) };
-        let board = &shared.board;
+        let Some(control) = self.0.upgrade() else { return Ok(()) };
+        let board = &control.board;
         let pairing = board.registry.gauges();
         let runtime = tokio::runtime::Handle::current().metrics();
         for (name, help, value) in [
             ("generation", "Number of the generation that serves", board.current.load().number),
-            ("generations_alive", "Generations in memory", shared.population.alive() as u64),
+            ("generations_alive", "Generations in memory", control.population.alive() as u64),
             ("channels", "Rendezvous channels with a seat held", pairing.channels as u64),
             ("seats_reserved", "Rendezvous legs before their 101", pairing.reserved as u64),
             ("legs_waiting", "Rendezvous legs that wait for a partner", pairing.waiting as u64),
@@ -53,7 +53,7 @@ impl Collector for Live {
         ] {
             gauge(&mut encoder, name, help, value)?;
         }
-        plugins(&shared, &mut encoder)
+        plugins(&control, &mut encoder)
     }
 }
 
@@ -65,8 +65,8 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
 type Read = fn(&Stats) -> u64;
 
 /// One series a version in memory, so that a canary's failures are told from its predecessor's.
-fn plugins(shared: &Shared, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let plugins = shared.host.loaded();
+fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let plugins = control.host.loaded();
     let labels = |plugin: &crate::policy::Plugin| {
         [("plugin", plugin.name().to_string()), ("version", plugin.identity().to_string())]
     };

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 pub use self::live::Live;
-use crate::app::{Shared, short};
+use crate::reload::{Control, short};
 
 /// How long accept rests after an error.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -29,12 +29,12 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Answers for as long as it is polled: while we drain, `/readyz` must say so. Its connections end with it.
-pub async fn serve(shared: Arc<Shared>, socket: TcpListener) {
+pub async fn serve(control: Arc<Control>, socket: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = socket.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(converse(Arc::clone(&shared), stream))),
+                Ok((stream, _)) => drop(connections.spawn(converse(Arc::clone(&control), stream))),
                 Err(error) => {
                     tracing::warn!(%error, "an admin connection could not be accepted");
                     tokio::time::sleep(BACK_OFF).await;
@@ -45,9 +45,9 @@ pub async fn serve(shared: Arc<Shared>, socket: TcpListener) {
     }
 }
 
-async fn converse(shared: Arc<Shared>, stream: TcpStream) {
+async fn converse(control: Arc<Control>, stream: TcpStream) {
     let service = service_fn(|request| {
-        let response = answer(&shared, &request);
+        let response = answer(&control, &request);
         async move { Ok::<_, Infallible>(response) }
     });
     let served = http1::Builder::new()
@@ -61,22 +61,22 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream) {
     }
 }
 
-fn answer(shared: &Shared, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(control: &Control, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "live\n"),
-        "/readyz" if shared.board.drain.has_begun() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        "/readyz" if control.board.drain.has_begun() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         "/readyz" => text(StatusCode::OK, "ready\n"),
         "/metrics" => {
-            let mut response = text(StatusCode::OK, shared.board.metrics.text());
+            let mut response = text(StatusCode::OK, control.board.metrics.text());
             let kind = header::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
         }
         "/generation" => {
-            let mut response = text(StatusCode::OK, format!("{:#}\n", generation(shared)));
+            let mut response = text(StatusCode::OK, format!("{:#}\n", generation(control)));
             let kind = header::HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
@@ -86,14 +86,14 @@ fn answer(shared: &Shared, request: &Request<Incoming>) -> Response<Full<Bytes>>
 }
 
 /// What serves, and the last candidate that was refused.
-fn generation(shared: &Shared) -> serde_json::Value {
-    let generation = shared.board.current.load_full();
+fn generation(control: &Control) -> serde_json::Value {
+    let generation = control.board.current.load_full();
     let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     json!({
         "generation": generation.number,
         "hash": generation.hash,
         "since": seconds(generation.since),
-        "alive": shared.population.alive(),
+        "alive": control.population.alive(),
         "plugins": generation.plugins.values().map(|plugin| json!({
             "name": &*plugin.name(),
             "identity": &**plugin.identity(),
@@ -105,7 +105,7 @@ fn generation(shared: &Shared) -> serde_json::Value {
             "mode": route.mode().name(),
             "plugins": route.config.plugins.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
         })).collect::<Vec<_>>(),
-        "refused": shared.refused().map(|refused| json!({
+        "refused": control.refused().map(|refused| json!({
             "hash": refused.hash.as_deref().map(short),
             "problems": refused.problems,
         })),

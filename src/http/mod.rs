@@ -4,12 +4,9 @@
 //! A handshake pins the generation it begins with. Dropping the future (the client left, the connection broke) gives up
 //! everything it held: its place in a plugin's queue, its seat, its dial.
 
-pub mod headers;
 mod pair;
 mod router;
 pub mod session;
-pub mod target;
-pub mod upgrade;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,14 +21,15 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::{
-    session::{LegInfo, SessionHandle, Sessions},
-    upgrade::{Asked, UpgradeRequest},
-};
+use self::session::{LegInfo, SessionHandle, Sessions};
 use crate::{
     drain::Drain,
     error::Cause,
     generation::{Generation, Route},
+    head::{
+        target,
+        upgrade::{self, Asked, UpgradeRequest},
+    },
     metrics::Metrics,
     model::{ConnId, Edit, Handshake, Limits, Mode, Outcome, Refusal, Rejection},
     policy::{self, Refused},

@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     Admitted, Answer, Refuse, Switchboard, channel_header, leg_of,
     session::{self, Guest, OnLine, SessionHandle},
-    upgrade,
 };
 use crate::{
     error::Cause,
+    head::upgrade,
     model::RendezvousRules,
     relay::{self, Leg, Party},
     rendezvous::{Arrival, Evicted, Key, Life, Readied, Reservation, Seat, Side},

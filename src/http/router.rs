@@ -7,15 +7,16 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
 use super::{
-    Admitted, Answer, Refuse, Switchboard, channel_header,
-    headers::{Changes, upstream_request},
-    leg_of,
+    Admitted, Answer, Refuse, Switchboard, channel_header, leg_of,
     session::{self, LegInfo, OnLine},
-    upgrade,
 };
 use crate::{
     config::Transport,
     error::Cause,
+    head::{
+        headers::{Changes, upstream_request},
+        upgrade,
+    },
     model::{ConnId, Mode, Outcome, Refusal},
     relay::{self, End, Leg, Party},
     route::Plan,

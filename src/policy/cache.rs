@@ -117,14 +117,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = CodeCache::open(&dir.path().join("code")).unwrap();
         let engine = Engine::default();
-        cache.component(&engine, "a", b"(component)").unwrap();
+        let wasm = wat::parse_str("(component)").unwrap();
+        cache.component(&engine, "a", &wasm).unwrap();
         let file = file_of(&cache.dir);
         let good = fs::read(&file).unwrap();
         let mut bad = good.clone();
         bad[DIGEST + 100] ^= 1;
         fs::write(&file, &bad).unwrap();
         assert!(cache.load(&engine, "a").is_none());
-        cache.component(&engine, "a", b"(component)").unwrap();
+        cache.component(&engine, "a", &wasm).unwrap();
         assert_eq!(fs::read(&file).unwrap(), good);
         assert!(cache.load(&engine, "a").is_some());
     }

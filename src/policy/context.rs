@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    http::target,
+    head::target,
     model::{Attribute, ChannelId, Handshake, Role},
 };
 

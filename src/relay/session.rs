@@ -12,7 +12,7 @@ use super::{
     End, Report,
     buffer::{Buffer, HEADROOM, SIZE},
     pump::{Orders, Stop},
-    side::{Flow, Flushed, Input, Io, Output, Side, Traits},
+    side::{Flow, Flushed, Input, Io, Side, Traits},
 };
 use crate::{
     error::Cause,

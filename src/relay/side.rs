@@ -76,7 +76,7 @@ pub(super) struct Pulse {
     pub(super) heard: Instant,
     /// When our Ping was written, until a byte is read.
     pub(super) pinged: Option<Instant>,
-    /// A Ping of ours waits to be written.
+    /// A Ping of ours waits to be written, or is being written.
     pub(super) queued: bool,
     /// We are not reading, so silence means nothing.
     pub(super) paused: bool,
@@ -235,7 +235,7 @@ impl<I: Io> Side<I> {
                 }
                 outcome = Flushed::Progress;
                 self.staged.sent += sent;
-                self.finish_staged(source.as_deref_mut(), now);
+                self.finish_staged(now);
                 continue;
             }
             if self.output == Output::Closed {
@@ -310,7 +310,6 @@ impl<I: Io> Side<I> {
             put_control(&mut staged.bytes, Opcode::Pong, &payload, mask());
         }
         if self.pulse.queued {
-            self.pulse.queued = false;
             self.pulse.count = self.pulse.count.wrapping_add(1).max(1);
             put_control(&mut staged.bytes, Opcode::Ping, &ping_payload(self.pulse.count), mask());
             staged.ping = true;
@@ -318,19 +317,17 @@ impl<I: Io> Side<I> {
     }
 
     /// Draws the consequences once the frames of ours are out.
-    fn finish_staged(&mut self, source: Option<&mut Flow>, now: Instant) {
+    fn finish_staged(&mut self, now: Instant) {
         if self.staged.sent < self.staged.bytes.len() {
             return;
         }
         let staged = std::mem::take(&mut self.staged);
         if staged.ping {
+            self.pulse.queued = false;
             self.pulse.pinged = Some(now);
         }
         if let Some(code) = staged.close {
             self.close_written(code, now);
-            if let Some(source) = source {
-                source.pending.clear();
-            }
         }
     }
 

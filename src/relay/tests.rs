@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bytes;
+mod chaos;
 mod clocks;
 mod closing;
 pub(in crate::relay) mod rig;

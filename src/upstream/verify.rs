@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::http::headers::{elements, has_token, is_token};
+use crate::head::headers::{elements, has_token, is_token};
 
 /// What the upstream chose of our offers.
 pub(super) struct Selected {

@@ -140,7 +140,7 @@ impl Proxy {
         };
         let address = find("listening on ");
         let admin = find("admin on http://");
-        Self { address, admin, child, log, setup }
+        Self { setup, address, admin, child, log }
     }
 
     /// `ws://…` of a path.

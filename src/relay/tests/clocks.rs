@@ -125,6 +125,23 @@ fn our_ping_waits_for_the_end_of_the_frame() {
 }
 
 #[test]
+fn a_ping_that_cannot_be_written_is_not_asked_for_again() {
+    let mut rig = Rig::rendezvous(&lively());
+    rig.client.takes(3);
+    rig.after(25 * SECOND);
+    rig.backend.says(&pongs(&rig.backend));
+    let wants = rig.wants();
+    assert_eq!(wants.write, [true, false]);
+    assert!(wants.deadline.is_some_and(|deadline| deadline > rig.now), "nothing is due for ever");
+    rig.after(20 * SECOND);
+    rig.client.takes(usize::MAX);
+    rig.run();
+    assert_eq!(rig.client.frames().len(), 1, "one Ping");
+    rig.after(9 * SECOND);
+    assert!(!rig.is_ending(), "the time for the Pong runs from when it is written");
+}
+
+#[test]
 fn a_pong_with_another_payload_passes() {
     let mut rig = Rig::rendezvous(&lively());
     rig.after(25 * SECOND);

