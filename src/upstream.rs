@@ -80,6 +80,13 @@ pub struct Dial<'a> {
     pub user_timeout: Option<Duration>,
 }
 
+/// How long sent data may stay unacknowledged on a leg that may stall for `stall`: longer than that, because the kernel
+/// also counts a peer that lives and does not read. None without a limit.
+#[must_use]
+pub fn user_timeout(stall: Duration) -> Option<Duration> {
+    (!stall.is_zero()).then(|| stall.saturating_mul(2))
+}
+
 /// An established connection: the 101 was verified and not a byte of ours has followed it.
 #[derive(Debug)]
 pub struct Connected {

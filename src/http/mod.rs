@@ -36,6 +36,7 @@ use crate::{
     relay::{End, Leg, Party},
     rendezvous::Registry,
     route::{self, Plan},
+    upstream,
 };
 
 /// Tells both legs of a rendezvous, and a routed client, the channel they are on.
@@ -78,7 +79,7 @@ enum Refuse {
     /// By a plugin.
     Rejection { policy: Arc<str>, rejection: Rejection },
     /// By the service; its answer is passed on.
-    Upstream { answer: Box<crate::upstream::Answer> },
+    Upstream { answer: Box<upstream::Answer> },
 }
 
 impl From<Refusal> for Refuse {
@@ -223,9 +224,12 @@ async fn leg_of(upgrade: OnUpgrade, id: ConnId, party: Party, limits: &Arc<Limit
     let socket = upgrade.await?;
     // Every connection of ours is served on this type; the listener makes it.
     let Ok(freed) = socket.downcast::<TokioIo<TcpStream>>() else { unreachable!("served on TokioIo<TcpStream>") };
+    let stream = freed.io.into_inner();
+    // A socket that is gone already shows it at the first read.
+    let _ = upstream::tune(&stream, upstream::user_timeout(limits.stall));
     Ok(Leg {
         id,
-        stream: freed.io.into_inner(),
+        stream,
         early: freed.read_buf,
         end: End::Server,
         party,

@@ -103,8 +103,12 @@ async fn reserve(
 }
 
 fn tell(evicted: Option<Evicted<SessionHandle>>) {
-    if let Some(Evicted { conn, handle: Some(handle), cause, .. }) = evicted {
+    if let Some(Evicted { conn, handle: Some(handle), cause, partner }) = evicted {
         handle.relay.close(Some(conn), cause);
+        // The session may not have met `conn` yet, which then is told by its seat; its partner is told here in any case.
+        if let Some(partner) = partner {
+            handle.relay.close(Some(partner), Cause::PartnerGone);
+        }
     }
 }
 
@@ -157,7 +161,7 @@ async fn host(
     let report = tokio::select! {
         report = &mut run => report,
         () = &mut drained => {
-            handle.relay.close(None, Cause::Draining);
+            handle.relay.drain(session::close_code(board));
             run.await
         }
     };

@@ -42,7 +42,7 @@ pub(super) async fn answer(
         host: HostHeader::Preserve,
         connect_timeout: wishes.connect_timeout.unwrap_or(service.config.connect_timeout),
         deadline,
-        user_timeout: None,
+        user_timeout: upstream::user_timeout(admitted.info.limits.stall),
     };
     let connected = upstream::connect(candidates, &dial).await.map_err(|error| match error {
         DialError::Answer(answer) => Refuse::Upstream { answer },
@@ -94,7 +94,7 @@ async fn joined(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo, upgrade: 
     let report = tokio::select! {
         report = &mut run => report,
         () = &mut drained => {
-            handle.close(None, Cause::Draining);
+            handle.drain(session::close_code(board));
             run.await
         }
     };

@@ -154,6 +154,11 @@ pub(super) async fn drained(board: &Switchboard, conn: ConnId, waiting: impl Fn(
     tokio::time::sleep(spread.mul_f64(conn.fraction())).await;
 }
 
+/// What a leg is told when we stop.
+pub(super) fn close_code(board: &Switchboard) -> u16 {
+    board.current.load().config.drain.close_code
+}
+
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

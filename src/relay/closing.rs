@@ -32,16 +32,16 @@ impl<I: Io> Session<I> {
                     self.finish(partner, CloseFrame::of(Cause::PartnerGone), now);
                 }
             }
-            None => {
-                for at in 0..self.sides.len() {
-                    if row.close == 0 {
-                        self.cut(at, cause, now);
-                    } else {
-                        self.end(cause, None, None);
-                        self.finish(at, CloseFrame::of(cause), now);
-                    }
-                }
-            }
+            None if row.close == 0 => (0..self.sides.len()).for_each(|at| self.cut(at, cause, now)),
+            None => self.close_all(cause, &CloseFrame::of(cause), now),
+        }
+    }
+
+    /// Ends the session; every leg is told this.
+    pub(super) fn close_all(&mut self, cause: Cause, frame: &CloseFrame, now: Instant) {
+        self.end(cause, None, None);
+        for at in 0..self.sides.len() {
+            self.finish(at, frame.clone(), now);
         }
     }
 

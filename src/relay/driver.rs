@@ -24,10 +24,12 @@ use tokio::{
 
 use super::{
     Leg, Mailbox, Report,
+    close::CloseFrame,
     mailbox::Command,
     session::{Next, Session, Wants},
     side::{Io, Traits},
 };
+use crate::error::Cause;
 
 /// The timer is not set finer than this, whatever the deadline: it bounds how often time alone can wake a session.
 const TICK: Duration = Duration::from_millis(10);
@@ -142,6 +144,10 @@ fn take_commands(session: &mut Session<Tcp>, mailbox: &Mailbox, cx: &Context<'_>
             }
             Command::Probe { conn, reply } => session.probe(conn, reply),
             Command::Close { conn, cause } => session.close(conn, cause, now),
+            Command::Drain { code } => {
+                let frame = CloseFrame { code, ..CloseFrame::of(Cause::Draining) };
+                session.close_all(Cause::Draining, &frame, now);
+            }
         }
     }
     any

@@ -24,6 +24,7 @@ pub(super) enum Command {
     Join(Ticket),
     Probe { conn: ConnId, reply: oneshot::Sender<bool> },
     Close { conn: Option<ConnId>, cause: Cause },
+    Drain { code: u16 },
 }
 
 /// A leg on its way into a session. Dropped unused, it goes back to its sender.
@@ -102,6 +103,11 @@ impl Handle {
         self.send(Command::Close { conn, cause });
     }
 
+    /// Ends the session because we stop; both legs get `code`. Does nothing if the session is already ending.
+    pub fn drain(&self, code: u16) {
+        self.send(Command::Drain { code });
+    }
+
     /// Whether the session is over and its sockets are closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -112,7 +118,7 @@ impl Handle {
     fn send(&self, command: Command) {
         let waker = {
             let mut shared = lock(&self.0);
-            let full = shared.queue.len() >= BOUND && !matches!(command, Command::Close { .. });
+            let full = shared.queue.len() >= BOUND && !matches!(command, Command::Close { .. } | Command::Drain { .. });
             if shared.closed || full {
                 None
             } else {

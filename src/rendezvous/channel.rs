@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{After, Arrival, Bell, Evicted, Expiry, Gauges, Life, Readied, Side, subprotocol::Offer};
+use super::{After, Arrival, Bell, Evicted, Gauges, Life, Readied, Side, subprotocol::Offer};
 use crate::{
     error::Cause,
     model::{Accept, BackendFirst, ConnId, RendezvousRules, Second},
@@ -206,21 +206,6 @@ impl<H> Channel<H> {
             holder.state = State::Reserved;
         }
         Some(Answer::Go { subprotocol: holder.subprotocol.clone() })
-    }
-
-    /// Frees the seat if the deadline has passed and nobody was joined.
-    pub(super) fn expire(&mut self, side: Side, conn: ConnId, now: Instant, after: &mut After<H>) -> Option<Expiry> {
-        let partner = self.seat(side.opposite()).map(|partner| partner.conn);
-        let holder = self.held_by(side, conn)?;
-        match partner {
-            Some(partner) if holder.state.is_taken() => Some(Expiry::Joined { partner }),
-            _ if now < holder.deadline => Some(Expiry::NotYet { deadline: holder.deadline }),
-            _ => {
-                let _ = holder.bell.lost.set(Cause::NoPartner);
-                self.leave(side, conn, after);
-                Some(Expiry::Expired)
-            }
-        }
     }
 }
 

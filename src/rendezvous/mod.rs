@@ -183,26 +183,6 @@ pub enum Readied<H> {
     Lost(Cause),
 }
 
-/// Whether a leg has waited too long.
-#[must_use]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Expiry {
-    /// Not yet.
-    NotYet {
-        /// When it will have.
-        deadline: Instant,
-    },
-    /// It has, and its seat is free: [`Cause::NoPartner`].
-    Expired,
-    /// A partner was faster; its leg is on its way here. Ask again if it does not come.
-    Joined {
-        /// Who comes.
-        partner: ConnId,
-    },
-    /// The seat was lost for another reason.
-    Lost(Cause),
-}
-
 /// Exact counts, each read by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Gauges {

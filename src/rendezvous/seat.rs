@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use super::{Bell, Expiry, Key, Readied, Registry, Side, channel::Answer};
+use super::{Bell, Key, Readied, Registry, Side, channel::Answer};
 use crate::{error::Cause, model::ConnId};
 
 /// A leg's seat on its channel, from before the 101 until the leg ends or becomes half of a [`Pair`].
@@ -83,13 +83,6 @@ impl<H> Seat<H> {
                 None => return Err(Cause::SeatTaken),
             }
         }
-    }
-
-    /// Frees the seat if the deadline has passed and no partner was faster: to be asked when the session's timer fires.
-    pub fn expire(&mut self, now: Instant) -> Expiry {
-        let step =
-            self.registry.transition(&self.key, |channel, after| channel.expire(self.side, self.conn, now, after));
-        step.flatten().unwrap_or_else(|| Expiry::Lost(self.lost()))
     }
 
     /// The guest's leg has reached its host's session: from now on both seats are freed together.

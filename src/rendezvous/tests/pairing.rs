@@ -1,4 +1,4 @@
-//! Seats, joining, leaving, expiry.
+//! Seats, joining, leaving.
 
 use std::{
     sync::{Weak, atomic::AtomicBool},
@@ -46,14 +46,15 @@ fn a_reserved_partner_is_not_joined_before_its_101_is_flushed() {
 #[test]
 fn if_a_reserved_partner_fails_the_other_waits_on_with_its_original_deadline() {
     let mut board = Board::new();
-    let mut client = board.waiting(1, Side::Client, &rules(|r| r.pairing_timeout = 30 * SECOND));
+    let client = board.waiting(1, Side::Client, &rules(|r| r.pairing_timeout = 30 * SECOND));
     let deadline = board.now + 30 * SECOND;
     for id in 2..5 {
         board.now += 5 * SECOND;
         drop(board.seat(id, Side::Backend, &rules(|_| ())));
-        assert_eq!(client.expire(board.now), Expiry::NotYet { deadline });
+        assert_eq!(client.deadline(), deadline);
+        assert_eq!(board.gauges().waiting, 1);
     }
-    assert_eq!(client.expire(deadline), Expiry::Expired);
+    drop(client);
     board.assert_empty();
 }
 
@@ -70,18 +71,16 @@ fn each_leg_waits_as_long_as_its_own_route_says() {
 }
 
 #[test]
-fn a_leg_that_was_joined_in_the_moment_of_its_deadline_does_not_expire() {
-    let mut board = Board::new();
-    let mut client = board.waiting(1, Side::Client, &rules(|_| ()));
+fn a_leg_whose_guest_fails_on_the_way_waits_again() {
+    let board = Board::new();
+    let client = board.waiting(1, Side::Client, &rules(|_| ()));
     let mut backend = board.seat(2, Side::Backend, &rules(|_| ()));
     let _ = backend.ready(&2);
-    board.now += 3600 * SECOND;
-    assert_eq!(client.expire(board.now), Expiry::Joined { partner: conn(2) });
-    // The backend's leg never arrives: its carrier failed, and the client, ready as before, has waited long enough.
+    assert_eq!(board.gauges().pairs, 1);
     drop(backend);
-    assert_eq!(board.gauges().waiting, 1);
-    assert_eq!(client.expire(board.now), Expiry::Expired);
-    assert_eq!(client.expire(board.now), Expiry::Lost(Cause::NoPartner));
+    assert_eq!((board.gauges().pairs, board.gauges().waiting), (0, 1));
+    drop(client);
+    board.assert_empty();
 }
 
 #[test]
@@ -160,7 +159,7 @@ fn a_guest_that_finds_its_hosts_session_over_waits_with_its_original_deadline() 
     board.now += SECOND;
     // The host's seat is not cleaned up yet: the guest frees it, and the late clean-up touches no successor.
     assert_eq!(backend.rejoin(&2), Readied::Wait { deadline });
-    assert_eq!(client.expire(board.now), Expiry::Lost(Cause::PartnerGone));
+    assert_eq!(client.rejoin(&1), Readied::Lost(Cause::PartnerGone));
     let mut successor = board.seat(3, Side::Client, &rules(|_| ()));
     drop(client);
     assert_eq!(successor.ready(&3), Readied::Join { partner: conn(2), handle: 2 });

@@ -29,7 +29,7 @@ fn a_silent_waiting_holder_makes_way_even_where_a_second_one_is_rejected() {
     let (mut newcomer, evicted) = seated_instead(answer);
     let gone = Evicted { conn: conn(1), handle: Some(1), cause: Cause::Dead, partner: None };
     assert_eq!(evicted, Some(gone));
-    assert_eq!(client.expire(board.now), Expiry::Lost(Cause::Dead));
+    assert_eq!(client.rejoin(&1), Readied::Lost(Cause::Dead));
     // The late clean-up of the old one does not evict its successor.
     drop(client);
     assert_eq!(newcomer.ready(&2), Readied::Wait { deadline: newcomer.deadline() });
