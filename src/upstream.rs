@@ -3,7 +3,7 @@
 //! Everything runs inside the caller's future: no task is spawned, and dropping the future at any point closes what was
 //! open. The candidates are tried in the given order until one answers; an answer, whatever it says, ends the search,
 //! because only a request that nobody answered may be sent again. `connect_timeout` bounds the name's resolution and
-//! each TCP connect, `deadline` the whole.
+//! then, for each address, connecting and the wait for its answer; `deadline` bounds the whole.
 //!
 //! The 101 is verified against the request as it was sent (RFC 6455 §4.1). What came behind it in the same segment is
 //! handed over with the bare socket. Nothing is read beyond that.
@@ -72,7 +72,7 @@ pub struct Dial<'a> {
     pub request: &'a Request<Empty<Bytes>>,
     /// Which `Host` it carries.
     pub host: HostHeader,
-    /// Bounds the resolution of one name, and the TCP connect to one address.
+    /// Bounds the resolution of one name; for one address, the TCP connect and the answer's head together.
     pub connect_timeout: Duration,
     /// When everything must be done, answer included.
     pub deadline: Instant,
@@ -209,7 +209,7 @@ pub async fn connect(candidates: impl IntoIterator<Item = Endpoint>, dial: &Dial
 }
 
 async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Failure> {
-    let stream = open(&endpoint.address, dial).await?;
+    let (stream, begun) = open(&endpoint.address, dial).await?;
     let mut request = dial.request.clone();
     if dial.host == HostHeader::Endpoint {
         let host = HeaderValue::from_str(&endpoint.address).map_err(|error| Failure::Refused(error.to_string()))?;
@@ -226,7 +226,10 @@ async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Fail
         .await
         .map_err(|error| Failure::Refused(error.to_string()))?;
     let mut driven = Driven { connection, ended: false };
-    let response = driven.run(sender.send_request(request)).await.map_err(|error| unanswered(&error))?;
+    let response = timeout_at(begun + dial.connect_timeout, driven.run(sender.send_request(request)))
+        .await
+        .map_err(|_| Failure::Late("it did not answer in time".to_owned()))?
+        .map_err(|error| unanswered(&error))?;
 
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Final(refused(&mut driven, response, endpoint, dial.deadline).await));
@@ -244,8 +247,8 @@ async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Fail
     })
 }
 
-/// A TCP connection to the first address of the name that takes one.
-async fn open(address: &str, dial: &Dial<'_>) -> Result<TcpStream, Failure> {
+/// A TCP connection to the first address of the name that takes one, and when connecting to it began.
+async fn open(address: &str, dial: &Dial<'_>) -> Result<(TcpStream, Instant), Failure> {
     let found = timeout(dial.connect_timeout, lookup_host(address)).await;
     let addresses = found
         .map_err(|_| Failure::Late("its name was not resolved in time".to_owned()))?
@@ -253,9 +256,10 @@ async fn open(address: &str, dial: &Dial<'_>) -> Result<TcpStream, Failure> {
     let mut late = false;
     let mut last = "its name has no address".to_owned();
     for address in addresses {
+        let begun = Instant::now();
         match timeout(dial.connect_timeout, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => match tune(&stream, dial.user_timeout) {
-                Ok(()) => return Ok(stream),
+                Ok(()) => return Ok((stream, begun)),
                 Err(error) => last = format!("{address}: {error}"),
             },
             Ok(Err(error)) => last = format!("{address}: {error}"),
