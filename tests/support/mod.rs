@@ -5,6 +5,11 @@
 #![allow(dead_code)] // each test file uses a part
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
+pub mod dial;
+pub mod echo;
+pub mod upstream;
+pub mod wire;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

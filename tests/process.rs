@@ -1,0 +1,281 @@
+//! The process: its command line, its exit codes, its signals.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::{
+    net::{TcpListener, TcpStream},
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use support::{
+    CHAT, PATIENCE, Proxy, Setup, binary,
+    dial::{Ws, converse, dial, hear_close},
+    eventually, http, status,
+    upstream::Upstream,
+    wire::Wire,
+};
+
+fn output(arguments: &[&str]) -> (i32, String, String) {
+    ended(binary().args(arguments).output().unwrap())
+}
+
+fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().expect("it was not killed"), text(output.stdout), text(output.stderr))
+}
+
+/// Runs it with this configuration as it stands; it must end on its own.
+fn run(yaml: &str) -> (i32, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cordboard.yaml");
+    std::fs::write(&path, yaml).unwrap();
+    output(&["run", "--config", path.to_str().unwrap()])
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let (code, out, _) = output(&["--version"]);
+    assert_eq!((code, out), (0, format!("cordboard {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn help_names_every_command() {
+    let (code, out, _) = output(&["--help"]);
+    assert_eq!(code, 0);
+    for command in ["run", "check", "demo", "--version"] {
+        assert!(out.contains(command), "{command} is missing in\n{out}");
+    }
+    let (code, out, _) = output(&["run", "--help"]);
+    assert!(code == 0 && out.contains("--config"), "{out}");
+}
+
+#[test]
+fn a_wrong_command_line_is_2() {
+    for arguments in [&[][..], &["fly"], &["run"], &["run", "--confg", "x"], &["check"]] {
+        let (code, out, error) = output(arguments);
+        assert!(code == 2 && out.is_empty() && error.contains("Usage"), "{arguments:?}: {code}\n{out}\n{error}");
+    }
+}
+
+#[test]
+fn a_bad_configuration_is_78_and_every_problem_stands_with_its_place() {
+    let yaml = "listeners: [{name: main, address: '127.0.0.1:0'}]\nlimitz: {}\nlog:\n  level: loud\n";
+    let (code, out, error) = run(yaml);
+    assert_eq!(code, 78, "{out}\n{error}");
+    assert!(error.contains("cordboard.yaml:2:1") && error.contains("cordboard.yaml:4:"), "{error}");
+    assert!(!out.contains("listening"), "{out}");
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_78_and_named() {
+    for command in [&["run", "--config", "/nowhere/cordboard.yaml"][..], &["check", "/nowhere/cordboard.yaml"]] {
+        let (code, _, error) = output(command);
+        assert!(code == 78 && error.contains("/nowhere/cordboard.yaml: No such file"), "{code}: {error}");
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_loaded_is_78_and_named() {
+    let setup = Setup::new(&CHAT.replace("'builtin:rendezvous'", "policy.wasm"));
+    setup.put("policy.wasm", b"not a component");
+    for command in [&["run", "--config"][..], &["check"]] {
+        let (code, _, error) = ended(binary().args(command).arg(setup.path()).output().unwrap());
+        assert!(code == 78 && error.contains("policy.wasm") && error.contains("rendezvous"), "{code}: {error}");
+    }
+}
+
+#[test]
+fn a_taken_address_is_69_and_named_with_its_key() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let free = "127.0.0.1:0";
+    for (listener, admin, key) in
+        [(address.to_string().as_str(), free, "`main`"), (free, address.to_string().as_str(), "`admin.address`")]
+    {
+        let head = format!("listeners: [{{name: main, address: '{listener}'}}]\nadmin: {{address: '{admin}'}}\n");
+        let (code, out, error) = run(&format!("{head}{CHAT}"));
+        assert_eq!(code, 69, "{error}");
+        assert!(error.contains(&address.to_string()) && error.contains(key), "{error}");
+        assert!(!out.contains("listening"), "nothing is accepted before every address is held: {out}");
+    }
+}
+
+#[test]
+fn an_engine_that_cannot_have_its_memory_is_1() {
+    let setup = Setup::new(CHAT);
+    let (code, _, error) = ended(limited("ulimit -v 400000", &setup).output().unwrap());
+    assert!(code == 1 && error.contains("cordboard: WebAssembly engine"), "{code}: {error}");
+}
+
+/// The binary under a limit of the shell's.
+fn limited(limit: &str, setup: &Setup) -> Command {
+    let mut command = Command::new("sh");
+    let plain = binary();
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.args(["-c", &format!("{limit}; exec \"$0\" run --config \"$1\"")]);
+    command.arg(plain.get_program()).arg(setup.path());
+    command
+}
+
+#[test]
+fn check_says_what_is_configured_and_listens_nowhere() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("good.yaml");
+    let address = taken.local_addr().unwrap();
+    std::fs::write(&path, format!("listeners: [{{name: main, address: '{address}'}}]\n{CHAT}")).unwrap();
+    let (code, out, error) = output(&["check", path.to_str().unwrap()]);
+    assert_eq!(code, 0, "{error}");
+    assert_eq!(out, format!("{}: ok: 1 listeners, 1 routes, 1 plugins, 0 services\n", path.display()));
+}
+
+#[test]
+fn check_of_a_bad_file_is_78_with_file_line_and_column_of_each_problem() {
+    let setup = Setup::new(&format!("{CHAT}    rendezvous: {{hold: many}}\n    limitz: {{}}\n"));
+    let (code, out, error) = ended(binary().arg("check").arg(setup.path()).output().unwrap());
+    assert_eq!((code, out.as_str()), (78, ""), "{error}");
+    let text = std::fs::read_to_string(setup.path()).unwrap();
+    for word in ["hold", "limitz"] {
+        let line = text.lines().position(|line| line.contains(word)).unwrap() + 1;
+        let place = format!("{}:{line}:", setup.path().display());
+        assert!(error.lines().any(|problem| problem.starts_with(&place) && problem.contains(word)), "{place} {error}");
+    }
+}
+
+#[test]
+fn the_descriptor_limit_is_raised_and_said() {
+    let setup = Setup::new(CHAT);
+    let mut child = limited("ulimit -S -n 128; ulimit -H -n 4000", &setup)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(line, "descriptor limit: 4000 (was 128)\n");
+}
+
+#[test]
+fn the_admin_address_says_live_and_ready_and_what_else_there_is() {
+    let proxy = Proxy::with(CHAT);
+    assert_eq!((proxy.get("/livez").as_str(), proxy.get("/readyz").as_str()), ("live\n", "ready\n"));
+    assert!(proxy.get("/metrics").ends_with("# EOF\n"));
+    let get = |request: &str| status(&http(proxy.admin, &format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n")).0);
+    assert_eq!((get("GET /nowhere"), get("POST /metrics")), (404, 405));
+}
+
+/// A drain that takes its time: paired sessions are closed over three seconds.
+fn draining() -> Proxy {
+    Proxy::with(&format!("drain: {{grace: 20s, spread: 3s}}\n{CHAT}"))
+}
+
+#[tokio::test]
+async fn a_signal_drains_waiting_legs_at_once_and_pairs_over_the_spread_and_ends_with_0() {
+    let mut proxy = draining();
+    let mut waiting = dial(&proxy, "/chat?channelId=waiting").await;
+    // Pairs are closed by the numbers of their connections, which follow each other: the last one comes last.
+    let mut pairs: Vec<(Ws, Ws)> = Vec::new();
+    for n in 0..20 {
+        let client = dial(&proxy, &format!("/chat?channelId={n}")).await;
+        pairs.push((client, dial(&proxy, &format!("/chat/connect?channelId={n}")).await));
+    }
+    for (client, backend) in &mut pairs {
+        converse(client, backend, "joined").await;
+    }
+    let signalled = Instant::now();
+    proxy.signal("TERM");
+    assert_eq!(hear_close(&mut waiting).await, Some((1012, "the service restarts".to_owned())));
+    let (address, admin) = (proxy.address, proxy.admin);
+    eventually("an end of accepting", || TcpStream::connect(address).is_err().then_some(()));
+    let (head, body) = http(admin, "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((status(&head), body.as_str()), (503, "draining\n"));
+    assert!((proxy.metric("cordboard_draining") - 1.0).abs() < 0.5);
+    let closes = pairs.iter_mut().map(|(client, backend)| async move {
+        let (one, other) = tokio::join!(hear_close(client), hear_close(backend));
+        assert_eq!((one.map(|(code, _)| code), other.map(|(code, _)| code)), (Some(1012), Some(1012)));
+    });
+    futures_util::future::join_all(closes).await;
+    assert_eq!(proxy.ended().code(), Some(0));
+    assert!(signalled.elapsed() < PATIENCE, "{:?}", signalled.elapsed());
+    for outcome in ["draining; a second signal ends at once", "stopped clean=true", "outcome=\"drained\""] {
+        proxy.logged(&[outcome]);
+    }
+}
+
+#[tokio::test]
+async fn paired_legs_are_not_closed_all_at_once() {
+    let mut proxy = draining();
+    let mut pairs = Vec::new();
+    for n in 0..30 {
+        let client = dial(&proxy, &format!("/chat?channelId={n}")).await;
+        pairs.push((client, dial(&proxy, &format!("/chat/connect?channelId={n}")).await));
+    }
+    proxy.metric_becomes("cordboard_pairs", 30.0);
+    proxy.signal("INT");
+    let told = pairs.iter_mut().map(|(client, backend)| async move {
+        tokio::join!(hear_close(client), hear_close(backend));
+        Instant::now()
+    });
+    let times = futures_util::future::join_all(told).await;
+    let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+    // 60 connections of a cycle of 1,000 stand for 60/1000 of the spread at least, whatever the first number.
+    assert!(last.duration_since(*first) >= Duration::from_millis(100), "{:?}", last.duration_since(*first));
+    assert_eq!(proxy.ended().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "TERM")] {
+        let mut proxy = Proxy::with(&format!("drain: {{grace: 1h, spread: 1h}}\n{CHAT}"));
+        let mut client = dial(&proxy, "/chat?channelId=1").await;
+        let mut backend = dial(&proxy, "/chat/connect?channelId=1").await;
+        converse(&mut client, &mut backend, "joined").await;
+        proxy.signal(first);
+        proxy.logged(&["draining"]);
+        proxy.signal(second);
+        assert_eq!(proxy.ended().code(), Some(0));
+        proxy.logged(&["stopped clean=false"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_after_the_grace_is_cut() {
+    let mut proxy = Proxy::with(&format!("drain: {{grace: 300ms, spread: 0}}\n{CHAT}    limits: {{close: 1m}}\n"));
+    // They do not answer the Close that they get.
+    let _client = Wire::open(proxy.address, "/chat?channelId=1").await;
+    let _backend = Wire::open(proxy.address, "/chat/connect?channelId=1").await;
+    proxy.metric_becomes("cordboard_pairs", 1.0);
+    proxy.signal("TERM");
+    assert_eq!(proxy.ended().code(), Some(0));
+    proxy.logged(&["stopped clean=false"]);
+}
+
+#[tokio::test]
+async fn routed_sessions_are_drained_too_on_both_sides() {
+    let upstream = Upstream::bind().await;
+    let mut proxy = Proxy::with(&format!(
+        "drain: {{grace: 20s, spread: 0, close_code: 3333}}\n\
+         routes: [{{name: ws, match: {{path: /ws}}, mode: router, service: up}}]\n\
+         services: {{up: {{endpoints: ['ws://{}']}}}}\n",
+        upstream.address
+    ));
+    let (mut client, mut dialled) = tokio::join!(dial(&proxy, "/ws"), async {
+        let mut dialled = upstream.accept().await;
+        dialled.switch("", b"").await;
+        dialled
+    });
+    proxy.signal("TERM");
+    assert_eq!(hear_close(&mut client).await.map(|(code, _)| code), Some(3333));
+    assert_eq!(dialled.expect_close().await.map(|(code, _)| code), Some(3333));
+    drop(dialled);
+    assert_eq!(proxy.ended().code(), Some(0));
+}
