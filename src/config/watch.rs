@@ -75,7 +75,16 @@ fn directories(file: &Path) -> Vec<PathBuf> {
         Some(dir) if dir.as_os_str().is_empty() => Some(PathBuf::from(".")),
         dir => dir.map(Path::to_owned),
     };
-    [parent(file), file.canonicalize().ok().as_deref().and_then(parent)].into_iter().flatten().collect()
+    let mut found = vec![parent(file), file.canonicalize().ok().as_deref().and_then(parent)];
+    // A link anywhere on the way may be swapped; that happens in the folder that holds the link.
+    let mut way = PathBuf::new();
+    for step in file.components() {
+        way.push(step);
+        if way.is_symlink() {
+            found.push(parent(&way));
+        }
+    }
+    found.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -99,18 +108,21 @@ mod tests {
         fs::create_dir_all(&two).unwrap();
         fs::write(one.join("c.yaml"), "1").unwrap();
         fs::write(two.join("c.yaml"), "2").unwrap();
-        let (file, link) = (dir.path().join("saved.yaml"), dir.path().join("link"));
+        let (saved, links) = (dir.path().join("saved"), dir.path().join("links"));
+        fs::create_dir_all(&saved).unwrap();
+        fs::create_dir_all(&links).unwrap();
+        let (file, link) = (saved.join("c.yaml"), links.join("current"));
         fs::write(&file, "0").unwrap();
         std::os::unix::fs::symlink(&one, &link).unwrap();
         let watcher = Watcher::new().unwrap();
         watcher.watch(&[file.clone(), link.join("c.yaml")]);
         for round in 0..3 {
-            let temporary = dir.path().join("saved.tmp");
+            let temporary = saved.join("c.tmp");
             fs::write(&temporary, round.to_string()).unwrap();
             fs::rename(&temporary, &file).unwrap();
             noticed(&watcher).await;
         }
-        let other = dir.path().join("other");
+        let other = links.join("other");
         std::os::unix::fs::symlink(&two, &other).unwrap();
         fs::rename(&other, &link).unwrap();
         noticed(&watcher).await;

@@ -284,7 +284,8 @@ impl Attempt {
             return;
         }
         let status = by.map_or(row.status, |(_, rejection)| rejection.status);
-        let policy = by.map_or("", |(policy, _)| policy);
+        let policy = by.map(|(policy, _)| &**policy);
+        let detail = Some(detail).filter(|detail| !detail.is_empty());
         macro_rules! at {
             ($level:ident) => {
                 tracing::event!(
@@ -294,7 +295,7 @@ impl Attempt {
                     cause = row.label,
                     conn = %self.id,
                     peer = %self.peer,
-                    route = self.route.as_deref().unwrap_or_default(),
+                    route = self.route.as_deref(),
                     policy,
                     status,
                     reason,

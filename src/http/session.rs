@@ -186,7 +186,7 @@ pub(super) fn ended(board: &Switchboard, mode: Mode, report: &Report, opened: In
                 tracing::Level::$level,
                 outcome = outcome.label(),
                 cause = row.label,
-                detail = report.detail.unwrap_or_default(),
+                detail = report.detail,
                 ended_by = report.ended_by.map(|conn| conn.to_string()),
                 route = first.route(),
                 channel = first.channel(),
@@ -249,7 +249,7 @@ impl Shown<'_> {
     }
 
     fn policy(&self) -> Option<&str> {
-        self.info.map(|info| &*info.policy)
+        self.info.map(|info| &*info.policy).filter(|policy| !policy.is_empty())
     }
 
     fn generation(&self) -> Option<u64> {
