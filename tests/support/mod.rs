@@ -5,8 +5,10 @@
 #![allow(dead_code)] // each test file uses a part
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
+pub mod demo;
 pub mod dial;
 pub mod echo;
+pub mod shell;
 pub mod upstream;
 pub mod wire;
 
@@ -109,7 +111,7 @@ pub fn binary() -> Command {
     command
 }
 
-fn lines(source: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+pub fn lines(source: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
     thread::spawn(move || {
@@ -214,8 +216,7 @@ impl Proxy {
     }
 
     pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([format!("-{signal}"), self.pid().to_string()]).status().unwrap();
-        assert!(status.success());
+        kill(self.pid(), signal);
     }
 
     /// Waits for the process to end.
@@ -229,6 +230,12 @@ impl Drop for Proxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process that a test started.
+pub fn kill(pid: u32, signal: &str) {
+    let status = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status().unwrap();
+    assert!(status.success());
 }
 
 /// Sends raw bytes and reads to the end: head and body of the answer.

@@ -1,0 +1,53 @@
+//! Lines of the documentation, run as their reader runs them.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// Bash in an environment where `python3` has the packages of `requirements.txt`; ended after two minutes.
+pub fn bash(script: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["120", "bash", "-euo", "pipefail", "-c", script]).stdin(Stdio::null());
+    let mut path = vec![python_folder()];
+    path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    command.env("PATH", env::join_paths(path).unwrap());
+    // A `make` that runs the tests is none of the scripts' business.
+    for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs it to its end, which must be a success; its standard output.
+pub fn output(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{:?} ended with {}\n{out}\n{err}", command.get_args(), output.status);
+    out.into_owned()
+}
+
+/// Where the `python3` of `make test-tools` is.
+fn python_folder() -> PathBuf {
+    let python = env::var_os("CORDBOARD_TEST_PYTHON").map(PathBuf::from);
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools/venv/bin/python");
+    python.unwrap_or(tools).parent().unwrap().to_owned()
+}
+
+/// A process that is killed when it is dropped.
+pub struct Background(Child);
+
+impl Background {
+    pub fn start(mut command: Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // `timeout` passes this one on to what it runs; it could not pass on a SIGKILL.
+        super::kill(self.0.id(), "TERM");
+        let _ = self.0.wait();
+    }
+}
