@@ -188,11 +188,11 @@ fn the_first_policy_builds_decides_and_is_swapped_while_a_conversation_goes_on()
 #[test]
 fn the_table_of_causes_is_that_of_the_code() {
     let dash = |code: u16| if code == 0 { "–".to_owned() } else { code.to_string() };
-    let mut table = "| cause | status | close | meaning |\n|---|---|---|---|\n".to_owned();
-    for cause in Cause::ALL {
+    let rows = Cause::ALL.iter().map(|cause| {
         let row = cause.row();
-        table += &format!("| `{}` | {} | {} | {} |\n", row.label, dash(row.status), dash(row.close), row.reason);
-    }
+        format!("| `{}` | {} | {} | {} |\n", row.label, dash(row.status), dash(row.close), row.reason)
+    });
+    let table = "| cause | status | close | meaning |\n|---|---|---|---|\n".to_owned() + &rows.collect::<String>();
     let (_, rest) = README.split_once("<!-- causes -->\n").unwrap();
     let (written, _) = rest.split_once("<!-- /causes -->").unwrap();
     assert!(written == table, "the README's table of causes should be\n{table}");

@@ -152,6 +152,7 @@ impl Demo {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // so that it fits `map_err`
 fn failed(error: io::Error) -> u8 {
     eprintln!("cordboard: the demo could not be started: {error}");
     exit::FAILURE
