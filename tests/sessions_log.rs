@@ -102,7 +102,7 @@ async fn the_log_and_the_counters_are_the_script_of_what_happened() {
         proxy.metric_becomes(&format!("cordboard_sessions{{mode=\"{mode}\"}}"), 0.0);
     }
     for (cause, count) in
-        [("closed", 3.0), ("replaced", 1.0), ("no-partner", 1.0), ("message-too-big", 1.0), ("no-channel", 1.0)]
+        [("closed", 4.0), ("replaced", 1.0), ("no-partner", 1.0), ("message-too-big", 1.0), ("no-channel", 1.0)]
     {
         proxy.metric_becomes(&format!("cordboard_causes_total{{cause=\"{cause}\"}}"), count);
     }
@@ -110,11 +110,12 @@ async fn the_log_and_the_counters_are_the_script_of_what_happened() {
     proxy.metric_becomes("cordboard_received_bytes_total", script.bytes as f64);
     proxy.metric_becomes("cordboard_connections", 0.0);
     proxy.metric_becomes("cordboard_channels", 0.0);
-    assert_eq!(lines(&proxy).len(), 7, "{:#?}", lines(&proxy));
+    assert_eq!(lines(&proxy).len(), 8, "{:#?}", lines(&proxy));
 }
 
 async fn paired(proxy: &Proxy, script: &mut Script) {
     let mut client = leg(proxy, "/chat?channelId=paired").await;
+    proxy.metric_becomes("cordboard_legs_waiting", 1.0);
     let mut backend = leg(proxy, "/chat/connect?channelId=paired").await;
     script.say(&mut client, masked(TEXT, b"hello")).await;
     script.say(&mut client, masked(BINARY, &[0; 200])).await;
@@ -127,6 +128,7 @@ async fn paired(proxy: &Proxy, script: &mut Script) {
     script.say(&mut backend, masked(CLOSE, &close(4000, ""))).await;
     client.expect_close().await;
     client.expect_end().await;
+    backend.expect_end().await;
     let line = line(proxy, "paired");
     holds(
         &line,
@@ -193,12 +195,13 @@ async fn replaced(proxy: &Proxy, script: &mut Script) {
 
 async fn error(proxy: &Proxy, script: &mut Script) {
     let mut client = leg(proxy, "/chat?channelId=error").await;
+    proxy.metric_becomes("cordboard_legs_waiting", 1.0);
     let mut backend = leg(proxy, "/chat/connect?channelId=error").await;
     script.say(&mut client, masked(TEXT, b"joined")).await;
     backend.expect(TEXT, b"joined").await;
     // The header alone is too much; only it is sent.
     script.bytes += 8;
-    client.write(&masked(0x00 | BINARY, &[0; 2000])[..8]).await;
+    client.write(&masked(BINARY, &[0; 2000])[..8]).await;
     assert_eq!(client.expect_close().await.map(|(code, _)| code), Some(1009));
     backend.expect_close().await;
     script.say(&mut backend, masked(CLOSE, &close(1001, ""))).await;

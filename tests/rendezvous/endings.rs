@@ -11,8 +11,14 @@ use crate::{
     },
 };
 
+/// Two that are joined for certain, the client having come first: a leg that has its 101 may still be on its way.
 async fn pair(proxy: &Proxy) -> (Wire, Wire) {
-    (Wire::open(proxy.address, CLIENT).await, Wire::open(proxy.address, BACKEND).await)
+    let mut client = Wire::open(proxy.address, CLIENT).await;
+    proxy.metric_becomes("cordboard_legs_waiting", 1.0);
+    let mut backend = Wire::open(proxy.address, BACKEND).await;
+    client.send(TEXT, b"joined").await;
+    backend.expect(TEXT, b"joined").await;
+    (client, backend)
 }
 
 // Regression: a Close was swallowed, and the other leg saw its TCP connection end, or nothing at all.
@@ -147,9 +153,9 @@ async fn whoever_breaks_the_protocol_is_told_1002_or_1007_and_the_other_is_told_
         ("a reason that is not UTF-8", masked(CLOSE, b"\x03\xe8\xff"), 1007),
     ];
     for (what, bytes, code) in wrong {
-        for (breaker, other, told) in [(CLIENT, BACKEND, 1001), (BACKEND, CLIENT, 1011)] {
-            let mut breaker = Wire::open(proxy.address, breaker).await;
-            let mut other = Wire::open(proxy.address, other).await;
+        for (client_breaks, told) in [(true, 1001), (false, 1011)] {
+            let (client, backend) = pair(&proxy).await;
+            let (mut breaker, mut other) = if client_breaks { (client, backend) } else { (backend, client) };
             breaker.write(&bytes).await;
             assert_eq!(breaker.expect_close().await.map(|(code, _)| code), Some(code), "{what}");
             assert_eq!(other.expect_close().await.map(|(code, _)| code), Some(told), "{what}");

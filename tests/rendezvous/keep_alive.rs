@@ -36,6 +36,8 @@ async fn a_leg_that_does_not_answer_our_ping_is_cut_and_the_other_told() {
     for (silent, other, code) in [(CLIENT, BACKEND, 1001), (BACKEND, CLIENT, 1011)] {
         let mut silent = Wire::open(proxy.address, silent).await;
         let mut other = Wire::open(proxy.address, other).await;
+        other.send(TEXT, b"joined").await;
+        silent.expect(TEXT, b"joined").await;
         let close = loop {
             let frame = other.frame().await.unwrap();
             match frame.first {

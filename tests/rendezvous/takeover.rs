@@ -47,8 +47,8 @@ async fn a_waiting_leg_is_replaced_with_4409_and_what_it_held_is_dropped() {
     for (path, other) in [(CLIENT, BACKEND), (BACKEND, CLIENT)] {
         let mut old = dial(&proxy, path).await;
         say(&mut old, "held for a partner").await;
-        let mut new = alive(&mut old, dial(&proxy, path)).await;
-        assert_eq!(hear_close(&mut old).await, Some((4409, "replaced by a newer connection".to_owned())));
+        let (mut new, to_old) = tokio::join!(dial(&proxy, path), hear_close(&mut old));
+        assert_eq!(to_old, Some((4409, "replaced by a newer connection".to_owned())));
         let mut partner = dial(&proxy, other).await;
         converse(&mut new, &mut partner, "the newer one").await;
         crate::support::dial::part(new, partner).await;
@@ -64,8 +64,8 @@ async fn replacing_one_of_a_pair_closes_the_old_leg_with_4409_and_its_partner_wi
         let mut old = dial(&proxy, path).await;
         let mut partner = dial(&proxy, other).await;
         converse(&mut old, &mut partner, "joined").await;
-        let mut new = alive(&mut old, dial(&proxy, path)).await;
-        let (to_old, to_partner) = tokio::join!(hear_close(&mut old), hear_close(&mut partner));
+        let (mut new, to_old, to_partner) =
+            tokio::join!(dial(&proxy, path), hear_close(&mut old), hear_close(&mut partner));
         assert_eq!(to_old, Some((4409, "replaced by a newer connection".to_owned())));
         assert_eq!(to_partner, Some((1001, "the other side is gone".to_owned())));
         // The newcomer waits, for a new partner.
@@ -97,8 +97,10 @@ async fn a_waiting_holder_that_shows_no_life_makes_way_after_the_probe() {
 #[tokio::test]
 async fn a_joined_holder_that_shows_no_life_makes_way_and_its_partner_is_told() {
     let proxy = chat("probe: 200ms", "");
-    let dead = silent(&proxy, CLIENT).await;
+    let mut dead = silent(&proxy, CLIENT).await;
     let mut backend = dial(&proxy, BACKEND).await;
+    dead.send(TEXT, b"a last sign of life").await;
+    assert_eq!(hear(&mut backend).await, Message::text("a last sign of life"));
     let (mut client, told) = tokio::join!(dial(&proxy, CLIENT), hear_close(&mut backend));
     assert_eq!(told.map(|(code, _)| code), Some(1001));
     let mut next = dial(&proxy, BACKEND).await;
@@ -120,7 +122,7 @@ async fn a_probe_is_not_heard_by_the_partner() {
 
 #[tokio::test]
 async fn a_leg_that_is_not_read_because_its_hold_is_full_counts_as_alive() {
-    let proxy = chat("probe: 100ms, hold: 16", "");
+    let proxy = chat("probe: 100ms, hold: 16B", "");
     let mut client = Wire::open(proxy.address, CLIENT).await;
     client.send(TEXT, b"more than sixteen bytes").await;
     client.send(TEXT, b"not read").await;

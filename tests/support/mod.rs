@@ -139,8 +139,11 @@ impl Proxy {
             .unwrap();
         let out = lines(child.stdout.take().unwrap());
         let log = lines(child.stderr.take().unwrap());
-        let find = |prefix: &str| {
+        let mut find = |prefix: &str| {
             let line = eventually(prefix, || {
+                if let Some(status) = child.try_wait().unwrap() {
+                    panic!("the proxy did not start: {status}\n{}", log.lock().unwrap().join("\n"));
+                }
                 out.lock().unwrap().iter().find_map(|line| line.strip_prefix(prefix).map(ToOwned::to_owned))
             });
             line.split_whitespace().next().unwrap().parse().unwrap()

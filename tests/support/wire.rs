@@ -216,10 +216,11 @@ impl Wire {
         Some((u16::from_be_bytes(*code), String::from_utf8(reason.to_vec()).unwrap()))
     }
 
-    /// Nothing more comes but the end.
+    /// Nothing more comes but the end; ours follows, for which the other side waits.
     pub async fn expect_end(&mut self) {
         let frame = self.frame().await;
         assert_eq!(frame, None, "the end was expected");
+        let _ = self.stream.shutdown().await;
     }
 
     /// Answers the request that was read with a 101: further header lines, and bytes `behind` it in the same write.
