@@ -63,6 +63,7 @@ impl App {
         let files = candidate.files().to_vec();
         let population = Population::default();
         let generation = candidate.build(&host, None, &population).await.map_err(StartError::Configuration)?;
+        host.serve();
         let bound = generation.config.listeners.iter().map(Bound::bind).collect::<Result<Vec<_>, _>>()?;
         let admin = generation.config.admin.map(|address| listener::bind(address, "`admin.address`")).transpose()?;
         let control = Arc::new_cyclic(|control| {

@@ -76,9 +76,12 @@ impl Control {
                 tracing::error!(
                     generation = serving,
                     candidate = refused.hash.as_deref().map(short),
-                    "the changed configuration was refused; generation {serving} serves on\n{}",
-                    refused.problems.join("\n")
+                    problems = refused.problems.len(),
+                    "the changed configuration was refused; generation {serving} serves on"
                 );
+                for problem in &refused.problems {
+                    tracing::error!("refused: {}", in_one_line(problem));
+                }
                 self.refused.store(Some(Arc::new(refused)));
                 ("refused", Reloaded::Refused)
             }
@@ -131,6 +134,12 @@ impl Control {
     pub fn refused(&self) -> Option<Arc<Refused>> {
         self.refused.load_full()
     }
+}
+
+/// A problem as a log line: what and where, and the hint, without the excerpt between them.
+fn in_one_line(problem: &str) -> String {
+    let hints = problem.lines().skip(1).filter_map(|line| line.trim_start().strip_prefix("= "));
+    problem.lines().take(1).chain(hints).collect::<Vec<_>>().join("; ")
 }
 
 /// First digits of a hash, for logs.

@@ -1,11 +1,16 @@
 //! The one wasmtime engine of the process: its configuration, the linker of host functions, the compiler thread.
 //!
-//! Compilation runs on one low-priority thread, so that a reload never takes a core from the data path.
+//! Compilation runs on one thread. From [`Runtime::serve`] on its priority is low, so that a reload never takes a core
+//! from the data path; before that there is none, and a start should be quick on a busy machine, too.
 
 use std::{
     hash::{Hash, Hasher},
     path::Path,
-    sync::{Arc, Mutex, PoisonError, Weak, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
 };
 
@@ -39,6 +44,7 @@ pub(super) struct Runtime {
     pub(super) linker: Linker<State>,
     pub(super) ticker: Ticker,
     compiler: mpsc::Sender<Job>,
+    serving: AtomicBool,
     /// Distinguishes engine configurations in cache keys.
     compatibility: String,
     /// Every version still in memory, oldest first.
@@ -46,6 +52,8 @@ pub(super) struct Runtime {
 }
 
 struct Job {
+    /// There is traffic to make way for.
+    polite: bool,
     key: String,
     wasm: Arc<[u8]>,
     reply: oneshot::Sender<wasmtime::Result<Component>>,
@@ -68,9 +76,15 @@ impl Runtime {
             ticker: Ticker::start(&engine)?,
             compiler: compiler(engine.clone(), cache)?,
             compatibility,
+            serving: AtomicBool::new(false),
             loaded: Mutex::default(),
             engine,
         }))
+    }
+
+    /// From now on there is traffic.
+    pub(super) fn serve(&self) {
+        self.serving.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn keep(&self, plugin: &Arc<Plugin>) {
@@ -93,7 +107,7 @@ impl Runtime {
         let (reply, answer) = oneshot::channel();
         let key = format!("{digest}-{}", self.compatibility);
         self.compiler
-            .send(Job { key, wasm: Arc::clone(wasm), reply })
+            .send(Job { polite: self.serving.load(Ordering::Relaxed), key, wasm: Arc::clone(wasm), reply })
             .map_err(|_| wasmtime::format_err!("the compiler thread has ended"))?;
         answer.await.map_err(|_| wasmtime::format_err!("the compiler thread has ended"))?
     }
@@ -147,9 +161,12 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 fn compiler(engine: Engine, cache: Option<CodeCache>) -> std::io::Result<mpsc::Sender<Job>> {
     let (sender, jobs) = mpsc::channel::<Job>();
     thread::Builder::new().name("policy-compiler".into()).spawn(move || {
-        // Linux gives each thread a priority of its own; where that is refused, compilation is only less polite.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
+        let mut polite = false;
         for job in jobs {
+            if job.polite && !std::mem::replace(&mut polite, true) {
+                // Linux gives each thread a priority of its own; where that is refused, we are only less polite.
+                let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
+            }
             let component = match &cache {
                 Some(cache) => cache.component(&engine, &job.key, &job.wasm),
                 None => Component::new(&engine, &job.wasm),

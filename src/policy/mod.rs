@@ -66,6 +66,11 @@ impl PolicyHost {
         Plugin::load(&self.runtime, spec).await
     }
 
+    /// From now on there is traffic, which compilation makes way for.
+    pub fn serve(&self) {
+        self.runtime.serve();
+    }
+
     /// Every version still in memory, oldest first.
     #[must_use]
     pub fn loaded(&self) -> Vec<Arc<Plugin>> {
