@@ -80,7 +80,7 @@ impl Control {
                     "the changed configuration was refused; generation {serving} serves on"
                 );
                 for problem in &refused.problems {
-                    tracing::error!("refused: {}", in_one_line(problem));
+                    tracing::error!(generation = serving, "refused: {}", in_one_line(problem));
                 }
                 self.refused.store(Some(Arc::new(refused)));
                 ("refused", Reloaded::Refused)

@@ -266,7 +266,6 @@ async fn routed(proxy: &Proxy, upstream: &Upstream, script: &mut Script) {
             ("cause", "closed".into()),
             ("role", "routed".into()),
             ("route", "ws".into()),
-            ("policy", "".into()),
             ("upstream", format!("echo {}", upstream.address).into()),
             ("messages_in", 1.into()),
             ("partner_close_received", 1000.into()),
