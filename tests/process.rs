@@ -207,6 +207,7 @@ async fn a_signal_drains_waiting_legs_at_once_and_pairs_over_the_spread_and_ends
         assert_eq!((one.map(|(code, _)| code), other.map(|(code, _)| code)), (Some(1012), Some(1012)));
     });
     futures_util::future::join_all(closes).await;
+    drop((waiting, pairs));
     assert_eq!(proxy.ended().code(), Some(0));
     assert!(signalled.elapsed() < PATIENCE, "{:?}", signalled.elapsed());
     for outcome in ["draining; a second signal ends at once", "stopped clean=true", "outcome=\"drained\""] {
@@ -232,6 +233,7 @@ async fn paired_legs_are_not_closed_all_at_once() {
     let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
     // 60 connections of a cycle of 1,000 stand for 60/1000 of the spread at least, whatever the first number.
     assert!(last.duration_since(*first) >= Duration::from_millis(100), "{:?}", last.duration_since(*first));
+    drop(pairs);
     assert_eq!(proxy.ended().code(), Some(0));
 }
 
@@ -279,6 +281,6 @@ async fn routed_sessions_are_drained_too_on_both_sides() {
     proxy.signal("TERM");
     assert_eq!(hear_close(&mut client).await.map(|(code, _)| code), Some(3333));
     assert_eq!(dialled.expect_close().await.map(|(code, _)| code), Some(3333));
-    drop(dialled);
+    drop((client, dialled));
     assert_eq!(proxy.ended().code(), Some(0));
 }

@@ -271,6 +271,7 @@ async fn routed(proxy: &Proxy, upstream: &Upstream, script: &mut Script) {
             ("partner_close_received", 1000.into()),
         ],
     );
+    assert!(line.get("policy").is_none(), "no policy decided: {line:#}");
     script.ended("router", "routed");
 }
 
@@ -294,6 +295,7 @@ async fn an_id_cannot_forge_a_log_line() {
     let mut client = leg(&proxy, "/chat?channelId=a%22%20outcome%3D%22b%E2%80%A8%E2%80%AE").await;
     client.send(CLOSE, b"").await;
     client.expect_close().await;
+    client.expect_end().await;
     let line = proxy.logged(&["session ended"]);
     assert!(line.contains("outcome=\"lonely\"") && !line.contains(['\u{2028}', '\u{202e}']), "{line}");
     assert!(!line.contains("a\" outcome=\"b"), "{line}");

@@ -7,7 +7,7 @@
 mod support;
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
@@ -149,34 +149,23 @@ fn they_talk_through_the_router_with_compression_and_subprotocol_end_to_end() {
     }
 }
 
-/// The head of the answer that curl shows for an address.
+/// What curl shows of the answer for an address. After a 101 it waits until the proxy ends the connection.
 fn curl(proxy: &Proxy, path: &str) -> String {
-    let mut child = Command::new("curl")
+    let output = Command::new("curl")
         .args(["--silent", "--max-time", "20", "--include", "--no-buffer", "--header", "Connection: Upgrade"])
         .args(["--header", "Upgrade: websocket", "--header", "Sec-WebSocket-Version: 13"])
         .args(["--header", "Sec-WebSocket-Key: SGVsbG8sIHdvcmxkIQ==", "--http1.1"])
         .arg(format!("http://{}{path}", proxy.address))
-        .stdout(Stdio::piped())
-        .spawn()
+        .output()
         .unwrap_or_else(|error| panic!("curl: {error}; install it: apt-get install curl"));
-    let mut head = Vec::new();
-    for byte in child.stdout.take().unwrap().bytes().map_while(Result::ok) {
-        head.push(byte);
-        if head.ends_with(b"\r\n\r\n") {
-            break;
-        }
-    }
-    // After a 101 it would wait for what never comes.
-    child.kill().unwrap();
-    child.wait().unwrap();
-    String::from_utf8(head).unwrap()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]
 fn the_handshake_test_with_curl_gets_its_101() {
     let nobody = Refusing::bind();
     let proxy = Proxy::with(&format!(
-        "{CHAT}  - {{name: ws, match: {{path: /ws}}, mode: router, service: gone}}\n\
+        "{CHAT}    rendezvous: {{pairing_timeout: 300ms}}\n    limits: {{close: 100ms}}\n  - {{name: ws, match: {{path: /ws}}, mode: router, service: gone}}\n\
          services: {{gone: {{endpoints: ['ws://{}']}}}}\n",
         nobody.address
     ));

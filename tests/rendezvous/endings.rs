@@ -72,6 +72,7 @@ async fn a_client_that_ends_without_a_close_is_1001_to_the_backend_behind_what_i
     backend.expect(BINARY, &[5; 100_000]).await;
     backend.expect(TEXT, b"last words").await;
     assert_eq!(backend.expect_close().await.map(|(code, _)| code), Some(1001));
+    drop(backend);
     proxy.logged(&["session ended", "cause=\"client-broken\"", "partner_close_sent=1001"]);
 }
 
@@ -83,6 +84,7 @@ async fn a_backend_that_ends_without_a_close_is_1011_to_the_client_behind_what_i
     drop(backend);
     client.expect(TEXT, b"last words").await;
     assert_eq!(client.expect_close().await.map(|(code, _)| code), Some(1011));
+    drop(client);
     proxy.logged(&["session ended", "cause=\"backend-broken\"", "close_sent=1011"]);
 }
 
