@@ -227,7 +227,7 @@ pub struct PluginLimits {
     pub decision: Duration,
     /// Wall time of instantiation and `init`. Default 2s, 10ms to 1m.
     pub init: Duration,
-    /// Linear memory of one instance, in bytes. Default 16MiB, 64KiB to 256MiB.
+    /// Linear memories of one instance together, in bytes. Default 16MiB, 64KiB to 256MiB.
     pub memory: usize,
     /// Calls at once, each on an instance of its own. Default 64, 1 to 1000.
     pub instances: usize,

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -14,21 +14,25 @@ use std::{
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::{
-    PoolConcurrencyLimitError, Store, UpdateDeadline,
+    Store,
     component::{Component, InstancePre},
 };
 
 use super::{
     context::Call,
+    deadline::{self, REASON_BYTES, Stopped, arm, bounded},
     engine::Runtime,
-    host::{Bound, LogBudget, State},
+    host::State,
     inspect,
+    output::{LogBudget, one_line},
     v0_1::{Answer, Guest, Indices, Question},
 };
 use crate::config::{OnFailure, PluginLimits};
 
-/// How much later than the epoch deadline the outer timer drops a call that did not end by itself.
-const OUTER: Duration = Duration::from_millis(50);
+/// Longest name and version that a component says of itself, in bytes.
+const DESCRIBED_BYTES: usize = 64;
+/// How often idle instances are taken back in search of room for one more.
+const SEARCHES: usize = 8;
 
 /// What is to be loaded.
 #[derive(Clone, Debug)]
@@ -185,14 +189,19 @@ impl Plugin {
             spec,
         };
         let refuse = |reason| LoadError { plugin: plugin.name(), origin: plugin.spec.origin.clone(), reason };
-        let mut first = plugin.instantiate().await.map_err(|failure| refuse(failure.to_string()))?;
+        let mut first = plugin.fresh().await.map_err(|failure| refuse(failure.to_string()))?;
         let limit = plugin.spec.limits.init;
-        first.store.data_mut().deadline = Instant::now() + limit;
-        let info = tokio::time::timeout(limit + OUTER, first.guest.describe(&mut first.store))
-            .await
-            .map_err(|_| refuse(format!("`describe` did not answer within {limit:?} (limits.init)")))?
-            .map_err(|error| refuse(format!("`describe` failed: {}", explain(&error))))?;
-        plugin.described = format!("{} {}", info.name, info.version);
+        arm(&mut first.store, limit);
+        let info =
+            bounded(&runtime.ticker, limit, first.guest.describe(&mut first.store)).await.map_err(|stopped| {
+                refuse(match stopped {
+                    Stopped::Deadline => format!("`describe` did not answer within {limit:?} (limits.init)"),
+                    Stopped::Full(why) => why,
+                    Stopped::Failed(why) => format!("`describe` failed: {why}"),
+                })
+            })?;
+        let shown = |text| one_line(text, DESCRIBED_BYTES);
+        plugin.described = format!("{} {}", shown(&info.name), shown(&info.version));
         plugin.put_back(first);
         let plugin = Arc::new(plugin);
         runtime.keep(&plugin);
@@ -239,16 +248,32 @@ impl Plugin {
         self.indices.answers(question)
     }
 
-    /// No new generation uses this version: its idle instances are given back first when the pool is full.
+    /// No new generation uses this version: it gives its idle instances back and keeps none from now on.
     pub(super) fn retire(&self) {
-        self.retired.store(true, Ordering::Relaxed);
-        self.shed();
+        self.retired.store(true, Ordering::SeqCst);
+        drop(self.take_back(usize::MAX));
     }
 
-    pub(super) fn shed(&self) {
-        if self.retired.load(Ordering::Relaxed) {
-            drop(std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner)));
-        }
+    /// Instances that wait for a call.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.pool().len()
+    }
+
+    /// Up to so many idle instances, out of the pool; dropped outside its lock, because that takes a while.
+    fn take_back(&self, most: usize) -> Vec<Instance> {
+        let mut idle = self.pool();
+        let kept = idle.len().saturating_sub(most);
+        idle.split_off(kept)
+    }
+
+    /// Gives half of the idle instances back; false if there was none.
+    pub(super) fn shed(&self) -> bool {
+        !self.take_back(self.idle().div_ceil(2)).is_empty()
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Vec<Instance>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks one question about one handshake.
@@ -268,34 +293,26 @@ impl Plugin {
 
     async fn ask_one(&self, question: Question, call: &Arc<Call>) -> Result<Answer, Failure> {
         let _slot = self.admit().await?;
-        let mut instance = match self.take_idle() {
+        let idle = self.pool().pop();
+        let mut instance = match idle {
             Some(instance) => instance,
-            None => match self.instantiate().await {
-                // The pool of the process is full: versions that no new handshake uses give theirs back first.
-                Err(Failure::Busy(_)) => {
-                    self.runtime.shed();
-                    self.instantiate().await?
-                }
-                other => other?,
-            },
+            None => self.fresh().await?,
         };
         let limit = self.spec.limits.decision;
-        instance.store.data_mut().begin(call, Instant::now() + limit);
-        instance.store.set_epoch_deadline(1);
-        let _busy = self.runtime.ticker.busy();
-        let answered = tokio::time::timeout(limit + OUTER, instance.guest.ask(&mut instance.store, question)).await;
-        match answered {
-            Ok(Ok(answer)) => {
-                instance.store.data_mut().end();
-                instance.calls += 1;
-                self.put_back(instance);
-                Ok(answer)
-            }
-            // After a trap the instance cannot be entered again; dropping a call in flight is safe, too.
-            Ok(Err(_)) if instance.store.data().hit == Some(Bound::Deadline) => Err(Failure::Deadline(limit)),
-            Ok(Err(error)) => Err(Failure::Trap(explain(&error))),
-            Err(_) => Err(Failure::Deadline(limit)),
-        }
+        instance.store.data_mut().begin(call);
+        arm(&mut instance.store, limit);
+        // If this fails or is dropped, the instance goes with it: nothing a guest left half done is entered again.
+        let answer = bounded(&self.runtime.ticker, limit, instance.guest.ask(&mut instance.store, question))
+            .await
+            .map_err(|stopped| match stopped {
+                Stopped::Deadline => Failure::Deadline(limit),
+                Stopped::Full(why) => Failure::Busy(why),
+                Stopped::Failed(why) => Failure::Trap(why),
+            })?;
+        instance.store.data_mut().end();
+        instance.calls += 1;
+        self.put_back(instance);
+        Ok(answer)
     }
 
     /// Waits for one of `limits.instances`, behind at most `limits.queue` others.
@@ -314,53 +331,59 @@ impl Plugin {
         self.slots.acquire().await.map_err(|_| Failure::Busy("the plugin was unloaded".to_owned()))
     }
 
-    fn take_idle(&self) -> Option<Instance> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
     fn put_back(&self, instance: Instance) {
-        if instance.calls < self.spec.limits.reuse && !self.retired.load(Ordering::Relaxed) {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+        if instance.calls >= self.spec.limits.reuse {
+            return;
+        }
+        let mut idle = self.pool();
+        // Looked at under the lock: `retire` empties the pool after it has said so.
+        if !self.retired.load(Ordering::SeqCst) {
+            idle.push(instance);
         }
     }
 
-    /// A fresh instance, with `init` done.
+    /// A fresh instance. Where the process has no room for one, idle ones make way, of whichever version: otherwise
+    /// one busy hour of a plugin would lock the others out.
+    async fn fresh(&self) -> Result<Instance, Failure> {
+        let mut made = self.instantiate().await;
+        for _ in 0..SEARCHES {
+            if !matches!(made, Err(Failure::Busy(_))) || !self.runtime.shed() {
+                break;
+            }
+            made = self.instantiate().await;
+        }
+        made
+    }
+
+    /// Makes an instance, with `init` done.
     async fn instantiate(&self) -> Result<Instance, Failure> {
         let limits = &self.spec.limits;
         let limit = limits.init;
-        let _busy = self.runtime.ticker.busy();
-        let mut store = Store::new(&self.runtime.engine, State::new(&self.tag, limits, Instant::now() + limit));
+        let mut store = Store::new(&self.runtime.engine, State::new(&self.tag, limits));
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.host_copy);
         store.set_max_component_handles(limits.handles);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|mut context| {
-            let state = context.data_mut();
-            if Instant::now() < state.deadline {
-                return Ok(UpdateDeadline::Yield(1));
-            }
-            state.hit = Some(Bound::Deadline);
-            Err(wasmtime::format_err!("the deadline passed"))
-        });
-        let made = tokio::time::timeout(limit + OUTER, async {
+        store.epoch_deadline_callback(|context| deadline::at_tick(context.data().deadline));
+        arm(&mut store, limit);
+        let made = bounded(&self.runtime.ticker, limit, async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let guest = self.indices.load(&mut store, &instance)?;
             let init = guest.init(&mut store, &self.spec.config).await?;
-            Ok::<_, wasmtime::Error>((guest, init))
+            Ok((guest, init))
         })
         .await;
         self.stats.instances.fetch_add(1, Ordering::Relaxed);
         match made {
-            Ok(Ok((guest, Ok(())))) => Ok(Instance { store, guest, calls: 0 }),
-            Ok(Ok((_, Err(reason)))) => Err(Failure::Trap(format!("`init` refused the configuration: {reason}"))),
-            Ok(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
-                Err(Failure::Busy(format!("the process has no room for another instance: {error}")))
+            Ok((guest, Ok(()))) => Ok(Instance { store, guest, calls: 0 }),
+            Ok((_, Err(reason))) => {
+                let reason = one_line(&reason, REASON_BYTES);
+                Err(Failure::Trap(format!("`init` refused the configuration: {reason}")))
             }
-            Ok(Err(error)) => Err(match store.data().hit {
-                Some(Bound::Deadline) => Failure::Trap(format!("`init` did not answer within {limit:?} (limits.init)")),
-                _ => Failure::Trap(format!("could not be instantiated: {}", explain(&error))),
-            }),
-            Err(_) => Err(Failure::Trap(format!("`init` did not answer within {limit:?} (limits.init)"))),
+            Err(Stopped::Deadline) => {
+                Err(Failure::Trap(format!("`init` did not answer within {limit:?} (limits.init)")))
+            }
+            Err(Stopped::Full(why)) => Err(Failure::Busy(why)),
+            Err(Stopped::Failed(why)) => Err(Failure::Trap(format!("could not be instantiated: {why}"))),
         }
     }
 }
@@ -372,16 +395,4 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The error and its causes in one line, then the guest's frames.
-fn explain(error: &wasmtime::Error) -> String {
-    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    // The backtrace is the outermost context and spans lines; the reason is said first.
-    let backtrace = if causes.len() > 1 && causes[0].contains("wasm backtrace") {
-        format!(" [{}]", causes.remove(0).split_whitespace().collect::<Vec<_>>().join(" "))
-    } else {
-        String::new()
-    };
-    format!("{}{backtrace}", causes.join(": "))
 }

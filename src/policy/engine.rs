@@ -5,6 +5,7 @@
 
 use std::{
     hash::{Hash, Hasher},
+    panic::{self, AssertUnwindSafe},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -97,9 +98,10 @@ impl Runtime {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Takes back the idle instances of versions that no new handshake uses.
-    pub(super) fn shed(&self) {
-        self.loaded().iter().for_each(|plugin| plugin.shed());
+    /// Takes back half of the idle instances of the version that has most; false if none has any. Those that no new
+    /// handshake uses have none.
+    pub(super) fn shed(&self) -> bool {
+        self.loaded().iter().max_by_key(|plugin| plugin.idle()).is_some_and(|plugin| plugin.shed())
     }
 
     /// Compiles a component, off the data path.
@@ -167,10 +169,12 @@ fn compiler(engine: Engine, cache: Option<CodeCache>) -> std::io::Result<mpsc::S
                 // Linux gives each thread a priority of its own; where that is refused, we are only less polite.
                 let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
             }
-            let component = match &cache {
+            // A compiler that trips over one component must go on compiling others.
+            let component = panic::catch_unwind(AssertUnwindSafe(|| match &cache {
                 Some(cache) => cache.component(&engine, &job.key, &job.wasm),
                 None => Component::new(&engine, &job.wasm),
-            };
+            }))
+            .unwrap_or_else(|_| Err(wasmtime::format_err!("the compiler panicked")));
             // Nobody waits any more: a newer candidate has overtaken this one.
             let _ = job.reply.send(component);
         }

@@ -1,80 +1,100 @@
 //! What a guest can reach: the state of one instance and the functions it may import.
 //!
 //! The request interface speaks of the running call; outside one its functions trap. WASI is linked with an empty
-//! context: no environment, no files, no sockets; what a guest prints goes to its log.
+//! context: no environment, no files, no sockets; what a guest prints goes to its log. Memory and tables are counted
+//! over the whole instance, because a component may consist of many modules.
 
 use std::{
-    fmt::Write as _,
-    io,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::io::AsyncWrite;
 use tracing::Level;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
-use wasmtime_wasi::{
-    WasiCtx, WasiCtxView, WasiView,
-    cli::{IsTerminal, StdoutStream},
-    p2::{OutputStream, Pollable, StreamResult},
-};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
     component::Tag,
     context::Call,
+    output::{self, GuestOutput},
     v0_1::{clock, log, request, types},
 };
 use crate::config::PluginLimits;
 
-/// Longest log message and field value taken from a guest, in bytes; the rest is cut.
-const LOG_BYTES: usize = 4096;
-/// Most fields of one log event; the rest is dropped.
-const LOG_FIELDS: usize = 32;
-/// Log lines that one plugin version may write in a second; the rest is counted and dropped.
-const LOG_LINES_PER_SECOND: u32 = 200;
+/// Most elements of all tables of an instance together: more than any known toolchain makes.
+const TABLE_ELEMENTS: usize = 4 * super::engine::TABLE_ELEMENTS;
 
 /// The state of one instance.
 pub(super) struct State {
     /// The running call; none while there is none.
     call: Option<Arc<Call>>,
-    /// When the running call ends, whatever it does.
+    /// When guest code is stopped, whatever it does.
     pub(super) deadline: Instant,
-    /// Set when the guest asked for more than its bounds.
-    pub(super) hit: Option<Bound>,
     plugin: Arc<Tag>,
-    memory: usize,
+    /// Bytes of linear memory and GC heap, over all modules of the instance.
+    memory: Use,
+    /// Elements of tables, over all modules of the instance.
+    tables: Use,
     wasi: WasiCtx,
     table: ResourceTable,
 }
 
-/// A bound that a guest ran into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bound {
-    Memory,
-    Table,
-    Deadline,
+/// What is taken of something that is bounded.
+struct Use {
+    taken: usize,
+    /// What the latest growth added.
+    latest: usize,
+    most: usize,
+}
+
+impl Use {
+    const fn of(most: usize) -> Self {
+        Self { taken: 0, latest: 0, most }
+    }
+
+    /// Grows one part from `current` to `desired`; the total that was wanted if that is too much.
+    fn grow(&mut self, current: usize, desired: usize) -> Result<(), usize> {
+        let more = desired.saturating_sub(current);
+        let total = self.taken.saturating_add(more);
+        if total > self.most {
+            return Err(total);
+        }
+        (self.taken, self.latest) = (total, more);
+        Ok(())
+    }
+
+    /// The latest growth did not happen after all.
+    fn undo(&mut self) {
+        self.taken -= std::mem::take(&mut self.latest);
+    }
 }
 
 impl State {
-    pub(super) fn new(plugin: &Arc<Tag>, limits: &PluginLimits, deadline: Instant) -> Self {
-        let output = GuestOutput { plugin: Arc::clone(plugin) };
+    pub(super) fn new(plugin: &Arc<Tag>, limits: &PluginLimits) -> Self {
+        let output = GuestOutput::of(plugin);
         let wasi = WasiCtx::builder()
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
+            .max_random_size(u64::try_from(limits.host_copy).unwrap_or(u64::MAX))
             .stdout(output.clone())
             .stderr(output)
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
-        Self { call: None, deadline, hit: None, plugin: Arc::clone(plugin), memory: limits.memory, wasi, table }
+        Self {
+            call: None,
+            deadline: Instant::now(),
+            plugin: Arc::clone(plugin),
+            memory: Use::of(limits.memory),
+            tables: Use::of(TABLE_ELEMENTS),
+            wasi,
+            table,
+        }
     }
 
-    pub(super) fn begin(&mut self, call: &Arc<Call>, deadline: Instant) {
+    pub(super) fn begin(&mut self, call: &Arc<Call>) {
         self.call = Some(Arc::clone(call));
-        self.deadline = deadline;
     }
 
     pub(super) fn end(&mut self) {
@@ -89,20 +109,32 @@ impl State {
 }
 
 impl ResourceLimiter for State {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired <= self.memory {
-            return Ok(true);
-        }
-        self.hit = Some(Bound::Memory);
-        Err(wasmtime::format_err!("wants {desired} bytes of memory; limits.memory is {}", self.memory))
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let most = self.memory.most;
+        let grown = self.memory.grow(current, desired).map(|()| true);
+        grown.map_err(|total| wasmtime::format_err!("wants {total} bytes of memory; limits.memory is {most}"))
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired <= super::engine::TABLE_ELEMENTS {
-            return Ok(true);
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory.undo();
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // What the pool keeps room for in one table holds without the pool, too.
+        if desired > super::engine::TABLE_ELEMENTS {
+            let most = super::engine::TABLE_ELEMENTS;
+            return Err(wasmtime::format_err!("wants a table of {desired} elements; {most} are allowed"));
         }
-        self.hit = Some(Bound::Table);
-        Err(wasmtime::format_err!("wants a table of {desired} elements; {} are allowed", super::engine::TABLE_ELEMENTS))
+        let grown = self.tables.grow(current, desired).map(|()| true);
+        grown.map_err(|total| {
+            wasmtime::format_err!("wants tables of {total} elements together; {TABLE_ELEMENTS} are allowed")
+        })
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.tables.undo();
+        Ok(())
     }
 }
 
@@ -240,15 +272,13 @@ impl clock::Host for State {
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        if self.plugin.log_budget.take(Instant::now()) {
-            let conn = self.call.as_ref().map(|call| call.handshake.id.to_string()).unwrap_or_default();
-            emit(&self.plugin, &conn, level.into(), cut(&message), &render(&fields));
-        }
+        let conn = self.call.as_ref().map(|call| call.handshake.id.to_string()).unwrap_or_default();
+        output::say(&self.plugin, &conn, level.into(), &message, &fields);
         Ok(())
     }
 
     fn enabled(&mut self, level: log::Level) -> wasmtime::Result<bool> {
-        Ok(Level::from(level) <= tracing::level_filters::LevelFilter::current())
+        Ok(output::enabled(level.into()))
     }
 }
 
@@ -261,152 +291,5 @@ impl From<log::Level> for Level {
             log::Level::Warn => Self::WARN,
             log::Level::Error => Self::ERROR,
         }
-    }
-}
-
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LOG_BYTES)]
-}
-
-fn render(fields: &[(String, String)]) -> String {
-    let mut text = String::new();
-    for (name, value) in fields.iter().take(LOG_FIELDS) {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{}={:?}", cut(name), cut(value));
-        if text.len() > LOG_BYTES {
-            break;
-        }
-    }
-    text
-}
-
-/// The level of a tracing event is part of its static description, hence one event a level.
-fn emit(plugin: &Tag, conn: &str, level: Level, message: &str, fields: &str) {
-    macro_rules! at {
-        ($level:ident) => {
-            tracing::event!(target: "cordboard::plugin", Level::$level, plugin = %plugin.name, version = %plugin.identity, conn, fields, "{message}")
-        };
-    }
-    match level {
-        Level::TRACE => at!(TRACE),
-        Level::DEBUG => at!(DEBUG),
-        Level::INFO => at!(INFO),
-        Level::WARN => at!(WARN),
-        Level::ERROR => at!(ERROR),
-    }
-}
-
-/// Log lines a plugin version may still write this second.
-pub(super) struct LogBudget(Mutex<(Option<Instant>, u32)>);
-
-impl LogBudget {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new((None, 0)))
-    }
-
-    fn take(&self, now: Instant) -> bool {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if window.0.is_none_or(|start| now.duration_since(start).as_secs() >= 1) {
-            if window.1 > LOG_LINES_PER_SECOND {
-                tracing::warn!(dropped = window.1 - LOG_LINES_PER_SECOND, "log lines of a plugin were dropped");
-            }
-            *window = (Some(now), 0);
-        }
-        window.1 = window.1.saturating_add(1);
-        window.1 <= LOG_LINES_PER_SECOND
-    }
-}
-
-/// Standard output and error of a guest: into its log, at `info`.
-#[derive(Clone)]
-struct GuestOutput {
-    plugin: Arc<Tag>,
-}
-
-impl GuestOutput {
-    fn print(&self, bytes: &[u8]) {
-        for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.trim().is_empty()) {
-            if self.plugin.log_budget.take(Instant::now()) {
-                emit(&self.plugin, "", Level::INFO, cut(line), "");
-            }
-        }
-    }
-}
-
-impl IsTerminal for GuestOutput {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for GuestOutput {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-}
-
-impl AsyncWrite for GuestOutput {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.print(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl OutputStream for GuestOutput {
-    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
-        self.print(&bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(LOG_BYTES)
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for GuestOutput {
-    async fn ready(&mut self) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_plugin_writes_so_many_log_lines_a_second_and_no_more() {
-        let budget = LogBudget::new();
-        let start = Instant::now();
-        let taken = (0..LOG_LINES_PER_SECOND * 2).filter(|_| budget.take(start)).count();
-        assert_eq!(taken, LOG_LINES_PER_SECOND as usize);
-        assert!(budget.take(start + Duration::from_secs(1)));
-    }
-
-    #[test]
-    fn long_messages_are_cut_at_a_character() {
-        let text = "é".repeat(LOG_BYTES);
-        assert_eq!(cut(&text).len(), LOG_BYTES);
-        assert_eq!(cut(&format!("a{text}")).len(), LOG_BYTES - 1);
-        assert_eq!(render(&[("a".into(), "b c".into()), ("d".into(), String::new())]), "a=\"b c\" d=\"\"");
     }
 }

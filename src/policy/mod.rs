@@ -8,9 +8,11 @@ mod builtin;
 mod cache;
 mod component;
 mod context;
+mod deadline;
 mod engine;
 mod host;
 mod inspect;
+mod output;
 mod ticker;
 mod v0_1;
 
