@@ -90,7 +90,11 @@ impl CodeCache {
             .filter(|(_, path)| path.extension().is_some_and(|extension| extension == "cwasm"))
             .collect();
         files.sort_unstable_by(|a, b| b.cmp(a));
-        files.iter().skip(MAX_FILES).try_for_each(|(_, path)| fs::remove_file(path))
+        files.iter().skip(MAX_FILES).try_for_each(|(_, path)| match fs::remove_file(path) {
+            // Another process of this user got there first.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        })
     }
 }
 
