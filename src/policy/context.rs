@@ -25,16 +25,22 @@ impl Call {
         Self { handshake: Arc::clone(handshake), role: None, channel: None, attributes: BTreeMap::new() }
     }
 
-    /// Takes a plugin's attributes, under its name.
+    /// Takes a plugin's attributes, under its name: all or, if they break a bound, none.
     pub(super) fn add(&mut self, plugin: &str, attributes: Vec<Attribute>) -> Result<(), String> {
+        if attributes.is_empty() {
+            return Ok(());
+        }
+        let mut all = self.attributes.clone();
         for (name, value) in attributes {
-            if self.attributes.len() >= ATTRIBUTES || name.len() + value.len() > ATTRIBUTE_BYTES {
+            let too_long = name.len() + value.len() > ATTRIBUTE_BYTES;
+            all.insert(format!("{plugin}/{name}"), value);
+            if too_long || all.len() > ATTRIBUTES {
                 return Err(format!(
                     "left more than {ATTRIBUTES} attributes, or one of more than {ATTRIBUTE_BYTES} bytes"
                 ));
             }
-            self.attributes.insert(format!("{plugin}/{name}"), value);
         }
+        self.attributes = all;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! inside (epochs) and outside (a timer), memory, host copies and handles are bounded, and a failure is reported with
 //! plugin, version and connection. It keeps no state of connections; what a plugin said is a [`Verdict`].
 
+mod answer;
 mod builtin;
 mod cache;
 mod component;
@@ -23,7 +24,7 @@ pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
 use context::Call;
 pub use engine::MAX_MEMORY;
 use sha2::{Digest, Sha256};
-use v0_1::{Answer, Question, Target};
+use v0_1::{Answer, Question, Wanted};
 
 use crate::{
     config::OnFailure,
@@ -100,12 +101,13 @@ pub async fn decide(plugins: &[Arc<Plugin>], handshake: &Arc<Handshake>, mode: M
     for plugin in plugins {
         if let Some(Answer::Role(Some(role))) = ask(plugin, Question::Role, &call).await? {
             if !mode.allows(&role) {
-                return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(format!(
-                    "plugin `{}` gave role `{}` on a {} route",
-                    plugin.name(),
-                    role.name(),
-                    mode.name()
-                ))));
+                let role = output::one_line(role.name(), answer::SHOWN_BYTES);
+                let why = format!("gave role `{role}` on a {} route", mode.name());
+                let detail = format!("plugin `{}` {why}", plugin.name());
+                let failure = Failure::Contract(why);
+                plugin.stats().failed(&failure);
+                report(plugin, handshake, &failure);
+                return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(detail)));
             }
             Arc::make_mut(&mut call).role = Some(role.clone());
             verdict.role = Some(role);
@@ -121,8 +123,11 @@ pub async fn decide(plugins: &[Arc<Plugin>], handshake: &Arc<Handshake>, mode: M
             let id = ChannelId::new(&id)
                 .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the channel id: {why}"))))?;
             let changed = Arc::make_mut(&mut call);
+            if let Err(why) = changed.add(&plugin.name(), attributes) {
+                broken(plugin, handshake, why)?;
+                continue;
+            }
             changed.channel = Some(id.clone());
-            changed.add(&plugin.name(), attributes).map_err(|why| broken(plugin, handshake, why))?;
             verdict.channel = Some(id);
             break;
         }
@@ -131,7 +136,10 @@ pub async fn decide(plugins: &[Arc<Plugin>], handshake: &Arc<Handshake>, mode: M
         resolve(plugins, &mut call, &mut verdict).await?;
         for plugin in plugins {
             if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, &call).await? {
-                verdict.edits.extend(edits);
+                match answer::edits(&edits) {
+                    Ok(()) => verdict.edits.extend(edits),
+                    Err(why) => broken(plugin, handshake, why)?,
+                }
             }
         }
     }
@@ -144,28 +152,17 @@ async fn resolve(plugins: &[Arc<Plugin>], call: &mut Arc<Call>, verdict: &mut Ve
             continue;
         };
         let handshake = Arc::clone(&call.handshake);
-        Arc::make_mut(call).add(&plugin.name(), attributes).map_err(|why| broken(plugin, &handshake, why))?;
-        let (id, scheme, env_tag, path_and_query, connect_timeout) = match target {
-            Target::Service { id, scheme, env_tag, path_and_query, connect_timeout } => {
-                (id, scheme, env_tag, path_and_query, connect_timeout)
-            }
-            Target::Endpoint(url) => {
-                let why =
-                    format!("named the endpoint {url:?}, which is not granted: this version resolves services only");
-                return Err(broken(plugin, &handshake, why));
+        let checked = answer::target(target)
+            .and_then(|wanted| Arc::make_mut(call).add(&plugin.name(), attributes).map(|()| wanted));
+        let Wanted { id, scheme, env_tag, path_and_query, connect_timeout } = match checked {
+            Ok(wanted) => wanted,
+            Err(why) => {
+                broken(plugin, &handshake, why)?;
+                continue;
             }
         };
         let service = ServiceId::new(&id)
             .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the service id: {why}"))))?;
-        if let Some(scheme) = &scheme
-            && !matches!(scheme.as_str(), "ws" | "wss" | "http" | "https")
-        {
-            return Err(broken(
-                plugin,
-                &handshake,
-                format!("named the scheme {scheme:?}; ws, wss, http, https are known"),
-            ));
-        }
         verdict.resolution = Some(Resolution { service, scheme, env_tag, path_and_query, connect_timeout });
         verdict.policy = Some(policy(plugin));
         break;
@@ -181,37 +178,50 @@ async fn ask(plugin: &Arc<Plugin>, question: Question, call: &Arc<Call>) -> Resu
     match plugin.ask(question, call).await {
         Ok(Answer::Rejected(rejection)) => Err(Refused::Rejected { policy: policy(plugin), rejection }),
         Ok(answer) => Ok(Some(answer)),
-        Err(failure) => {
-            report(plugin, &call.handshake, &failure);
-            match plugin.spec().on_failure {
-                OnFailure::Open => Ok(None),
-                OnFailure::Closed => Err(Refused::Failed(Refusal::new(match failure {
-                    Failure::Busy(_) => Cause::PluginBusy,
-                    Failure::Deadline(_) => Cause::PluginDeadline,
-                    Failure::Trap(_) | Failure::Contract(_) => Cause::PluginFailed,
-                }))),
-            }
-        }
+        Err(failure) => refused(plugin, &call.handshake, &failure).map(|()| None),
     }
 }
 
-fn broken(plugin: &Arc<Plugin>, handshake: &Handshake, why: String) -> Refused {
+/// An answer that breaks the contract is a failure like any other.
+fn broken(plugin: &Plugin, handshake: &Handshake, why: String) -> Result<(), Refused> {
     let failure = Failure::Contract(why);
     plugin.stats().failed(&failure);
-    report(plugin, handshake, &failure);
-    Refused::Failed(Refusal::new(Cause::PluginFailed))
+    refused(plugin, handshake, &failure)
+}
+
+/// Reports a failure; fine where the plugin is then treated as if it had no opinion.
+fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<(), Refused> {
+    report(plugin, handshake, failure);
+    match plugin.spec().on_failure {
+        OnFailure::Open => Ok(()),
+        OnFailure::Closed => Err(Refused::Failed(Refusal::new(match failure {
+            Failure::Busy(_) => Cause::PluginBusy,
+            Failure::Deadline(_) => Cause::PluginDeadline,
+            Failure::Trap(_) | Failure::Contract(_) => Cause::PluginFailed,
+        }))),
+    }
 }
 
 fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
-    tracing::error!(
-        plugin = %plugin.name(),
-        version = %plugin.identity(),
-        component = plugin.described(),
-        conn = %handshake.id,
-        route = %handshake.route,
-        failure = failure.label(),
-        "a policy failed: {failure}"
-    );
+    macro_rules! at {
+        ($level:ident) => {
+            tracing::event!(
+                tracing::Level::$level,
+                plugin = %plugin.name(),
+                version = %plugin.identity(),
+                component = plugin.described(),
+                conn = %handshake.id,
+                route = %handshake.route,
+                failure = failure.label(),
+                "a policy failed: {failure}"
+            )
+        };
+    }
+    match failure {
+        // Of these there are as many as there are clients too many.
+        Failure::Busy(_) => at!(WARN),
+        Failure::Deadline(_) | Failure::Trap(_) | Failure::Contract(_) => at!(ERROR),
+    }
 }
 
 fn policy(plugin: &Plugin) -> Arc<str> {

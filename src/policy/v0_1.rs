@@ -7,7 +7,15 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, Instance, InstancePre};
 
+use super::output::cut;
 use crate::model;
+
+/// Most header fields of a rejection; the rest is left out.
+const REJECTION_HEADERS: usize = 64;
+/// Longest code of a rejection, in bytes; the rest is cut.
+const CODE_BYTES: usize = 128;
+/// Longest reason of a rejection for the operator, in bytes; the rest is cut.
+const LOG_REASON_BYTES: usize = 1024;
 
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 mod generated {
@@ -75,14 +83,18 @@ pub(super) enum Answer {
 /// A resolver's answer before the host has checked it.
 #[derive(Debug)]
 pub(super) enum Target {
-    Service {
-        id: String,
-        scheme: Option<String>,
-        env_tag: Option<String>,
-        path_and_query: Option<String>,
-        connect_timeout: Option<Duration>,
-    },
+    Service(Wanted),
     Endpoint(String),
+}
+
+/// The service that a resolver named, and how it is to be dialled.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) id: String,
+    pub(super) scheme: Option<String>,
+    pub(super) env_tag: Option<String>,
+    pub(super) path_and_query: Option<String>,
+    pub(super) connect_timeout: Option<Duration>,
 }
 
 /// Where the exported functions stand in a component, found once a version.
@@ -123,21 +135,32 @@ impl Indices {
         })
     }
 
+    /// The functions of an instance.
+    ///
+    /// # Errors
+    /// Names the interface whose types are not the contract's.
     pub(super) fn load(&self, mut store: impl wasmtime::AsContextMut, instance: &Instance) -> wasmtime::Result<Guest> {
         macro_rules! load {
-            ($field:ident) => {
-                match &self.$field {
-                    Some(indices) => Some(indices.load(&mut store, instance)?),
-                    None => None,
-                }
+            ($indices:expr, $interface:literal) => {
+                $indices.load(&mut store, instance).map_err(|error| {
+                    error.context(format!(
+                        "its export `{PLUGIN_PACKAGE}{}` has other types than the contract's (`wit/v0.1`)",
+                        $interface
+                    ))
+                })
+            };
+        }
+        macro_rules! load_if_exported {
+            ($indices:expr, $interface:literal) => {
+                $indices.as_ref().map(|indices| load!(indices, $interface)).transpose()
             };
         }
         Ok(Guest {
-            meta: self.meta.load(&mut store, instance)?,
-            role: load!(role),
-            channel: load!(channel),
-            service: load!(service),
-            rewrite: load!(rewrite),
+            meta: load!(self.meta, "meta")?,
+            role: load_if_exported!(self.role, "role-detection")?,
+            channel: load_if_exported!(self.channel, "channel-extraction")?,
+            service: load_if_exported!(self.service, "service-resolution")?,
+            rewrite: load_if_exported!(self.rewrite, "request-rewriting")?,
         })
     }
 
@@ -210,13 +233,13 @@ impl Guest {
 impl From<exports::service_resolution::Resolution> for (Target, Vec<model::Attribute>) {
     fn from(resolution: exports::service_resolution::Resolution) -> Self {
         let target = match resolution.target {
-            exports::service_resolution::Target::Service(service) => Target::Service {
+            exports::service_resolution::Target::Service(service) => Target::Service(Wanted {
                 id: service.service_id,
                 scheme: service.scheme,
                 env_tag: service.env_tag,
                 path_and_query: resolution.path_and_query,
                 connect_timeout: resolution.connect_timeout_ms.map(|ms| Duration::from_millis(u64::from(ms))),
-            },
+            }),
             exports::service_resolution::Target::Endpoint(url) => Target::Endpoint(url),
         };
         (target, resolution.attributes)
@@ -261,12 +284,15 @@ impl From<types::Edit> for model::Edit {
 
 impl From<types::Rejection> for model::Rejection {
     fn from(rejection: types::Rejection) -> Self {
+        let mut headers = rejection.headers;
+        // Cut rather than failed: a connection that was to be refused must be refused.
+        headers.truncate(REJECTION_HEADERS);
         Self {
             status: rejection.status,
-            code: rejection.code,
-            log_reason: rejection.log_reason,
+            code: cut(&rejection.code, CODE_BYTES).to_owned(),
+            log_reason: cut(&rejection.log_reason, LOG_REASON_BYTES).to_owned(),
             body: rejection.body,
-            headers: rejection.headers,
+            headers,
         }
     }
 }

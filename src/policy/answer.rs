@@ -1,0 +1,63 @@
+//! Answers of guests, checked before anybody acts on them: what is wrong is reported with the plugin's name, and its
+//! size is bounded before it is copied into anything of ours.
+
+use http::{HeaderMap, uri::PathAndQuery};
+
+use super::{
+    output::cut,
+    v0_1::{Target, Wanted},
+};
+use crate::{head::headers, model::Edit};
+
+/// Most of a guest's text that is quoted in a message, in bytes.
+pub(super) const SHOWN_BYTES: usize = 128;
+/// Most edits that one plugin may make of one request, and the bytes of all their names and values.
+const EDITS: usize = 128;
+const EDIT_BYTES: usize = 64 << 10;
+
+/// A resolver's target, if it may be dialled.
+///
+/// # Errors
+/// What breaks the contract.
+pub(super) fn target(target: Target) -> Result<Wanted, String> {
+    let wanted = match target {
+        Target::Service(wanted) => wanted,
+        Target::Endpoint(url) => {
+            let url = cut(&url, SHOWN_BYTES);
+            return Err(format!(
+                "named the endpoint {url:?}, which is not granted: this version resolves services only"
+            ));
+        }
+    };
+    if let Some(scheme) = &wanted.scheme
+        && !matches!(scheme.as_str(), "ws" | "wss" | "http" | "https")
+    {
+        let scheme = cut(scheme, SHOWN_BYTES);
+        return Err(format!("named the scheme {scheme:?}; ws, wss, http, https are known"));
+    }
+    if let Some(path) = &wanted.path_and_query
+        && (!path.starts_with('/') || path.contains('#') || PathAndQuery::try_from(path.as_str()).is_err())
+    {
+        let path = cut(path, SHOWN_BYTES);
+        return Err(format!("named the path {path:?}; a path starts with a slash and has no fragment"));
+    }
+    Ok(wanted)
+}
+
+/// Edits of a request, if they may be made.
+///
+/// # Errors
+/// What breaks the contract.
+pub(super) fn edits(edits: &[Edit]) -> Result<(), String> {
+    let bytes: usize = edits
+        .iter()
+        .map(|edit| match edit {
+            Edit::Set(name, value) | Edit::Append(name, value) => name.len() + value.len(),
+            Edit::Remove(name) => name.len(),
+        })
+        .sum();
+    if edits.len() > EDITS || bytes > EDIT_BYTES {
+        return Err(format!("made more than {EDITS} edits, or edits of more than {EDIT_BYTES} bytes"));
+    }
+    headers::apply_edits(&mut HeaderMap::new(), edits)
+}
