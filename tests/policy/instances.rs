@@ -1,0 +1,241 @@
+//! Who waits for whom: slots, queues, the pool, workers, and what is left of a version that nobody uses.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use cordboard::{
+    config::{OnFailure, PluginLimits},
+    model::{ConnId, Handshake, Mode},
+    policy::{self, Plugin, PluginSpec, PolicyHost},
+};
+
+use super::{
+    failures,
+    guests::{Guest, ROLES, SILENT, crammed, detect_role, puppet},
+    handshake, is_well, setup,
+    support::{Proxy, eventually, upgrade},
+    wasi, with_puppet,
+};
+
+/// A client whose handshake is under way; it reads nothing.
+fn begin(proxy: &Proxy, target: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy.address).unwrap();
+    stream.write_all(upgrade(target, "").as_bytes()).unwrap();
+    stream
+}
+
+fn is_unanswered(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    matches!(stream.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+fn others_are_served_while_a_guest_spins(workers: &str) {
+    let proxy = with_puppet(", limits: {decision: 4s}", workers);
+    let mut spinning = begin(&proxy, "/told?L-");
+    proxy.metric_becomes("cordboard_connections", 1.0);
+    thread::scope(|scope| {
+        for n in 0..20 {
+            let proxy = &proxy;
+            scope.spawn(move || {
+                for round in 0..40 {
+                    assert_eq!(handshake(proxy, &format!("/chat?channelId={n}-{round}")).status, 101);
+                }
+            });
+        }
+    });
+    assert!(is_unanswered(&mut spinning), "the others had to wait for the guest");
+    drop(spinning);
+    is_well(&proxy);
+}
+
+#[test]
+fn handshakes_pass_a_guest_that_spins() {
+    others_are_served_while_a_guest_spins("");
+}
+
+#[test]
+fn handshakes_pass_a_guest_that_spins_on_the_only_worker() {
+    others_are_served_while_a_guest_spins("workers: 1\n");
+}
+
+#[test]
+fn a_call_too_many_is_refused_and_a_client_that_leaves_frees_its_slot() {
+    let proxy = with_puppet(", limits: {decision: 20s, instances: 1, queue: 0}", "");
+    let begun = Instant::now();
+    let spinning = begin(&proxy, "/told?L-");
+    let mut n = 0;
+    let mut ask = |wanted: u16| {
+        eventually("the slot", || {
+            n += 1;
+            Some(handshake(&proxy, &format!("/told?c-{n}"))).filter(|answer| answer.status == wanted)
+        })
+    };
+    assert_eq!(ask(503).cause(), "plugin-busy");
+    assert!(failures(&proxy, "busy") >= 1.0);
+    let line = proxy.logged(&["a policy failed", "plugin=puppet", "failure=\"busy\"", "route=told", "conn="]);
+    assert!(line.contains("WARN") && line.contains("limits.instances, limits.queue"), "{line}");
+    drop(spinning);
+    ask(101);
+    assert!(begun.elapsed() < Duration::from_secs(20), "it was the deadline that freed the slot");
+    proxy.logged(&["handshake refused", "client-gone", "route=\"told\""]);
+    is_well(&proxy);
+}
+
+#[test]
+fn a_call_that_waits_in_the_queue_is_answered() {
+    let proxy = with_puppet(", limits: {decision: 300ms, instances: 1, queue: 8}", "");
+    thread::scope(|scope| {
+        let spinning = scope.spawn(|| handshake(&proxy, "/told?L-").status);
+        let waiting: Vec<_> = (0..8)
+            .map(|n| {
+                scope.spawn({
+                    let proxy = &proxy;
+                    move || handshake(proxy, &format!("/told?c-{n}")).status
+                })
+            })
+            .collect();
+        assert_eq!(spinning.join().unwrap(), 503);
+        assert!(waiting.into_iter().all(|waiting| waiting.join().unwrap() == 101));
+    });
+}
+
+#[test]
+fn an_instance_is_retired_after_so_many_calls_and_sees_only_the_request_of_its_call() {
+    let proxy = with_puppet(", limits: {instances: 1, reuse: 3}", "");
+    let counts: Vec<_> = (0..7).map(|_| handshake(&proxy, "/told?k").body).collect();
+    assert_eq!(counts, ["1", "2", "3", "1", "2", "3", "1"]);
+    for query in ["q-one", "q", "q-another"] {
+        assert_eq!(handshake(&proxy, &format!("/told?{query}")).body, query);
+    }
+}
+
+#[test]
+fn an_instance_that_failed_is_not_used_again() {
+    let proxy = with_puppet(", limits: {instances: 1}", "");
+    assert_eq!(handshake(&proxy, "/told?k").body, "1");
+    assert_eq!(handshake(&proxy, "/told?k").body, "2");
+    for bad in ["/told?T", "/told?L", "/told?H", "/told?A"] {
+        assert_eq!(handshake(&proxy, bad).status, 503, "{bad}");
+        assert_eq!(handshake(&proxy, "/told?k").body, "1", "after {bad}");
+    }
+}
+
+#[test]
+fn a_swap_leaves_nothing_of_the_version_before() {
+    const SWAPS: u64 = 50;
+    let version = |n| {
+        let body = format!("(drop (i32.const {n}))");
+        Guest::of(ROLES).build(&format!("(module {SILENT} {})", detect_role(&body)))
+    };
+    // Without the code cache: the other tests' code is not to be pushed out of theirs.
+    let proxy = Proxy::start(setup(&version(0), "", ""), &[("XDG_CACHE_HOME", "/dev/null")]);
+    let idle: Vec<_> = (0..3).map(|_| TcpStream::connect(proxy.address).unwrap()).collect();
+    let waiting: Vec<_> = (0..3).map(|n| begin(&proxy, &format!("/chat?channelId={n}"))).collect();
+    proxy.metric_becomes("cordboard_legs_waiting", 3.0);
+    for n in 1..=SWAPS {
+        assert_eq!(handshake(&proxy, "/told").cause(), "no-role");
+        let before = proxy.generation();
+        proxy.setup.put("puppet.wasm", &version(n));
+        proxy.reloaded(before);
+    }
+    proxy.metric_becomes("cordboard_generation", (SWAPS + 1) as f64);
+    proxy.metric_becomes("cordboard_generations_alive", 1.0);
+    let metrics = proxy.get("/metrics");
+    let series: Vec<_> = metrics.lines().filter(|line| line.starts_with("cordboard_plugin_calls_total{")).collect();
+    assert_eq!(series.len(), 2, "{series:#?}");
+    drop((idle, waiting));
+}
+
+fn spec(name: &str, wasm: &[u8], limits: PluginLimits) -> PluginSpec {
+    PluginSpec {
+        name: name.into(),
+        origin: format!("{name}.wasm"),
+        wasm: wasm.into(),
+        config: "{}".to_owned(),
+        limits,
+        on_failure: OnFailure::Closed,
+    }
+}
+
+fn request(query: &str) -> Arc<Handshake> {
+    Arc::new(Handshake {
+        id: ConnId::next(),
+        method: http::Method::GET,
+        version: http::Version::HTTP_11,
+        uri: format!("/told?{query}").parse().unwrap(),
+        authority: "test".to_owned(),
+        segments: vec!["told".to_owned()],
+        headers: http::HeaderMap::new(),
+        subprotocols: Vec::new(),
+        peer: ([127, 0, 0, 1], 1).into(),
+        remote: [127, 0, 0, 1].into(),
+        listener: "main".into(),
+        route: "told".into(),
+    })
+}
+
+async fn ask(plugin: &Arc<Plugin>, query: &str) -> bool {
+    policy::decide(std::slice::from_ref(plugin), &request(query), Mode::Rendezvous).await.is_ok()
+}
+
+#[tokio::test]
+async fn no_more_instances_are_kept_than_there_may_be_calls() {
+    let host = PolicyHost::start(None).unwrap();
+    let limits = PluginLimits { instances: 4, ..PluginLimits::default() };
+    let plugin = host.load(spec("puppet", puppet(), limits)).await.unwrap();
+    let calls = (0..50).map(|n| {
+        let plugin = Arc::clone(&plugin);
+        tokio::spawn(async move { ask(&plugin, &format!("c-{n}")).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert!(call.await.unwrap());
+    }
+    assert!((1..=4).contains(&plugin.idle()), "{}", plugin.idle());
+    host.in_use(&[]);
+    assert_eq!(plugin.idle(), 0);
+    // A handshake that began before the swap is still answered; its instance goes with the call.
+    assert!(ask(&plugin, "c-1").await);
+    assert_eq!(plugin.idle(), 0);
+}
+
+#[tokio::test]
+async fn idle_instances_make_way_where_the_process_has_no_room_for_another() {
+    let host = PolicyHost::start(None).unwrap();
+    let limits = PluginLimits { instances: 200, decision: Duration::from_secs(10), ..PluginLimits::default() };
+    // Each takes 16 of the 1024 memories there are.
+    let greedy = host
+        .load(spec("greedy", &crammed(&wasi::sleeper(200_000_000), "(module (memory 1))", 15), limits))
+        .await
+        .unwrap();
+    let calls = (0..80).map(|_| {
+        let plugin = Arc::clone(&greedy);
+        tokio::spawn(async move { ask(&plugin, "").await })
+    });
+    let mut answered = 0;
+    for call in calls.collect::<Vec<_>>() {
+        answered += usize::from(call.await.unwrap());
+    }
+    assert!((1..80).contains(&answered), "{answered} calls fitted into the process");
+    assert_eq!(greedy.idle(), answered);
+    let modest = host.load(spec("modest", puppet(), PluginLimits::default())).await.unwrap();
+    assert!(ask(&modest, "c-1").await);
+    assert!(greedy.idle() < answered);
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_takes_its_instance_with_it() {
+    let host = PolicyHost::start(None).unwrap();
+    let limits = PluginLimits { instances: 1, decision: Duration::from_secs(20), ..PluginLimits::default() };
+    let plugin = host.load(spec("puppet", puppet(), limits)).await.unwrap();
+    assert_eq!(plugin.idle(), 1);
+    let dropped = tokio::time::timeout(Duration::from_millis(50), ask(&plugin, "L")).await;
+    assert!(dropped.is_err());
+    assert_eq!(plugin.idle(), 0);
+    assert!(ask(&plugin, "c-1").await);
+    assert_eq!(plugin.idle(), 1);
+}
