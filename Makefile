@@ -12,6 +12,9 @@ GUEST_PROFILE := --config 'profile.release.opt-level="s"' --config profile.relea
 	--config profile.release.codegen-units=1 --config 'profile.release.panic="abort"' \
 	--config profile.release.debug=false --config 'profile.release.strip="debuginfo"'
 
+# Apart from the proxy: built together, their features would add up, and wasmtime be built again.
+GUESTS := -p cordboard-plugin-sdk -p cordboard-plugin-rendezvous -p cordboard-plugin-router
+
 # Where rustup cannot fetch the target, `setup` notes another compiler for the guests; build.rs is told of it here.
 WASM_RUSTC := $(TOOLS)/wasm-rustc
 WITH_GUESTS = if [ -z "$$CORDBOARD_WASM_RUSTC" ] && [ -s "$(WASM_RUSTC)" ]; then \
@@ -35,7 +38,8 @@ run: setup ## builds the proxy and runs its demo; ARGS="..." go to it
 	@$(WITH_GUESTS) cargo run --locked -- demo $(ARGS)
 
 test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
-	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --workspace --no-fail-fast $(ARGS)
+	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --no-fail-fast $(ARGS)
+	@[ -n "$(ARGS)" ] || cargo test --locked --no-fail-fast $(GUESTS)
 
 soak: setup test-tools ## runs the long tests, those with `soak` in their names
 	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --no-fail-fast -- --ignored --nocapture soak
@@ -52,7 +56,8 @@ fmt: ## formats all code
 
 lint: setup ## checks the format and runs clippy; warnings are errors
 	@cargo fmt --all --check
-	@$(WITH_GUESTS) cargo clippy --locked --workspace --all-targets -- -D warnings
+	@$(WITH_GUESTS) cargo clippy --locked --all-targets -- -D warnings
+	@cargo clippy --locked --all-targets $(GUESTS) -- -D warnings
 
 deny: ## checks licences, banned crates and sources of the dependencies
 	@set -e; deny="$(TOOLS)/deny/bin/cargo-deny"; \

@@ -1,12 +1,16 @@
 //! Looking at a component before it is linked: is it one, does it speak a contract we know, does it ask for more than
 //! it is granted. Each refusal says what is wrong and what would be right.
 
+use semver::{Comparator, Op, Prerelease, Version, VersionReq};
 use wasmtime::{
     Engine,
     component::{Component, types::ComponentItem},
 };
 
 use super::v0_1::{DECISIONS, HOST_PACKAGE, IMPORTS, META, PLUGIN_PACKAGE, VERSION};
+
+/// `^0.1.0`.
+const OURS: Comparator = Comparator { op: Op::Caret, major: 0, minor: Some(1), patch: Some(0), pre: Prerelease::EMPTY };
 
 /// Checks the preamble: core modules and other files are refused by name.
 pub(super) fn is_component(wasm: &[u8]) -> Result<(), String> {
@@ -91,7 +95,8 @@ fn split_version(name: &str) -> (&str, &str) {
 
 /// Versions link within 0.1 (semantic versioning of 0.x).
 fn compatible(version: &str) -> bool {
-    version.strip_prefix("0.1.").is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()))
+    let ours = VersionReq { comparators: vec![OURS] };
+    Version::parse(version).is_ok_and(|version| ours.matches(&version))
 }
 
 #[cfg(test)]
