@@ -65,7 +65,12 @@ pub(super) fn say(plugin: &Tag, conn: &str, level: Level, message: &str, fields:
     match plugin.log_budget.take(Instant::now()) {
         Place::Free { dropped } => {
             if dropped > 0 {
-                tracing::warn!(plugin = %plugin.name, version = %plugin.identity, dropped, "log lines of a plugin were dropped");
+                tracing::warn!(
+                    plugin = %plugin.name,
+                    version = %plugin.identity,
+                    dropped,
+                    "log lines of a plugin were dropped"
+                );
             }
             emit(plugin, conn, level, &one_line(message, LOG_BYTES), &render(fields));
         }
