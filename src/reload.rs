@@ -32,7 +32,7 @@ pub struct Control {
 }
 
 /// A candidate that was refused while the generation before it serves on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// What it would have been.
     pub hash: Option<String>,
@@ -71,6 +71,8 @@ impl Control {
                 self.refused.store(None);
                 ("unchanged", Reloaded::Unchanged)
             }
+            // Any event in a watched folder leads here, also while nobody has mended what was refused.
+            Err(refused) if self.refused.load().as_deref() == Some(&refused) => ("unchanged", Reloaded::Refused),
             Err(refused) => {
                 let serving = self.board.current.load().number;
                 tracing::error!(
