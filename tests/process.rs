@@ -216,6 +216,20 @@ async fn a_signal_drains_waiting_legs_at_once_and_pairs_over_the_spread_and_ends
 }
 
 #[tokio::test]
+async fn waiting_legs_are_closed_at_once_however_long_the_spread() {
+    let proxy = Proxy::with(&format!("drain: {{grace: 1h, spread: 1h}}\n{CHAT}"));
+    let mut waiting = Vec::new();
+    for n in 0..10 {
+        waiting.push(dial(&proxy, &format!("/chat?channelId={n}")).await);
+        waiting.push(dial(&proxy, &format!("/chat/connect?channelId=b{n}")).await);
+    }
+    proxy.signal("TERM");
+    for leg in &mut waiting {
+        assert_eq!(hear_close(leg).await.map(|(code, _)| code), Some(1012));
+    }
+}
+
+#[tokio::test]
 async fn paired_legs_are_not_closed_all_at_once() {
     let mut proxy = draining();
     let mut pairs = Vec::new();

@@ -244,6 +244,8 @@ async fn pings_pass_end_to_end_and_get_one_pong() {
     let proxy = Proxy::with(CHAT);
     let mut client = Wire::open(proxy.address, CLIENT).await;
     let mut backend = Wire::open(proxy.address, BACKEND).await;
+    client.send(TEXT, b"joined").await;
+    backend.expect(TEXT, b"joined").await;
     client.send(PING, b"are you there").await;
     backend.expect(PING, b"are you there").await;
     backend.send(PONG, b"are you there").await;
@@ -257,6 +259,8 @@ async fn with_terminate_each_leg_gets_its_pongs_from_us() {
     let proxy = chat("", "ping: terminate");
     let mut client = Wire::open(proxy.address, CLIENT).await;
     let mut backend = Wire::open(proxy.address, BACKEND).await;
+    client.send(TEXT, b"joined").await;
+    backend.expect(TEXT, b"joined").await;
     client.send(PING, b"for the proxy").await;
     client.expect(PONG, b"for the proxy").await;
     client.send(TEXT, b"for the backend").await;
