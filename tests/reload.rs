@@ -93,8 +93,8 @@ async fn a_conversation_in_the_middle_of_a_frame_and_of_a_message_goes_on() {
         (first.to_vec(), second.to_vec())
     };
     let fragment = [masked(0x01, b"first half, "), masked(0x80, b"second half")].concat();
-    let (chat_begin, chat_rest) = halves([fragment, masked(BINARY, &[3; 100_000])].concat());
-    let (up_begin, up_rest) = halves(bare(BINARY, &[4; 100_000]));
+    let (chat_begin, chat_rest) = halves([fragment, masked(BINARY, &vec![3; 100_000])].concat());
+    let (up_begin, up_rest) = halves(bare(BINARY, &vec![4; 100_000]));
     client.write(&chat_begin).await;
     dialled.write(&up_begin).await;
     for (n, name) in ["two", "three", "four"].iter().enumerate() {
@@ -106,8 +106,8 @@ async fn a_conversation_in_the_middle_of_a_frame_and_of_a_message_goes_on() {
     dialled.write(&up_rest).await;
     backend.expect(0x01, b"first half, ").await;
     backend.expect(0x80, b"second half").await;
-    backend.expect(BINARY, &[3; 100_000]).await;
-    caller.expect(BINARY, &[4; 100_000]).await;
+    backend.expect(BINARY, &vec![3; 100_000]).await;
+    caller.expect(BINARY, &vec![4; 100_000]).await;
     caller.send(CLOSE, &close(4001, "as ever")).await;
     assert_eq!(dialled.expect_close().await, Some((4001, "as ever".to_owned())));
 }
@@ -299,7 +299,8 @@ fn a_deleted_file_changes_nothing_and_its_return_counts() {
 }
 
 fn sha256(wasm: &[u8]) -> String {
-    Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect()
+    // As sha256sum prints it.
+    format!("{:x}", Sha256::digest(wasm))
 }
 
 #[test]

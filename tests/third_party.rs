@@ -19,7 +19,7 @@ use std::{
 use support::{CHAT, Proxy, upstream::Refusing};
 
 /// How long a peer may talk; interpreters start slowly.
-const TALK: Duration = Duration::from_secs(60);
+const TALK: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug)]
 enum Library {

@@ -66,10 +66,10 @@ async fn an_empty_close_stays_without_a_code() {
 async fn a_client_that_ends_without_a_close_is_1001_to_the_backend_behind_what_it_said() {
     let proxy = Proxy::with(CHAT);
     let (mut client, mut backend) = pair(&proxy).await;
-    client.send(BINARY, &[5; 100_000]).await;
+    client.send(BINARY, &vec![5; 100_000]).await;
     client.send(TEXT, b"last words").await;
     client.stream.shutdown().await.unwrap();
-    backend.expect(BINARY, &[5; 100_000]).await;
+    backend.expect(BINARY, &vec![5; 100_000]).await;
     backend.expect(TEXT, b"last words").await;
     assert_eq!(backend.expect_close().await.map(|(code, _)| code), Some(1001));
     drop(backend);

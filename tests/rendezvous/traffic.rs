@@ -167,7 +167,7 @@ async fn a_waiting_leg_is_no_longer_read_once_its_hold_is_full() {
     let proxy = chat("hold: 64KiB", "");
     let before = proxy.metric("cordboard_resident_memory_bytes");
     let mut client = Wire::open(proxy.address, CLIENT).await;
-    let message = masked(BINARY, &[7; 65_536]);
+    let message = masked(BINARY, &vec![7; 65_536]);
     let (mut sent, mut offset) = (0, 0);
     // The kernel takes some megabytes on either side; what it does not take within a second stands still.
     while tokio::time::timeout(Duration::from_secs(1), client.stream.writable()).await.is_ok() {
@@ -184,22 +184,22 @@ async fn a_waiting_leg_is_no_longer_read_once_its_hold_is_full() {
     assert!(after - before < 8e6, "memory grew from {before} to {after}");
     let mut backend = Wire::open(proxy.address, BACKEND).await;
     for _ in 0..sent {
-        backend.expect(BINARY, &[7; 65_536]).await;
+        backend.expect(BINARY, &vec![7; 65_536]).await;
     }
     client.write(&message[offset..]).await;
-    backend.expect(BINARY, &[7; 65_536]).await;
+    backend.expect(BINARY, &vec![7; 65_536]).await;
 }
 
 #[tokio::test]
 async fn frames_in_the_same_segment_as_the_request_are_not_lost() {
     let proxy = Proxy::with(CHAT);
-    let early = [masked(TEXT, b"first"), masked(BINARY, &[1; 70_000])].concat();
+    let early = [masked(TEXT, b"first"), masked(BINARY, &vec![1; 70_000])].concat();
     for (first, second) in [(CLIENT, BACKEND), (BACKEND, CLIENT)] {
         let mut one = Wire::open_with(proxy.address, first, "", &early).await;
         let mut other = Wire::open_with(proxy.address, second, "", &early).await;
         for leg in [&mut one, &mut other] {
             leg.expect(TEXT, b"first").await;
-            leg.expect(BINARY, &[1; 70_000]).await;
+            leg.expect(BINARY, &vec![1; 70_000]).await;
         }
         one.send(CLOSE, &close(1000, "")).await;
         other.expect_close().await;
@@ -211,7 +211,7 @@ async fn a_frame_passes_before_it_has_all_come() {
     let proxy = chat("", "message: 0");
     let mut client = Wire::open(proxy.address, CLIENT).await;
     let mut backend = Wire::open(proxy.address, BACKEND).await;
-    let frame = masked(BINARY, &[9; 1_000_000]);
+    let frame = masked(BINARY, &vec![9; 1_000_000]);
     client.write(&frame[..500_000]).await;
     let mut seen = vec![0; 400_000];
     within("the first part of a frame", tokio::io::AsyncReadExt::read_exact(&mut backend.stream, &mut seen))

@@ -30,7 +30,7 @@ async fn handshakes_go_round_the_endpoints() {
 /// A proxy with the router policy: an untagged and a tagged pair of endpoints, and another service.
 struct Town {
     proxy: Proxy,
-    _echoes: [Echo; 5],
+    echoes: [Echo; 5],
 }
 
 fn town(config: &str) -> Town {
@@ -49,7 +49,7 @@ services:
   mail: {{endpoints: ['ws://{mail}']}}
 "
     ));
-    Town { proxy, _echoes: echoes }
+    Town { proxy, echoes }
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn sessions_end_on_both_sides_when_the_client_goes() {
     drop(clients);
     town.proxy.metric_becomes("cordboard_sessions{mode=\"router\"}", 0.0);
     crate::support::eventually("the services' ends", || {
-        (town._echoes.iter().all(|echo| echo.open() == 0)).then_some(())
+        (town.echoes.iter().all(|echo| echo.open() == 0)).then_some(())
     });
 }
 

@@ -30,16 +30,14 @@ pub struct Frame {
 
 fn head(first: u8, length: usize, mask: u8) -> Vec<u8> {
     let mut bytes = vec![first];
-    match length {
-        0..=125 => bytes.push(mask | length as u8),
-        126..=0xffff => {
-            bytes.push(mask | 126);
-            bytes.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        _ => {
-            bytes.push(mask | 127);
-            bytes.extend_from_slice(&(length as u64).to_be_bytes());
-        }
+    if let Ok(short @ 0..=125) = u8::try_from(length) {
+        bytes.push(mask | short);
+    } else if let Ok(medium) = u16::try_from(length) {
+        bytes.push(mask | 0x7e);
+        bytes.extend_from_slice(&medium.to_be_bytes());
+    } else {
+        bytes.push(mask | 0x7f);
+        bytes.extend_from_slice(&(length as u64).to_be_bytes());
     }
     bytes
 }
