@@ -68,7 +68,10 @@ impl Control {
                 ("applied", Reloaded::Applied(number))
             }
             Ok(None) => {
-                self.refused.store(None);
+                if self.refused.swap(None).is_some() {
+                    let serving = self.board.current.load().number;
+                    tracing::info!(generation = serving, "the files are again those of generation {serving}");
+                }
                 ("unchanged", Reloaded::Unchanged)
             }
             // Any event in a watched folder leads here, also while nobody has mended what was refused.

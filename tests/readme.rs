@@ -131,7 +131,7 @@ impl FirstPolicy {
         self.here
             .walk_through(name)
             .replace("make -s plugin DIR=", &format!("make -s -C {ROOT} plugin DIR={crates}/"))
-            .replace("$(ls /tmp/cordboard-demo-*/demo.yaml)", &self.config.display().to_string())
+            .replace("$(ls -t /tmp/cordboard-demo-*/demo.yaml | head -n 1)", &self.config.display().to_string())
     }
 
     fn paste(&self, name: &str) {

@@ -1,6 +1,9 @@
-//! `cordboard run --config FILE`: loads, listens, says where, and stops at SIGINT or SIGTERM.
+//! `cordboard run --config FILE`: loads, listens, says where, reloads at SIGHUP, and stops at SIGINT or SIGTERM.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -9,7 +12,7 @@ use super::{descriptors, exit, refused};
 use crate::{
     app::{App, Options},
     config::{self, Config, LogFormat},
-    generation,
+    generation, reload,
 };
 
 pub(super) fn run(config: PathBuf, code_cache: Option<PathBuf>) -> u8 {
@@ -62,6 +65,20 @@ fn print_addresses(app: &App) {
     }
 }
 
+/// The first line of the log: what serves, and where.
+fn say_started(app: &App) {
+    let generation = app.control().board.current.load();
+    let listeners: Vec<_> = app.addresses().iter().map(|(name, address)| format!("{name}={address}")).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        generation = generation.number,
+        hash = reload::short(&generation.hash),
+        listeners = listeners.join(" "),
+        admin = app.admin().map(|address| address.to_string()),
+        "started"
+    );
+}
+
 /// Runs what `start` starts until a signal comes, then drains; a second signal ends at once. What is given beside the
 /// proxy lives as long as it does.
 pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, T), u8>>) -> u8 {
@@ -77,7 +94,9 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
         }
     };
     let code = runtime.block_on(async {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        let catch = |kind| signal(kind);
+        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
+            (catch(SignalKind::interrupt()), catch(SignalKind::terminate()), catch(SignalKind::hangup()))
         else {
             eprintln!("cordboard: signals cannot be caught");
             return exit::FAILURE;
@@ -98,14 +117,27 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
                 return exit::OK;
             }
         };
-        let signal = next().await;
-        tracing::info!(signal, "draining; a second signal ends at once");
+        say_started(&app);
+        let control = Arc::clone(app.control());
+        let signal = loop {
+            tokio::select! {
+                signal = next() => break signal,
+                // By custom it asks for a reload; a closing terminal sends it, too, and ends nothing.
+                Some(()) = hangup.recv() => drop(control.reload().await),
+            }
+        };
+        let grace = control.board.current.load().config.drain.grace;
+        let legs = control.board.sessions.len();
+        tracing::info!(signal, legs, ?grace, "draining; a second signal ends at once");
         let clean = app
             .stop(async {
                 let _ = next().await;
             })
             .await;
-        tracing::info!(clean, "stopped");
+        match control.board.sessions.len() {
+            0 => tracing::info!(clean, "stopped"),
+            cut => tracing::warn!(clean, cut, "stopped; {cut} legs were cut"),
+        }
         exit::OK
     });
     // What is still running was cut by decision: the grace is over.

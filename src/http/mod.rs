@@ -119,8 +119,12 @@ struct Attempt {
     id: ConnId,
     peer: SocketAddr,
     begun: Instant,
+    /// Without the query, which may hold secrets.
+    path: String,
     route: Option<Arc<str>>,
     mode: Option<Mode>,
+    /// What was decided, once it was.
+    info: Option<LegInfo>,
     board: Arc<Switchboard>,
     settled: bool,
 }
@@ -139,8 +143,10 @@ pub async fn handle(
         id: ConnId::next(),
         peer: connection.peer,
         begun: Instant::now(),
+        path: request.uri().path().to_owned(),
         route: None,
         mode: None,
+        info: None,
         board: Arc::clone(&connection.board),
         settled: false,
     };
@@ -213,6 +219,7 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
         let policy = verdict.policy.clone();
         if let Some(plan) = route::plan(&generation, &route, verdict)? {
             let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
+            attempt.info = Some(info.clone());
             return Ok(Admitted { handshake, generation, route, plan, edits, info, request });
         }
     }
@@ -261,30 +268,34 @@ impl Attempt {
         self.settled = true;
         match refuse {
             Refuse::Refusal(refusal) => {
-                self.log(refusal.cause, None, &refusal.reason, refusal.detail.as_deref().unwrap_or_default());
-                upgrade::refusal(refusal)
+                let response = upgrade::refusal(refusal);
+                let detail = refusal.detail.as_deref().unwrap_or_default();
+                self.log(refusal.cause, response.status().as_u16(), None, &refusal.reason, detail);
+                response
             }
             Refuse::Rejection { policy, rejection } => {
-                self.log(Cause::Rejected, Some((policy, rejection)), &rejection.code, &rejection.log_reason);
-                upgrade::rejection(rejection)
+                let response = upgrade::rejection(rejection);
+                let status = response.status().as_u16();
+                self.log(Cause::Rejected, status, Some(policy), &rejection.code, &rejection.log_reason);
+                response
             }
             Refuse::Upstream { answer } => {
                 let status = answer.status.as_u16();
-                let detail = format!("{} answered {status}", answer.endpoint.address);
-                self.log(Cause::UpstreamRefused, None, "passed on", &detail);
+                let detail = format!("{} answered {status}, which was passed on", answer.endpoint.address);
+                self.log(Cause::UpstreamRefused, status, None, Cause::UpstreamRefused.row().reason, &detail);
                 upgrade::passed_on(answer.status, &answer.headers, answer.body.clone())
             }
         }
     }
 
-    fn log(&self, cause: Cause, by: Option<(&Arc<str>, &Rejection)>, reason: &str, detail: &str) {
+    fn log(&self, cause: Cause, status: u16, policy: Option<&Arc<str>>, reason: &str, detail: &str) {
         let row = cause.row();
         self.board.metrics.ended(self.mode, Outcome::Refused, cause);
         if !self.board.current.load().config.log.sessions {
             return;
         }
-        let status = by.map_or(row.status, |(_, rejection)| rejection.status);
-        let policy = by.map(|(policy, _)| &**policy);
+        let info = self.info.as_ref();
+        let policy = policy.or(info.map(|info| &info.policy)).filter(|policy| !policy.is_empty());
         let detail = Some(detail).filter(|detail| !detail.is_empty());
         macro_rules! at {
             ($level:ident) => {
@@ -295,8 +306,11 @@ impl Attempt {
                     cause = row.label,
                     conn = %self.id,
                     peer = %self.peer,
+                    path = %self.path.escape_default(),
                     route = self.route.as_deref(),
-                    policy,
+                    role = info.map(|info| info.role.as_str()),
+                    channel = info.map(|info| info.channel.escape_default().to_string()),
+                    policy = policy.map(|policy| &**policy),
                     status,
                     reason,
                     detail,
@@ -316,7 +330,8 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.settled {
-            self.log(Cause::ClientGone, None, Cause::ClientGone.row().reason, "");
+            let row = Cause::ClientGone.row();
+            self.log(Cause::ClientGone, row.status, None, row.reason, "");
         }
     }
 }
