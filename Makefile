@@ -41,8 +41,8 @@ test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
 	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --no-fail-fast $(ARGS)
 	@[ -n "$(ARGS)" ] || cargo test --locked --no-fail-fast $(GUESTS)
 
-soak: setup test-tools ## runs the long tests, those with `soak` in their names
-	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --no-fail-fast -- --ignored --nocapture soak
+soak: setup ## the long proofs in full: swaps under load, and 10,000 connections of which nothing stays
+	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test soak -- --nocapture
 
 build: setup ## builds the proxy for development
 	@$(WITH_GUESTS) cargo build --locked

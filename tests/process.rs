@@ -262,7 +262,7 @@ async fn a_second_signal_ends_at_once() {
         proxy.logged(&["draining"]);
         proxy.signal(second);
         assert_eq!(proxy.ended().code(), Some(0));
-        proxy.logged(&["stopped clean=false"]);
+        proxy.logged(&["stopped clean=false cut="]);
     }
 }
 
@@ -297,4 +297,17 @@ async fn routed_sessions_are_drained_too_on_both_sides() {
     assert_eq!(dialled.expect_close().await.map(|(code, _)| code), Some(3333));
     drop((client, dialled));
     assert_eq!(proxy.ended().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_files_again_and_ends_nothing() {
+    let proxy = Proxy::with(&format!("reload: {{watch: off}}\n{CHAT}"));
+    let mut waiting = dial(&proxy, "/chat?channelId=1").await;
+    proxy.setup.write(&format!("reload: {{watch: off}}\n{CHAT}    limits: {{message: 1KiB}}\n"));
+    assert_eq!(proxy.generation(), 1);
+    proxy.signal("HUP");
+    proxy.reloaded(1);
+    proxy.logged(&["the files were read again", "Applied(2)"]);
+    let mut backend = dial(&proxy, "/chat/connect?channelId=1").await;
+    converse(&mut waiting, &mut backend, "still here").await;
 }

@@ -123,7 +123,10 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
             tokio::select! {
                 signal = next() => break signal,
                 // By custom it asks for a reload; a closing terminal sends it, too, and ends nothing.
-                Some(()) = hangup.recv() => drop(control.reload().await),
+                Some(()) = hangup.recv() => {
+                    let what = control.reload().await;
+                    tracing::info!(signal = "SIGHUP", ?what, "the files were read again");
+                }
             }
         };
         let grace = control.board.current.load().config.drain.grace;
@@ -136,7 +139,7 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
             .await;
         match control.board.sessions.len() {
             0 => tracing::info!(clean, "stopped"),
-            cut => tracing::warn!(clean, cut, "stopped; {cut} legs were cut"),
+            cut => tracing::warn!(clean, cut, "stopped"),
         }
         exit::OK
     });
