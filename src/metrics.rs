@@ -92,7 +92,7 @@ impl Metrics {
         registry.register("received_bytes", "Bytes received from all legs", this.bytes.clone());
         registry.register("received_messages", "Messages received from all legs", this.messages.clone());
         for outcome in Outcome::ALL {
-            for mode in [Mode::Rendezvous, Mode::Router] {
+            for mode in Mode::ALL {
                 drop(this.ended.get_or_create(&ByOutcome { mode: mode.name(), outcome: outcome.label() }));
             }
         }

@@ -16,7 +16,9 @@ use std::{
 
 use http::{HeaderMap, Method, Uri, Version};
 
-pub use self::settings::{Accept, BackendFirst, Limits, PingMode, RendezvousRules, Second, SubprotocolRule};
+pub use self::settings::{
+    Accept, BackendFirst, HostHeader, Limits, PingMode, RendezvousRules, Second, SubprotocolRule,
+};
 use crate::error::Cause;
 
 /// One inbound connection, unique in this process and, for practical purposes, between restarts.
@@ -99,19 +101,25 @@ pub enum Mode {
     Rendezvous,
     /// A connection that dialled in is joined to a service that we dial.
     Router,
+    /// Plain HTTP requests are forwarded to a service.
+    Http,
 }
 
 impl Mode {
+    /// Every mode, for tables and metrics.
+    pub const ALL: [Self; 3] = [Self::Rendezvous, Self::Router, Self::Http];
+
     /// The name, as in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rendezvous => "rendezvous",
             Self::Router => "router",
+            Self::Http => "http",
         }
     }
 
-    /// Whether a connection of this role may stand on such a route.
+    /// Whether a connection of this role may stand on such a route. Plain requests have no role.
     #[must_use]
     pub const fn allows(self, role: &Role) -> bool {
         matches!((self, role), (Self::Rendezvous, Role::Client | Role::Backend) | (Self::Router, Role::Routed))

@@ -96,6 +96,6 @@ pub fn no_opinion(mode: Option<Mode>) -> Refusal {
     Refusal::new(match mode {
         None => Cause::NoRoute,
         Some(Mode::Rendezvous) => Cause::NoRole,
-        Some(Mode::Router) => Cause::NoService,
+        Some(Mode::Router | Mode::Http) => Cause::NoService,
     })
 }

@@ -32,7 +32,11 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
-use crate::{error::Cause, head::headers::end_to_end_answer, model::Refusal};
+use crate::{
+    error::Cause,
+    head::headers::end_to_end_answer,
+    model::{HostHeader, Refusal},
+};
 
 mod verify;
 
@@ -53,16 +57,6 @@ const KEEPALIVE: TcpKeepalive =
 pub struct Endpoint {
     /// `host:port`; all addresses of the host are tried.
     pub address: Arc<str>,
-}
-
-/// The `Host` of the upstream request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum HostHeader {
-    /// As the request has it.
-    #[default]
-    Preserve,
-    /// The endpoint's `host:port`, whatever the request has.
-    Endpoint,
 }
 
 /// How to dial.

@@ -36,7 +36,7 @@ use std::{
 use serde_json::Value;
 
 pub use self::{diagnose::Problem, route::PathPrefix};
-use crate::model::{Limits, Mode, RendezvousRules, ServiceId};
+use crate::model::{HostHeader, Limits, Mode, RendezvousRules, ServiceId};
 
 /// A configuration file that has been read.
 #[derive(Clone, Debug)]
@@ -277,6 +277,8 @@ pub struct Route {
     pub kind: RouteKind,
     /// Names of plugins, in the order they are asked; each of them exists. Empty only where a service is set.
     pub plugins: Vec<Arc<str>>,
+    /// The `Host` that a dialled service sees. Default preserve; without meaning on a rendezvous route.
+    pub host: HostHeader,
     /// Limits of its sessions' legs.
     pub limits: Limits,
 }
@@ -291,6 +293,11 @@ pub enum RouteKind {
         /// Dialled when no plugin named one; it exists.
         service: Option<ServiceId>,
     },
+    /// Forwards plain HTTP requests to a service.
+    Http {
+        /// Asked when no plugin named one; it exists.
+        service: Option<ServiceId>,
+    },
 }
 
 impl Route {
@@ -300,6 +307,7 @@ impl Route {
         match self.kind {
             RouteKind::Rendezvous(_) => Mode::Rendezvous,
             RouteKind::Router { .. } => Mode::Router,
+            RouteKind::Http { .. } => Mode::Http,
         }
     }
 
@@ -308,7 +316,7 @@ impl Route {
     pub const fn rendezvous(&self) -> Option<&RendezvousRules> {
         match &self.kind {
             RouteKind::Rendezvous(rules) => Some(rules),
-            RouteKind::Router { .. } => None,
+            RouteKind::Router { .. } | RouteKind::Http { .. } => None,
         }
     }
 
@@ -316,7 +324,7 @@ impl Route {
     #[must_use]
     pub const fn service(&self) -> Option<&ServiceId> {
         match &self.kind {
-            RouteKind::Router { service } => service.as_ref(),
+            RouteKind::Router { service } | RouteKind::Http { service } => service.as_ref(),
             RouteKind::Rendezvous(_) => None,
         }
     }

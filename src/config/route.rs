@@ -13,7 +13,9 @@ use super::{
     tree::At,
     validate::Unique,
 };
-use crate::model::{Accept, BackendFirst, Limits, Mode, PingMode, RendezvousRules, Second, ServiceId, SubprotocolRule};
+use crate::model::{
+    Accept, BackendFirst, HostHeader, Limits, Mode, PingMode, RendezvousRules, Second, ServiceId, SubprotocolRule,
+};
 
 /// Most subprotocols of a route.
 const MAX_SUBPROTOCOLS: usize = 32;
@@ -76,7 +78,8 @@ fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> 
     let path = matching(check, &at.key("match"), &file.matching.unwrap_or_default());
     let plugins = plugins(check, &at.key("plugins"), file.plugins.unwrap_or_default(), names.plugins);
     let service = service(check, &at.key("service"), &file.service, names.services);
-    check.choice(&at.key("host"), &file.host, (), &[("preserve", ())], &["endpoint"]);
+    let hosts = [("preserve", HostHeader::Preserve), ("endpoint", HostHeader::Endpoint)];
+    let host = check.choice(&at.key("host"), &file.host, HostHeader::default(), &hosts, &[]);
     check.later(&at.key("rewrite"), &file.rewrite, &json!([]));
     let limits = limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
     let kind = match mode(check, &at.key("mode"), &file.mode)? {
@@ -93,24 +96,26 @@ fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> 
             let file = file.rendezvous.unwrap_or_default();
             RouteKind::Rendezvous(rendezvous(check, &at.key("rendezvous"), &file, rules))
         }
-        Mode::Router => {
+        mode @ (Mode::Router | Mode::Http) => {
             if file.rendezvous.is_some() {
-                check.misplaced(&at.key("rendezvous"), "has no meaning with `mode: router`", None);
+                let message = format!("has no meaning with `mode: {}`", mode.name());
+                check.misplaced(&at.key("rendezvous"), message, None);
             }
             if service.is_none() && plugins.is_empty() {
                 let hint = "add `plugins: [router]` or `service: NAME`".to_owned();
                 check.misplaced(at, "without plugins and service nobody knows what to dial", Some(hint));
             }
-            RouteKind::Router { service: service.flatten() }
+            let service = service.flatten();
+            if mode == Mode::Http { RouteKind::Http { service } } else { RouteKind::Router { service } }
         }
     };
-    Some(Route { name: name?, path: path?, kind, plugins, limits })
+    Some(Route { name: name?, path: path?, kind, plugins, host, limits })
 }
 
 fn mode(check: &mut Check, at: &At<'_>, field: &Text) -> Option<Mode> {
-    check.required(at, field, "`rendezvous` or `router`")?;
-    let modes = [Mode::Rendezvous, Mode::Router].map(|mode| (mode.name(), Some(mode)));
-    check.choice(at, field, None, &modes, &["http", "pipeline"])
+    check.required(at, field, "`rendezvous`, `router` or `http`")?;
+    let modes = Mode::ALL.map(|mode| (mode.name(), Some(mode)));
+    check.choice(at, field, None, &modes, &["pipeline"])
 }
 
 /// What `match` says.

@@ -20,7 +20,7 @@ use crate::{
     model::{ConnId, Mode, Outcome, Refusal},
     relay::{self, End, Leg, Party},
     route::Plan,
-    upstream::{self, Connected, Dial, DialError, HostHeader},
+    upstream::{self, Connected, Dial, DialError},
 };
 
 pub(super) async fn answer(
@@ -39,7 +39,7 @@ pub(super) async fn answer(
     }
     let dial = Dial {
         request: &request,
-        host: HostHeader::Preserve,
+        host: admitted.route.config.host,
         connect_timeout: wishes.connect_timeout.unwrap_or(service.config.connect_timeout),
         deadline,
         user_timeout: upstream::user_timeout(admitted.info.limits.stall),

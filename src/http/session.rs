@@ -285,7 +285,7 @@ fn outcome(mode: Mode, report: &Report) -> Outcome {
         Cause::Closed | Cause::ClientBroken | Cause::BackendBroken if !report.joined => Outcome::Lonely,
         Cause::Closed | Cause::Idle | Cause::Lifetime => match mode {
             Mode::Rendezvous => Outcome::Paired,
-            Mode::Router => Outcome::Routed,
+            Mode::Router | Mode::Http => Outcome::Routed,
         },
         _ => Outcome::Error,
     }

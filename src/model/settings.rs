@@ -14,6 +14,16 @@ pub enum PingMode {
     Terminate,
 }
 
+/// The `Host` field of a request to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum HostHeader {
+    /// As the caller's request has it.
+    #[default]
+    Preserve,
+    /// The endpoint's `host:port`, whatever the caller's request has.
+    Endpoint,
+}
+
 /// Limits of a session's legs; zero durations and sizes mean none. Defaults are those of `config/reference.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -91,59 +91,83 @@ impl PolicyHost {
 }
 
 /// What the plugins of a route say of a handshake: role, then channel and service, then header edits. First opinion
-/// wins, edits add up. A verdict without a role and without a service is "no opinion".
+/// wins, edits add up. A verdict without a role and without a service is "no opinion". A request that is forwarded has
+/// neither role nor channel, so nobody is asked for them.
 ///
 /// # Errors
 /// [`Refused`]: a plugin rejected, or failed and is not `on_failure: open`.
 pub async fn decide(plugins: &[Arc<Plugin>], handshake: &Arc<Handshake>, mode: Mode) -> Result<Verdict, Refused> {
     let mut verdict = Verdict::default();
     let mut call = Arc::new(Call::about(handshake));
-    for plugin in plugins {
-        if let Some(Answer::Role(Some(role))) = ask(plugin, Question::Role, &call).await? {
-            if !mode.allows(&role) {
-                let role = output::one_line(role.name(), answer::SHOWN_BYTES);
-                let why = format!("gave role `{role}` on a {} route", mode.name());
-                let detail = format!("plugin `{}` {why}", plugin.name());
-                let failure = Failure::Contract(why);
-                plugin.stats().failed(&failure);
-                report(plugin, handshake, &failure);
-                return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(detail)));
-            }
-            Arc::make_mut(&mut call).role = Some(role.clone());
-            verdict.role = Some(role);
-            verdict.policy = Some(policy(plugin));
-            break;
+    if mode != Mode::Http {
+        detect(plugins, &mut call, &mut verdict, mode).await?;
+        if mode == Mode::Rendezvous && verdict.role.is_none() {
+            return Ok(verdict);
         }
+        extract(plugins, &mut call, &mut verdict).await?;
     }
-    if mode == Mode::Rendezvous && verdict.role.is_none() {
-        return Ok(verdict);
-    }
-    for plugin in plugins {
-        if let Some(Answer::Channel(Some((id, attributes)))) = ask(plugin, Question::Channel, &call).await? {
-            let id = ChannelId::new(&id)
-                .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the channel id: {why}"))))?;
-            let changed = Arc::make_mut(&mut call);
-            if let Err(why) = changed.add(&plugin.name(), attributes) {
-                broken(plugin, handshake, why)?;
-                continue;
-            }
-            changed.channel = Some(id.clone());
-            verdict.channel = Some(id);
-            break;
-        }
-    }
-    if mode == Mode::Router {
+    if mode != Mode::Rendezvous {
         resolve(plugins, &mut call, &mut verdict).await?;
-        for plugin in plugins {
-            if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, &call).await? {
-                match answer::edits(&edits) {
-                    Ok(()) => verdict.edits.extend(edits),
-                    Err(why) => broken(plugin, handshake, why)?,
-                }
-            }
-        }
+        rewrite(plugins, &call, &mut verdict).await?;
     }
     Ok(verdict)
+}
+
+async fn detect(
+    plugins: &[Arc<Plugin>],
+    call: &mut Arc<Call>,
+    verdict: &mut Verdict,
+    mode: Mode,
+) -> Result<(), Refused> {
+    for plugin in plugins {
+        let Some(Answer::Role(Some(role))) = ask(plugin, Question::Role, call).await? else { continue };
+        if !mode.allows(&role) {
+            let role = output::one_line(role.name(), answer::SHOWN_BYTES);
+            let why = format!("gave role `{role}` on a {} route", mode.name());
+            let detail = format!("plugin `{}` {why}", plugin.name());
+            let failure = Failure::Contract(why);
+            plugin.stats().failed(&failure);
+            report(plugin, &call.handshake, &failure);
+            return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(detail)));
+        }
+        Arc::make_mut(call).role = Some(role.clone());
+        verdict.role = Some(role);
+        verdict.policy = Some(policy(plugin));
+        break;
+    }
+    Ok(())
+}
+
+async fn extract(plugins: &[Arc<Plugin>], call: &mut Arc<Call>, verdict: &mut Verdict) -> Result<(), Refused> {
+    for plugin in plugins {
+        let Some(Answer::Channel(Some((id, attributes)))) = ask(plugin, Question::Channel, call).await? else {
+            continue;
+        };
+        let id = ChannelId::new(&id)
+            .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the channel id: {why}"))))?;
+        let handshake = Arc::clone(&call.handshake);
+        let changed = Arc::make_mut(call);
+        if let Err(why) = changed.add(&plugin.name(), attributes) {
+            broken(plugin, &handshake, why)?;
+            continue;
+        }
+        changed.channel = Some(id.clone());
+        verdict.channel = Some(id);
+        break;
+    }
+    Ok(())
+}
+
+async fn rewrite(plugins: &[Arc<Plugin>], call: &Arc<Call>, verdict: &mut Verdict) -> Result<(), Refused> {
+    for plugin in plugins {
+        if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, call).await? {
+            match answer::edits(&edits) {
+                Ok(()) => verdict.edits.extend(edits),
+                Err(why) => broken(plugin, &call.handshake, why)?,
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn resolve(plugins: &[Arc<Plugin>], call: &mut Arc<Call>, verdict: &mut Verdict) -> Result<(), Refused> {
