@@ -101,6 +101,10 @@ causes! {
     UpstreamProtocol = "upstream-protocol", Upstream, 502, 0, WARN, "the service answered the upgrade wrongly";
     /// The upstream refused; its answer is passed on.
     UpstreamRefused = "upstream-refused", Upstream, 502, 0, INFO, "the service refused the upgrade";
+    /// The route has `limits.connections`.
+    TooManyConnections = "too-many-connections", Client, 503, 0, WARN, "this route has as many connections as it may have";
+    /// The route has seen `limits.upgrades_per_second` within a second.
+    TooManyUpgrades = "too-many-upgrades", Client, 429, 0, WARN, "too many connections a second for this route";
     /// A live connection holds this seat.
     SeatTaken = "seat-taken", Client, 409, 0, INFO, "another connection holds this channel in the same role";
     /// A backend without a client, where that is not allowed.

@@ -17,6 +17,7 @@ use std::{
 };
 
 use crate::{
+    admission::Gate,
     balance::Cursor,
     config::{self, Component, Config, Endpoint, PluginConfig, Source},
     model::{Limits, Mode, RendezvousRules, ServiceId},
@@ -65,6 +66,8 @@ pub struct Route {
     pub limits: Arc<Limits>,
     /// On a rendezvous route.
     pub rendezvous: Option<Arc<RendezvousRules>>,
+    /// How many it lets in; what it counts survives a reload.
+    pub gate: Gate,
 }
 
 impl Route {
@@ -201,7 +204,9 @@ impl Candidate {
             return Err(problems);
         }
         let routes = self.config.routes.iter().map(|route| {
+            let kept = before.and_then(|before| before.routes.iter().find(|old| old.config.name == route.name));
             Arc::new(Route {
+                gate: Gate::new(route.admission, kept.map(|route| &route.gate)),
                 plugins: route.plugins.iter().filter_map(|name| plugins.get(name).cloned()).collect(),
                 limits: Arc::new(route.limits.clone()),
                 rendezvous: route.rendezvous().cloned().map(Arc::new),

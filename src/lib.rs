@@ -4,12 +4,13 @@
 //! dial (router). Who is joined to whom is decided by policies, components that are swapped while connections live.
 //!
 //! Who may know whom: [`model`] and [`error`] import nothing of ours; [`metrics`] and [`drain`] only those two;
-//! [`head`] (pure) and [`config`] → `model`; [`policy`] → `head`, `model` and the types of `config`; [`generation`] → config
-//! and policy; [`route`] is pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the
+//! [`head`] (pure) → `model`; [`config`] → `head`, `model`; [`admission`] → the types of `config`; [`policy`] → `head`,
+//! `model` and the types of `config`; [`generation`] → config, admission and policy; [`route`] is pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the
 //! admin address; [`http`] composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http;
 //! [`admin`] reads; [`app`] imports everything and only [`cli`] imports it. `wasmtime` appears only under `policy`.
 
 pub mod admin;
+pub mod admission;
 pub mod app;
 pub mod balance;
 pub mod cli;

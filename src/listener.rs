@@ -121,20 +121,17 @@ impl Bound {
             // It is gone already.
             return;
         }
-        let establish = board
-            .current
-            .load()
-            .config
-            .listeners
-            .iter()
-            .find(|listener| listener.name == self.name)
-            .map_or(config::Listener::ESTABLISH, |listener| listener.establish);
+        let generation = board.current.load();
+        let settings = generation.config.listeners.iter().find(|listener| listener.name == self.name);
+        let establish = settings.map_or(config::Listener::ESTABLISH, |listener| listener.establish);
+        let trusted_proxies = settings.map(|listener| Arc::clone(&listener.trusted_proxies)).unwrap_or_default();
         let connection = Arc::new(Connection {
             board: Arc::clone(board),
             listener: Arc::clone(&self.name),
             peer,
             accepted: Instant::now(),
             establish,
+            trusted_proxies,
         });
         board.drain.spawn(converse(connection, stream));
     }

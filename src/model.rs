@@ -201,6 +201,17 @@ impl ServiceId {
 /// An open fact about a connection, as `(name, value)`.
 pub type Attribute = (String, String);
 
+/// The client of a request, after the rules for trusted proxies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its address; the socket's where its peer is not trusted or does not say.
+    pub remote: IpAddr,
+    /// Whether it spoke TLS to the first proxy.
+    pub tls: bool,
+    /// Whether the socket's peer is trusted.
+    pub trusted: bool,
+}
+
 /// The upgrade request as every later step sees it. Immutable; shared with plugins.
 #[derive(Debug)]
 pub struct Handshake {
@@ -222,8 +233,8 @@ pub struct Handshake {
     pub subprotocols: Vec<String>,
     /// The socket's peer.
     pub peer: SocketAddr,
-    /// The client after trusted-proxy rules; the socket's address in this version.
-    pub remote: IpAddr,
+    /// The client after the rules for trusted proxies.
+    pub client: Client,
     /// Name of the listener.
     pub listener: Arc<str>,
     /// Name of the matched route.
@@ -345,19 +356,21 @@ pub struct Refusal {
     pub reason: String,
     /// More for the operator, never sent.
     pub detail: Option<String>,
+    /// When it is worth trying again; told in `Retry-After`, in seconds.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// A refusal with the cause's own text.
     #[must_use]
     pub fn new(cause: Cause) -> Self {
-        Self { cause, reason: cause.row().reason.to_owned(), detail: None }
+        Self { cause, reason: cause.row().reason.to_owned(), detail: None, retry_after: None }
     }
 
     /// A refusal with a text of its own.
     #[must_use]
     pub fn because(cause: Cause, reason: impl Into<String>) -> Self {
-        Self { cause, reason: reason.into(), detail: None }
+        Self { cause, reason: reason.into(), detail: None, retry_after: None }
     }
 
     /// Adds what only the operator is told.

@@ -6,6 +6,7 @@ use crate::{
     config::Transport,
     error::Cause,
     generation::{Generation, Route, Service},
+    head::matching::Subject,
     model::{ChannelId, Mode, Refusal, RendezvousRules, Resolution, Role, Verdict},
     rendezvous::{Key, Side},
 };
@@ -46,8 +47,8 @@ pub struct Wishes {
 }
 
 /// The routes that match, top to bottom.
-pub fn matching<'a>(generation: &'a Generation, segments: &'a [String]) -> impl Iterator<Item = &'a Arc<Route>> {
-    generation.routes.iter().filter(move |route| route.config.path.matches(segments))
+pub fn matching<'a>(generation: &'a Generation, subject: &Subject<'_>) -> impl Iterator<Item = &'a Arc<Route>> {
+    generation.routes.iter().filter(move |route| route.config.matching.matches(subject))
 }
 
 /// What follows from a verdict; none if nobody had an opinion, then the next matching route is asked.

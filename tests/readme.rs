@@ -99,11 +99,13 @@ fn the_walk_throughs_work_without_the_demo_and_with_an_echo_service_of_ones_own(
 }
 
 #[test]
-fn the_configuration_in_a_nutshell_is_accepted() {
-    let setup = Setup::new("");
-    setup.put("nutshell.yaml", block("file: nutshell.yaml").as_bytes());
-    let checked = support::binary().arg("check").arg(setup.file("nutshell.yaml")).output().unwrap();
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+fn the_configurations_are_accepted() {
+    for file in ["nutshell.yaml", "matching.yaml"] {
+        let setup = Setup::new("");
+        setup.put(file, block(&format!("file: {file}")).as_bytes());
+        let checked = support::binary().arg("check").arg(setup.file(file)).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
 }
 
 /// The crate of the README, in a folder that the next run finds built.

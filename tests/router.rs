@@ -11,6 +11,8 @@ mod dialling;
 mod frames;
 #[path = "router/headers.rs"]
 mod headers;
+#[path = "router/matching.rs"]
+mod matching;
 #[path = "router/negotiation.rs"]
 mod negotiation;
 

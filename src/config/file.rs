@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{
+        self, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
 use serde_json::{Map, Value};
 
@@ -75,7 +78,7 @@ sections! {
         establish: Text,
         tls: Later,
         proxy_protocol: Later,
-        trusted_proxies: Later,
+        trusted_proxies: Option<Vec<String>>,
     }
 
     /// `admin`.
@@ -139,20 +142,49 @@ sections! {
         service: Text,
         host: Text,
         rendezvous: Option<RendezvousFile>,
-        rewrite: Later,
+        rewrite: Option<Vec<RewriteFile>>,
         limits: Option<LimitsFile>,
     }
 
     /// `match` of a route.
     MatchFile {
         path: Text,
-        host: Later,
-        method: Later,
-        headers: Later,
-        query: Later,
-        cookie: Later,
-        exact_path: Later,
-        path_regex: Later,
+        exact_path: Text,
+        path_regex: Text,
+        host: Option<OneOrMany>,
+        method: Option<OneOrMany>,
+        headers: Option<BTreeMap<String, ValueFile>>,
+        query: Option<BTreeMap<String, ValueFile>>,
+        cookie: Option<BTreeMap<String, ValueFile>>,
+    }
+
+    /// The long form of a condition on a value.
+    ValueMap {
+        prefix: Text,
+        regex: Text,
+        present: Text,
+    }
+
+    /// One of `rewrite`.
+    RewriteFile {
+        path: Text,
+        to: Text,
+        query: Option<ChangesFile>,
+        header: Option<ChangesFile>,
+    }
+
+    /// `query` or `header` of a rule of `rewrite`.
+    ChangesFile {
+        remove: Option<Vec<String>>,
+        replace: Option<BTreeMap<String, ReplaceFile>>,
+        set: Option<BTreeMap<String, String>>,
+        append: Option<BTreeMap<String, String>>,
+    }
+
+    /// One of `replace`.
+    ReplaceFile {
+        regex: Text,
+        to: Text,
     }
 
     /// `rendezvous` of a route.
@@ -180,8 +212,8 @@ sections! {
         pong_within: Text,
         stall: Text,
         close: Text,
-        connections: Later,
-        upgrades_per_second: Later,
+        connections: Text,
+        upgrades_per_second: Text,
     }
 
     /// One of `services`.
@@ -237,5 +269,73 @@ impl<'de> Deserialize<'de> for EndpointFile {
         }
 
         deserializer.deserialize_any(EndpointVisitor)
+    }
+}
+
+/// A text, or a list of texts.
+#[derive(Debug)]
+pub(super) enum OneOrMany {
+    /// The text alone.
+    One(String),
+    /// The list.
+    Many(Vec<String>),
+}
+
+// By hand for the same reason.
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor;
+
+        impl<'de> Visitor<'de> for ListVisitor {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(OneOrMany::One(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(OneOrMany::Many)
+            }
+        }
+
+        deserializer.deserialize_any(ListVisitor)
+    }
+}
+
+/// A condition on a value: the value itself, or a map that says how it is compared.
+#[derive(Debug)]
+pub(super) enum ValueFile {
+    /// Exactly this.
+    Exact(String),
+    /// Another comparison.
+    Map(ValueMap),
+}
+
+// By hand for the same reason.
+impl<'de> Deserialize<'de> for ValueFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ValueVisitor;
+
+        impl<'de> Visitor<'de> for ValueVisitor {
+            type Value = ValueFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text (numbers in quotes), or a map with `prefix`, `regex` or `present`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(ValueFile::Exact(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                ValueMap::deserialize(MapAccessDeserializer::new(map)).map(ValueFile::Map)
+            }
+        }
+
+        deserializer.deserialize_any(ValueVisitor)
     }
 }

@@ -12,6 +12,7 @@
 mod check;
 mod diagnose;
 mod file;
+mod matching;
 mod plugin;
 mod route;
 mod service;
@@ -33,10 +34,14 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use serde_json::Value;
 
-pub use self::{diagnose::Problem, route::PathPrefix};
-use crate::model::{HostHeader, Limits, Mode, RendezvousRules, ServiceId};
+pub use self::diagnose::Problem;
+use crate::{
+    head::{matching::Match, rewrite::Rewrite},
+    model::{HostHeader, Limits, Mode, RendezvousRules, ServiceId},
+};
 
 /// A configuration file that has been read.
 #[derive(Clone, Debug)]
@@ -94,6 +99,8 @@ pub struct Listener {
     /// Longest time from accept, or from the first byte of a later request, to our answer; waiting for a partner
     /// excluded. Default [`Listener::ESTABLISH`], 10ms to 10m.
     pub establish: Duration,
+    /// Peers whose `X-Forwarded-*` and `Forwarded` fields are believed; at most 256. Default none.
+    pub trusted_proxies: Arc<[IpNet]>,
 }
 
 impl Listener {
@@ -271,16 +278,30 @@ pub enum OnFailure {
 pub struct Route {
     /// For logs and plugins; unique.
     pub name: Arc<str>,
-    /// Which paths it is for.
-    pub path: PathPrefix,
+    /// Which requests it is for.
+    pub matching: Match,
     /// What is done with a connection.
     pub kind: RouteKind,
     /// Names of plugins, in the order they are asked; each of them exists. Empty only where a service is set.
     pub plugins: Vec<Arc<str>>,
     /// The `Host` that a dialled service sees. Default preserve; without meaning on a rendezvous route.
     pub host: HostHeader,
+    /// How requests are changed on the way to a service, after the policies' changes. Empty on a rendezvous route.
+    pub rewrite: Rewrite,
     /// Limits of its sessions' legs.
     pub limits: Limits,
+    /// Limits of how many there are.
+    pub admission: Admission,
+}
+
+/// How much a route lets in. The state belongs to the route's name and survives reloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Admission {
+    /// WebSocket connections at once, those being dialled included; 0 (the default) is no limit, at most 10 000 000.
+    /// Over it 503.
+    pub connections: u32,
+    /// Upgrades in a second, as many at once; 0 (the default) is no limit, at most 1 000 000. Over it 429.
+    pub upgrades_per_second: u32,
 }
 
 /// What a route does with a connection, with the settings that only this kind of route has.

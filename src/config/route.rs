@@ -2,19 +2,20 @@
 
 use std::{collections::HashSet, ops::RangeInclusive, sync::Arc, time::Duration};
 
-use percent_encoding::percent_decode_str;
-use serde_json::json;
-
 use super::{
-    Route, RouteKind,
+    Admission, Route, RouteKind,
     check::{Check, Range},
     diagnose::quoted,
-    file::{LimitsFile, MatchFile, RendezvousFile, RouteFile, Text},
+    file::{LimitsFile, RendezvousFile, RouteFile, Text},
+    matching,
     tree::At,
     validate::Unique,
 };
-use crate::model::{
-    Accept, BackendFirst, HostHeader, Limits, Mode, PingMode, RendezvousRules, Second, ServiceId, SubprotocolRule,
+use crate::{
+    head::matching::PathRule,
+    model::{
+        Accept, BackendFirst, HostHeader, Limits, Mode, PingMode, RendezvousRules, Second, ServiceId, SubprotocolRule,
+    },
 };
 
 /// Most subprotocols of a route.
@@ -26,27 +27,6 @@ const MILLI: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MONTH: Duration = Duration::from_hours(30 * 24);
-
-/// The beginning of a path, by whole segments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathPrefix {
-    segments: Vec<String>,
-}
-
-impl PathPrefix {
-    /// Its segments, percent-decoded, none of them empty. There are none for `/`, which matches every path.
-    #[must_use]
-    pub fn segments(&self) -> &[String] {
-        &self.segments
-    }
-
-    /// Whether a path with these percent-decoded segments begins with it: `/chat` matches `/chat`, `/chat/` and
-    /// `/chat/x`, but neither `/chatter` nor `//chat`.
-    #[must_use]
-    pub fn matches(&self, segments: &[String]) -> bool {
-        segments.starts_with(&self.segments)
-    }
-}
 
 /// The names that routes may use.
 #[derive(Clone, Copy)]
@@ -75,13 +55,21 @@ fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> 
     let name_at = at.key("name");
     let name = check.required(&name_at, &file.name, "a name for logs and plugins");
     let name = name.and_then(|name| check.name(&name_at, name));
-    let path = matching(check, &at.key("match"), &file.matching.unwrap_or_default());
+    let matching = matching::matching(check, &at.key("match"), &file.matching.unwrap_or_default());
     let plugins = plugins(check, &at.key("plugins"), file.plugins.unwrap_or_default(), names.plugins);
     let service = service(check, &at.key("service"), &file.service, names.services);
     let hosts = [("preserve", HostHeader::Preserve), ("endpoint", HostHeader::Endpoint)];
     let host = check.choice(&at.key("host"), &file.host, HostHeader::default(), &hosts, &[]);
-    check.later(&at.key("rewrite"), &file.rewrite, &json!([]));
-    let limits = limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
+    let route_path = match matching.as_ref().map(|matching| &matching.path) {
+        Some(PathRule::Regex(pattern)) => Some(pattern),
+        _ => None,
+    };
+    let rewrite_at = at.key("rewrite");
+    let rewrite = matching::rewrite(check, &rewrite_at, file.rewrite.as_deref().unwrap_or_default(), route_path);
+    let limits_at = at.key("limits");
+    let limits_file = file.limits.unwrap_or_default();
+    let limits = limits(check, &limits_at, &limits_file);
+    let admission = admission(check, &limits_at, &limits_file);
     let kind = match mode(check, &at.key("mode"), &file.mode)? {
         Mode::Rendezvous => {
             if service.is_some() {
@@ -91,6 +79,10 @@ fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> 
             if plugins.is_empty() {
                 let hint = "plugins: [rendezvous]".to_owned();
                 check.misplaced(&at.key("plugins"), "a rendezvous needs a plugin that names the roles", Some(hint));
+            }
+            if !rewrite.is_empty() {
+                let hint = "nothing is sent on: a rendezvous joins two connections that dialled in".to_owned();
+                check.misplaced(&rewrite_at, "has no meaning with `mode: rendezvous`", Some(hint));
             }
             let rules = RendezvousRules::new(name.as_deref().unwrap_or_default());
             let file = file.rendezvous.unwrap_or_default();
@@ -109,64 +101,13 @@ fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> 
             if mode == Mode::Http { RouteKind::Http { service } } else { RouteKind::Router { service } }
         }
     };
-    Some(Route { name: name?, path: path?, kind, plugins, host, limits })
+    Some(Route { name: name?, matching: matching?, kind, plugins, host, rewrite, limits, admission })
 }
 
 fn mode(check: &mut Check, at: &At<'_>, field: &Text) -> Option<Mode> {
     check.required(at, field, "`rendezvous`, `router` or `http`")?;
     let modes = Mode::ALL.map(|mode| (mode.name(), Some(mode)));
     check.choice(at, field, None, &modes, &["pipeline"])
-}
-
-/// What `match` says.
-fn matching(check: &mut Check, at: &At<'_>, file: &MatchFile) -> Option<PathPrefix> {
-    let later = [
-        ("host", &file.host),
-        ("method", &file.method),
-        ("headers", &file.headers),
-        ("query", &file.query),
-        ("cookie", &file.cookie),
-        ("exact_path", &file.exact_path),
-        ("path_regex", &file.path_regex),
-    ];
-    for (key, field) in later {
-        check.later(&at.key(key), field, &json!(null));
-    }
-    let at = at.key("path");
-    let text = check.required(&at, &file.path, "the beginning of a path, such as `/chat`; `/` matches every path")?;
-    let read = segments(text).map_err(|why| check.wrong(&at, format!("{} {why}", quoted(text)), None));
-    read.ok().map(|segments| PathPrefix { segments })
-}
-
-/// Decodes a prefix by the rules for the paths of requests: what they may not hold could never match.
-fn segments(prefix: &str) -> Result<Vec<String>, &'static str> {
-    if matches!(prefix, "" | "/") {
-        return Ok(Vec::new());
-    }
-    let path = prefix.strip_prefix('/').ok_or("does not start with a slash")?;
-    if !prefix.is_ascii() {
-        return Err("holds a character that is not ASCII; percent-encode it");
-    }
-    if prefix.contains(['?', '#']) {
-        return Err("holds a query or a fragment; only the path is matched");
-    }
-    // `/chat/` and `/chat` mean the same.
-    path.strip_suffix('/').unwrap_or(path).split('/').map(segment).collect()
-}
-
-fn segment(raw: &str) -> Result<String, &'static str> {
-    let escapes = raw.split('%').skip(1);
-    if !escapes.clone().all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|c| c.is_ascii_hexdigit())) {
-        return Err("holds a percent sign without two hexadecimal digits");
-    }
-    let text = percent_decode_str(raw).decode_utf8().map_err(|_| "holds escapes that are not UTF-8")?;
-    match &*text {
-        "" => Err("holds an empty segment"),
-        "." | ".." => Err("holds a dot segment, which no request may have"),
-        text if text.contains(['/', '\\']) => Err("holds an escaped slash or a backslash, which no request may have"),
-        text if text.chars().any(char::is_control) => Err("holds a control character, which no request may have"),
-        text => Ok(text.to_owned()),
-    }
 }
 
 fn plugins(check: &mut Check, at: &At<'_>, list: Vec<String>, known: &[String]) -> Vec<Arc<str>> {
@@ -267,8 +208,6 @@ fn limits(check: &mut Check, at: &At<'_>, file: &LimitsFile) -> Limits {
     let close = Range { min: 10 * MILLI, max: MINUTE, zero: None };
     let message = Range { min: 1, max: 1 << 40, zero: none };
     let pings = [("relay", PingMode::Relay), ("terminate", PingMode::Terminate)];
-    check.later(&at.key("connections"), &file.connections, &json!(0));
-    check.later(&at.key("upgrades_per_second"), &file.upgrades_per_second, &json!(0));
     Limits {
         message: check.size(&at.key("message"), &file.message, default.message, &message),
         fragments: check.count(&at.key("fragments"), &file.fragments, default.fragments, &FRAGMENTS),
@@ -279,5 +218,19 @@ fn limits(check: &mut Check, at: &At<'_>, file: &LimitsFile) -> Limits {
         pong_within: check.duration(&at.key("pong_within"), &file.pong_within, default.pong_within, &within),
         stall: check.duration(&at.key("stall"), &file.stall, default.stall, &stall),
         close: check.duration(&at.key("close"), &file.close, default.close, &close),
+    }
+}
+
+fn admission(check: &mut Check, at: &At<'_>, file: &LimitsFile) -> Admission {
+    let default = Admission::default();
+    let rate_at = at.key("upgrades_per_second");
+    Admission {
+        connections: check.count(&at.key("connections"), &file.connections, default.connections, &(0..=10_000_000)),
+        upgrades_per_second: check.count(
+            &rate_at,
+            &file.upgrades_per_second,
+            default.upgrades_per_second,
+            &(0..=1_000_000),
+        ),
     }
 }

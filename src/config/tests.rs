@@ -11,6 +11,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::{file::File, *};
+use crate::head::matching::PathRule;
 use crate::model::{Accept, Second};
 
 const LISTENER: &str = "listeners: [ { name: main, address: \"127.0.0.1:0\" } ]\n";
@@ -152,7 +153,7 @@ fn aliases_and_merges_give_what_they_repeat() {
     assert_eq!(b.plugins, a.plugins);
     let rules = b.rendezvous().unwrap();
     assert_eq!((&*rules.namespace, rules.second_client, rules.accept), ("b", Second::Replace, Accept::AtOnce));
-    assert_eq!(b.path.segments(), ["b c"]);
+    assert_eq!(b.matching.path, PathRule::Prefix(vec!["b c".to_owned()]));
 }
 
 #[test]
@@ -172,13 +173,13 @@ fn values_arrive_as_they_were_written() {
     let ends: Vec<_> = service.endpoints.iter().map(|end| (end.authority(), end.env_tag.as_deref())).collect();
     assert_eq!(ends, [("a.internal:80".to_owned(), None), ("[::1]:9001".to_owned(), Some("dev"))]);
     assert_eq!(config.routes[0].service(), Some(&service.id));
-    assert!(config.routes[0].path.matches(&[]) && config.routes[0].path.matches(&["x".to_owned()]));
+    assert!(config.routes[0].matching.path.matches(&[]) && config.routes[0].matching.path.matches(&["x".to_owned()]));
 }
 
 #[test]
 fn a_prefix_matches_whole_segments_only() {
     let config = file_of("config/minimal.yaml");
-    let chat = &config.routes[0].path;
+    let chat = &config.routes[0].matching.path;
     let matches = |segments: &[&str]| chat.matches(&segments.iter().map(ToString::to_string).collect::<Vec<_>>());
     assert!(matches(&["chat"]) && matches(&["chat", ""]) && matches(&["chat", "connect"]));
     assert!(!matches(&["chatter"]) && !matches(&[]) && !matches(&["", "chat"]) && !matches(&["Chat"]));

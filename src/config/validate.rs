@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
+use ipnet::IpNet;
 use serde_json::json;
 use tracing::Level;
 
@@ -22,6 +23,8 @@ use super::{
     yaml,
 };
 
+/// Most networks of `trusted_proxies`.
+const MAX_NETWORKS: usize = 256;
 /// Most worker threads.
 const MAX_WORKERS: usize = 1024;
 
@@ -117,8 +120,31 @@ fn listener(check: &mut Check, at: &At<'_>, file: &ListenerFile) -> Option<Liste
     let establish = check.duration(&at.key("establish"), &file.establish, Listener::ESTABLISH, &range);
     check.later(&at.key("tls"), &file.tls, &json!(null));
     check.later(&at.key("proxy_protocol"), &file.proxy_protocol, &json!(false));
-    check.later(&at.key("trusted_proxies"), &file.trusted_proxies, &json!([]));
-    Some(Listener { name: name?, address: address?, establish })
+    let proxies_at = at.key("trusted_proxies");
+    let trusted_proxies = networks(check, &proxies_at, file.trusted_proxies.as_deref().unwrap_or_default());
+    Some(Listener { name: name?, address: address?, establish, trusted_proxies })
+}
+
+/// Networks as `10.0.0.0/8`, or single addresses.
+fn networks(check: &mut Check, at: &At<'_>, list: &[String]) -> Arc<[IpNet]> {
+    if list.len() > MAX_NETWORKS {
+        check.misplaced(at, format!("{} networks are more than {MAX_NETWORKS}", list.len()), None);
+        return Arc::default();
+    }
+    let mut networks = Vec::with_capacity(list.len());
+    for (index, text) in list.iter().enumerate() {
+        let at = at.index(index);
+        let hint = || Some("a network is written `10.0.0.0/8`, one address `192.0.2.7`".to_owned());
+        match text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
+            None => check.wrong(&at, format!("{} is not a network", quoted(text)), hint()),
+            Some(network) if network.trunc() != network => {
+                let hint = Some(format!("write `{}`", network.trunc()));
+                check.wrong(&at, format!("{} has bits set behind its prefix", quoted(text)), hint);
+            }
+            Some(network) => networks.push(network),
+        }
+    }
+    networks.into()
 }
 
 fn address_of(check: &mut Check, at: &At<'_>, text: &str) -> Option<SocketAddr> {

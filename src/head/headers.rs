@@ -1,10 +1,7 @@
-//! Header hygiene: what ends at this hop, what is said of the client to the next one, and what a policy may change.
+//! Header hygiene: what ends at this hop, what a policy may change, and the request that goes to the next one.
 //!
 //! Pure functions. Fields are copied in their order, duplicates included, into a new map: [`HeaderMap::remove`] would
-//! move the last field into the gap. No peer is trusted in this version, so `X-Forwarded-*` and `Forwarded` are always
-//! dropped and set anew.
-
-use std::net::IpAddr;
+//! move the last field into the gap.
 
 use bytes::Bytes;
 use http::{
@@ -13,16 +10,15 @@ use http::{
 };
 use http_body_util::Empty;
 
-use crate::model::{Edit, Handshake};
+use super::{forwarded::Forwarded, pattern::Captured, rewrite::Rewrite};
+use crate::{
+    error::Cause,
+    model::{Edit, Handshake, Refusal},
+};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The only version of the protocol there is (RFC 6455 §4.1).
 pub(crate) const WEBSOCKET_VERSION: HeaderValue = HeaderValue::from_static("13");
@@ -45,18 +41,23 @@ pub fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<
 }
 
 fn split_list(line: &str) -> impl Iterator<Item = &str> {
+    split_outside_quotes(line, ',')
+        .map(|element| element.trim_matches([' ', '\t']))
+        .filter(|element| !element.is_empty())
+}
+
+/// The parts of a text between separators that stand in no quoted string (RFC 9110 §5.6.4).
+pub(super) fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    line.split(move |c: char| {
+    text.split(move |c: char| {
         match c {
             _ if escaped => escaped = false,
             '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
             _ => {}
         }
-        c == ',' && !quoted
+        c == separator && !quoted
     })
-    .map(|element| element.trim_matches([' ', '\t']))
-    .filter(|element| !element.is_empty())
 }
 
 /// Whether a comma-separated field holds this token, in any case.
@@ -80,12 +81,6 @@ pub fn is_websocket(name: &HeaderName) -> bool {
     name.as_str().starts_with("sec-websocket-")
 }
 
-/// Whether a field says who the client was: believed from trusted peers only.
-#[must_use]
-pub fn is_forwarded(name: &HeaderName) -> bool {
-    name == header::FORWARDED || name.as_str().starts_with("x-forwarded-")
-}
-
 /// The fields that do not end at this hop, in order: neither hop-by-hop ones nor those that `Connection` names.
 ///
 /// `Host` and the `Sec-WebSocket-*` fields stay even where `Connection` names them: a peer may not take them away from
@@ -103,56 +98,13 @@ pub fn end_to_end_answer(headers: &HeaderMap) -> HeaderMap {
     retain(&end_to_end(headers), |name| !is_websocket(name) && name != header::CONTENT_LENGTH)
 }
 
-fn retain(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+/// The fields to keep, in order.
+pub(super) fn retain(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers.iter().filter(|(name, _)| keep(name)) {
         kept.append(name, value.clone());
     }
     kept
-}
-
-/// What the next hop is told of the client.
-#[derive(Clone, Copy, Debug)]
-pub struct Forwarded<'a> {
-    /// The client's address.
-    pub remote: IpAddr,
-    /// The authority it asked for; empty where it named none.
-    pub authority: &'a str,
-    /// Whether it spoke TLS to us.
-    pub tls: bool,
-}
-
-impl Forwarded<'_> {
-    /// Sets `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` and `Forwarded` (RFC 7239), replacing any.
-    ///
-    /// The port is the one the client named, else the scheme's default. An authority that cannot stand in a field is
-    /// left out.
-    pub fn set(&self, headers: &mut HeaderMap) {
-        let remote = self.remote.to_canonical();
-        let (proto, default_port) = if self.tls { ("https", 443) } else { ("http", 80) };
-        let node = match remote {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("\"[{address}]\""),
-        };
-        let mut forwarded = format!("for={node}");
-        let mut fields = vec![(X_FORWARDED_FOR, remote.to_string()), (X_FORWARDED_PROTO, proto.to_owned())];
-        if let Ok(authority) = self.authority.parse::<Authority>() {
-            let value = if is_token(self.authority) {
-                self.authority.to_owned()
-            } else {
-                format!("\"{}\"", self.authority.replace('\\', "\\\\").replace('"', "\\\""))
-            };
-            forwarded = format!("{forwarded};host={value}");
-            fields.push((X_FORWARDED_HOST, self.authority.to_owned()));
-            fields.push((X_FORWARDED_PORT, authority.port_u16().unwrap_or(default_port).to_string()));
-        }
-        fields.push((header::FORWARDED, format!("{forwarded};proto={proto}")));
-        for (name, value) in fields {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(name, value);
-            }
-        }
-    }
 }
 
 /// Carries out a policy's edits, in order; `headers` is unchanged if one of them is refused.
@@ -207,7 +159,11 @@ pub fn policy_field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)
     Ok((name, value))
 }
 
-fn policy_name(text: &str) -> Result<HeaderName, String> {
+/// The name of a field that may be edited.
+///
+/// # Errors
+/// As those of [`apply_edits`].
+pub fn policy_name(text: &str) -> Result<HeaderName, String> {
     let name = HeaderName::from_bytes(text.as_bytes())
         .map_err(|_| format!("{:?} is not a header name", text.chars().take(64).collect::<String>()))?;
     if is_hop_by_hop(&name) || is_websocket(&name) || name == header::CONTENT_LENGTH {
@@ -221,31 +177,35 @@ fn policy_name(text: &str) -> Result<HeaderName, String> {
 pub struct Changes<'a> {
     /// Instead of the request's own path and query; starts with `/`.
     pub path_and_query: Option<&'a str>,
-    /// A policy's edits, applied after everything but the handshake's own fields.
+    /// The edits of policies.
     pub edits: &'a [Edit],
-    /// Whether the client spoke TLS to us.
-    pub tls: bool,
+    /// The route's rewriting, which comes after the policies'.
+    pub rewrite: Option<&'a Rewrite>,
+    /// What the route's path expression captured.
+    pub captured: Option<&'a Captured>,
 }
 
 /// The upgrade request for an upstream, but for its `Sec-WebSocket-Key`, which [`crate::upstream::connect`] makes anew
 /// for each attempt.
 ///
 /// The target is in origin form, path and query as received unless overridden. All end-to-end fields are kept in order;
-/// so are `Host` and the client's offers of subprotocols and extensions. The forwarded fields are ours, then edits apply.
+/// so are `Host` and the client's offers of subprotocols and extensions. The forwarded fields are ours, then edits and
+/// the route's rewriting apply.
 ///
 /// # Errors
-/// A line saying which edit, or that the overriding path, is not acceptable.
-pub fn upstream_request(handshake: &Handshake, changes: &Changes<'_>) -> Result<Request<Empty<Bytes>>, String> {
-    let target = match changes.path_and_query {
+/// [`Cause::PluginFailed`] for an edit or an overriding path of a policy, [`Cause::BadPath`] for what the route's
+/// rewriting makes of this request; each says what is not acceptable.
+pub fn upstream_request(handshake: &Handshake, changes: &Changes<'_>) -> Result<Request<Empty<Bytes>>, Refusal> {
+    let policy = |why: String| Refusal::new(Cause::PluginFailed).with_detail(format!("a policy's rewriting: {why}"));
+    let mut target = match changes.path_and_query {
         Some(path) if !path.starts_with('/') || path.contains('#') => {
-            return Err("the path to dial does not start with a slash or holds a fragment".to_owned());
+            return Err(policy("the path to dial does not start with a slash or holds a fragment".to_owned()));
         }
-        Some(path) => PathAndQuery::try_from(path).map_err(|_| "the path to dial is not valid".to_owned())?,
+        Some(path) => PathAndQuery::try_from(path).map_err(|_| policy("the path to dial is not valid".to_owned()))?,
         None => handshake.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
     };
     let mut headers = retain(&end_to_end(&handshake.headers), |name| {
-        !is_forwarded(name)
-            && name != header::CONTENT_LENGTH
+        name != header::CONTENT_LENGTH
             && (!is_websocket(name)
                 || name == header::SEC_WEBSOCKET_PROTOCOL
                 || name == header::SEC_WEBSOCKET_EXTENSIONS)
@@ -255,8 +215,14 @@ pub fn upstream_request(handshake: &Handshake, changes: &Changes<'_>) -> Result<
     {
         headers.insert(header::HOST, host);
     }
-    Forwarded { remote: handshake.remote, authority: &handshake.authority, tls: changes.tls }.set(&mut headers);
-    apply_edits(&mut headers, changes.edits)?;
+    Forwarded { peer: handshake.peer.ip(), client: handshake.client, authority: &handshake.authority }
+        .set(&mut headers);
+    apply_edits(&mut headers, changes.edits).map_err(policy)?;
+    if let Some(rewrite) = changes.rewrite {
+        rewrite
+            .apply(&mut target, &mut headers, changes.captured)
+            .map_err(|why| Refusal::because(Cause::BadPath, why))?;
+    }
     headers.insert(header::CONNECTION, UPGRADE_OPTION);
     headers.insert(header::UPGRADE, WEBSOCKET);
     headers.insert(header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);

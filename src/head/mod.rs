@@ -1,6 +1,11 @@
 //! Pure rules over the heads of HTTP requests and answers: what a target means, what an upgrade must say, which fields
-//! pass. No I/O, no configuration; everything here is a function of what was received.
+//! pass, what a route matches and how it rewrites. No I/O; everything here is a function of what was received and of
+//! rules that were compiled before.
 
+pub mod forwarded;
 pub mod headers;
+pub mod matching;
+pub mod pattern;
+pub mod rewrite;
 pub mod target;
 pub mod upgrade;

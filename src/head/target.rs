@@ -4,7 +4,7 @@
 //! two programs read differently is a way around a policy: whatever could be read in two ways is refused with 400.
 //! The query is free: it is never refused, and a value that cannot be decoded is given as received.
 
-use std::{borrow::Cow, str::FromStr};
+use std::{borrow::Cow, fmt::Write as _, str::FromStr};
 
 use http::{HeaderMap, Version, header, request::Parts, uri::Authority};
 
@@ -46,20 +46,6 @@ fn segment(raw: &str) -> Result<String, &'static str> {
         return Err("holds a dot segment");
     }
     Ok(text.to_owned())
-}
-
-/// Whether `prefix` is a prefix of `segments`, by whole segments.
-///
-/// A trailing slash of the prefix has no meaning: `/chat/` and `/chat` both match `/chat`, `/chat/` and `/chat/x`, and
-/// neither matches `/chatter`. The prefix `/` matches everything. Segments are compared as they are, case and empty ones
-/// included.
-#[must_use]
-pub fn prefix_matches(prefix: &[String], segments: &[String]) -> bool {
-    let prefix = match prefix {
-        [front @ .., last] if last.is_empty() => front,
-        all => all,
-    };
-    segments.starts_with(prefix)
 }
 
 /// The decoded name and value of each `&`-separated pair of a raw query, in order.
@@ -168,11 +154,42 @@ fn same(a: &Authority, b: &Authority, scheme: Option<&str>) -> bool {
     a.host().eq_ignore_ascii_case(b.host()) && port(a) == port(b)
 }
 
-fn decoded_or_raw(raw: &str) -> Cow<'_, str> {
+/// Percent-decoded; as it is where that is not possible or gives no UTF-8.
+pub(super) fn decoded_or_raw(raw: &str) -> Cow<'_, str> {
     match unescape(raw) {
         Some(Cow::Owned(bytes)) => String::from_utf8(bytes).map_or(Cow::Borrowed(raw), Cow::Owned),
         Some(Cow::Borrowed(_)) | None => Cow::Borrowed(raw),
     }
+}
+
+/// A path with the escapes of unreserved characters undone and the others in upper case (RFC 3986 §6.2.2): one spelling
+/// for what means the same. Bad escapes stay.
+#[must_use]
+pub fn unreserved(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let mut parts = path.split('%');
+    let mut spelled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let escape =
+            part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+')));
+        match (escape, part.get(2..)) {
+            (Some(byte), Some(rest)) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                spelled.push(char::from(byte));
+                spelled.push_str(rest);
+            }
+            (Some(byte), Some(rest)) => {
+                let _ = write!(spelled, "%{byte:02X}");
+                spelled.push_str(rest);
+            }
+            _ => {
+                spelled.push('%');
+                spelled.push_str(part);
+            }
+        }
+    }
+    Cow::Owned(spelled)
 }
 
 /// Percent-decoding (RFC 3986 §2.1) that refuses what it cannot decode; `+` is a plus sign.

@@ -167,7 +167,13 @@ pub fn switching_protocols(
 #[must_use]
 pub fn refusal(refusal: &Refusal) -> Response<Full<Bytes>> {
     let status = StatusCode::from_u16(refusal.cause.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    own_answer(status, refusal.cause, HeaderMap::new(), line(&refusal.reason))
+    let mut headers = HeaderMap::new();
+    if let Some(after) = refusal.retry_after {
+        // Whole seconds (RFC 9110 §10.2.3), at least one.
+        let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    own_answer(status, refusal.cause, headers, line(&refusal.reason))
 }
 
 /// The answer a plugin asked for: its status if that is one of 300 to 599, else 500; its fields as far as
@@ -203,7 +209,7 @@ fn line(reason: &str) -> Bytes {
 /// [`answer`] with what we say of our own accord where the giver of `headers` did not.
 fn own_answer(status: StatusCode, cause: Cause, mut headers: HeaderMap, body: Bytes) -> Response<Full<Bytes>> {
     headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain; charset=utf-8"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
     }
     answer(status, cause, headers, body)

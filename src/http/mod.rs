@@ -8,7 +8,12 @@ mod pair;
 mod router;
 pub mod session;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -16,6 +21,7 @@ use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
 use http_body_util::Full;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
@@ -23,10 +29,13 @@ use tokio::{
 
 use self::session::{LegInfo, SessionHandle, Sessions};
 use crate::{
+    admission::Permit,
     drain::Drain,
     error::Cause,
     generation::{Generation, Route},
     head::{
+        forwarded,
+        matching::Subject,
         target,
         upgrade::{self, Asked, UpgradeRequest},
     },
@@ -68,6 +77,8 @@ pub struct Connection {
     pub accepted: Instant,
     /// Longest time to our answer.
     pub establish: Duration,
+    /// Whose word on the client is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -112,12 +123,22 @@ struct Admitted {
     edits: Vec<Edit>,
     info: LegInfo,
     request: UpgradeRequest,
+    permit: Permit,
+}
+
+impl Admitted {
+    /// Lets go of everything else, the generation first of all: a routed session keeps its route's limits only.
+    fn into_permit(self) -> Permit {
+        self.permit
+    }
 }
 
 /// What is known of a request so far; says in the log what became of it if nobody else did.
 struct Attempt {
     id: ConnId,
     peer: SocketAddr,
+    /// The client, where a trusted proxy stands before it.
+    client: Option<IpAddr>,
     begun: Instant,
     /// Without the query, which may hold secrets.
     path: String,
@@ -142,6 +163,7 @@ pub async fn handle(
     let mut attempt = Attempt {
         id: ConnId::next(),
         peer: connection.peer,
+        client: None,
         begun: Instant::now(),
         path: request.uri().path().to_owned(),
         route: None,
@@ -182,9 +204,18 @@ async fn answer(
 /// Everything up to the plan.
 async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> Result<Admitted, Refuse> {
     let authority = target::check_head(&head)?;
+    let client = forwarded::client(connection.peer.ip(), false, &head.headers, &connection.trusted_proxies);
+    attempt.client = client.trusted.then_some(client.remote);
     let segments = target::segments(head.uri.path())?;
     let generation = connection.board.current.load_full();
-    let mut routes = route::matching(&generation, &segments).cloned().collect::<Vec<_>>().into_iter().peekable();
+    let subject = Subject {
+        method: &head.method,
+        authority: &authority,
+        segments: &segments,
+        query: head.uri.query(),
+        headers: &head.headers,
+    };
+    let mut routes = route::matching(&generation, &subject).cloned().collect::<Vec<_>>().into_iter().peekable();
     let first = routes.peek().ok_or(Cause::NoRoute)?;
     attempt.on(first);
     let first_mode = first.mode();
@@ -202,7 +233,7 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
         headers: head.headers,
         subprotocols: request.subprotocols.clone(),
         peer: connection.peer,
-        remote: connection.peer.ip().to_canonical(),
+        client,
         listener: Arc::clone(&connection.listener),
         route: Arc::clone(&first.config.name),
     });
@@ -214,16 +245,22 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
                 handshake.route = Arc::clone(&route.config.name);
             }
         }
+        let permit = enter(&route)?;
         let mut verdict = policy::decide(&route.plugins, &handshake, route.mode()).await?;
         let edits = std::mem::take(&mut verdict.edits);
         let policy = verdict.policy.clone();
         if let Some(plan) = route::plan(&generation, &route, verdict)? {
             let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
             attempt.info = Some(info.clone());
-            return Ok(Admitted { handshake, generation, route, plan, edits, info, request });
+            return Ok(Admitted { handshake, generation, route, plan, edits, info, request, permit });
         }
     }
     Err(route::no_opinion(Some(first_mode)).into())
+}
+
+/// A place on the route, before anything is spent on the request.
+fn enter(route: &Route) -> Result<Permit, Refusal> {
+    route.gate.enter(true).map_err(|turned| Refusal { retry_after: turned.after, ..Refusal::new(turned.cause) })
 }
 
 /// The leg of a client, once hyper has flushed the 101 and given its socket back.
@@ -306,6 +343,7 @@ impl Attempt {
                     cause = row.label,
                     conn = %self.id,
                     peer = %self.peer,
+                    client = self.client.map(|client| client.to_string()),
                     path = %self.path.escape_default(),
                     route = self.route.as_deref(),
                     role = info.map(|info| info.role.as_str()),

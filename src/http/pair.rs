@@ -48,7 +48,7 @@ pub(super) async fn answer(
     channel_header(&mut response, key.channel.as_str());
     let (board_, rules, side) = (Arc::clone(board), Arc::clone(rules), *side);
     board.drain.spawn(async move {
-        let (conn, info) = (admitted.handshake.id, admitted.info);
+        let (conn, info, permit) = (admitted.handshake.id, admitted.info, admitted.permit);
         // The generation is let go: a waiting leg keeps its route's settings only.
         drop((admitted.generation, admitted.route, admitted.handshake));
         let party = match side {
@@ -57,7 +57,7 @@ pub(super) async fn answer(
         };
         match leg_of(upgrade, conn, party, &info.limits).await {
             Ok(leg) => {
-                let line = OnLine::enter(&board_, conn, info);
+                let line = OnLine::enter(&board_, conn, info, permit);
                 seated(&board_, seat, leg, line, rules.hold).await;
             }
             Err(error) => {

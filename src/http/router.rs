@@ -11,13 +11,14 @@ use super::{
     session::{self, LegInfo, OnLine},
 };
 use crate::{
+    admission::Permit,
     config::Transport,
     error::Cause,
     head::{
         headers::{Changes, upstream_request},
         upgrade,
     },
-    model::{ConnId, Mode, Outcome, Refusal},
+    model::{ConnId, Mode, Outcome},
     relay::{self, End, Leg, Party},
     route::Plan,
     upstream::{self, Connected, Dial, DialError},
@@ -30,9 +31,15 @@ pub(super) async fn answer(
     deadline: Instant,
 ) -> Result<Answer, Refuse> {
     let Plan::Dial { service, wishes, channel } = &admitted.plan else { return Err(Cause::Internal.into()) };
-    let changes = Changes { path_and_query: wishes.path_and_query.as_deref(), edits: &admitted.edits, tls: false };
-    let request = upstream_request(&admitted.handshake, &changes)
-        .map_err(|why| Refusal::new(Cause::PluginFailed).with_detail(format!("a policy's rewriting: {why}")))?;
+    let route = &admitted.route.config;
+    let captured = route.matching.captures(&admitted.handshake.segments);
+    let changes = Changes {
+        path_and_query: wishes.path_and_query.as_deref(),
+        edits: &admitted.edits,
+        rewrite: Some(&route.rewrite),
+        captured: captured.as_ref(),
+    };
+    let request = upstream_request(&admitted.handshake, &changes)?;
     let mut candidates = Vec::new();
     for endpoint in service.candidates(wishes.env_tag.as_deref(), wishes.transport.unwrap_or(Transport::Plain)) {
         candidates.push(upstream::Endpoint { address: endpoint.authority().into() });
@@ -59,14 +66,20 @@ pub(super) async fn answer(
     info.upstream = Some(format!("{} {}", service.config.id.as_str(), connected.endpoint.address));
     let (conn, shared) = (admitted.handshake.id, Arc::clone(board));
     board.drain.spawn(async move {
-        // The generation is let go: a routed session keeps its route's limits only.
-        drop(admitted);
-        joined(&shared, conn, info, upgrade, connected).await;
+        let permit = admitted.into_permit();
+        joined(&shared, conn, info, upgrade, connected, permit).await;
     });
     Ok(response)
 }
 
-async fn joined(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo, upgrade: OnUpgrade, connected: Connected) {
+async fn joined(
+    board: &Arc<Switchboard>,
+    conn: ConnId,
+    info: LegInfo,
+    upgrade: OnUpgrade,
+    connected: Connected,
+    permit: Permit,
+) {
     let extensions = !connected.extensions.is_empty();
     let limits = Arc::clone(&info.limits);
     let client = match leg_of(upgrade, conn, Party::Client, &limits).await {
@@ -87,7 +100,7 @@ async fn joined(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo, upgrade: 
         extensions,
     };
     let opened = Instant::now();
-    let _line = OnLine::enter(board, conn, info);
+    let _line = OnLine::enter(board, conn, info, permit);
     let (handle, mailbox) = relay::mailbox();
     let mut run = pin!(relay::run_pair(client, service, mailbox, |_| {}));
     let mut drained = pin!(session::drained(board, conn, || false));

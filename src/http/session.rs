@@ -2,7 +2,7 @@
 //! its end.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Switchboard;
 use crate::{
+    admission::Permit,
     error::Cause,
     generation::Route,
     model::{ConnId, Handshake, Limits, Mode, Outcome},
@@ -33,6 +34,8 @@ pub struct LegInfo {
     pub generation: u64,
     /// The socket's peer.
     pub peer: SocketAddr,
+    /// The client, where a trusted proxy stands before it.
+    pub client: Option<IpAddr>,
     /// Name of the route.
     pub route: Arc<str>,
     /// Kind of the route.
@@ -61,6 +64,7 @@ impl LegInfo {
             policy: policy.unwrap_or_default(),
             generation,
             peer: handshake.peer,
+            client: handshake.client.trusted.then_some(handshake.client.remote),
             route: Arc::clone(&route.config.name),
             mode: route.mode(),
             limits: Arc::clone(&route.limits),
@@ -120,14 +124,15 @@ pub(super) struct OnLine {
     board: Arc<Switchboard>,
     conn: ConnId,
     mode: Mode,
+    _permit: Permit,
 }
 
 impl OnLine {
-    pub(super) fn enter(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo) -> Self {
+    pub(super) fn enter(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo, permit: Permit) -> Self {
         let mode = info.mode;
         board.metrics.sessions(mode).inc();
         board.sessions.0.insert(conn, info);
-        Self { board: Arc::clone(board), conn, mode }
+        Self { board: Arc::clone(board), conn, mode, _permit: permit }
     }
 }
 
@@ -193,6 +198,7 @@ pub(super) fn ended(board: &Switchboard, mode: Mode, report: &Report, opened: In
                 conn = first.conn(),
                 role = first.role(),
                 peer = first.peer(),
+                client = first.client(),
                 policy = first.policy(),
                 generation = first.generation(),
                 close_received = first.received(),
@@ -202,6 +208,7 @@ pub(super) fn ended(board: &Switchboard, mode: Mode, report: &Report, opened: In
                 partner = second.conn(),
                 partner_role = second.role(),
                 partner_peer = second.peer(),
+                partner_client = second.client(),
                 partner_policy = second.policy(),
                 partner_close_received = second.received(),
                 partner_close_sent = second.sent(),
@@ -246,6 +253,10 @@ impl Shown<'_> {
 
     fn peer(&self) -> Option<String> {
         self.info.map(|info| info.peer.to_string())
+    }
+
+    fn client(&self) -> Option<String> {
+        self.info.and_then(|info| info.client).map(|client| client.to_string())
     }
 
     fn policy(&self) -> Option<&str> {

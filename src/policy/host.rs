@@ -174,7 +174,7 @@ impl request::Host for State {
     }
 
     fn scheme(&mut self) -> wasmtime::Result<String> {
-        self.call("scheme").map(|_| "http".to_owned())
+        self.call("scheme").map(|call| if call.handshake.client.tls { "https" } else { "http" }.to_owned())
     }
 
     fn authority(&mut self) -> wasmtime::Result<String> {
@@ -226,7 +226,7 @@ impl request::Host for State {
     }
 
     fn remote_address(&mut self) -> wasmtime::Result<String> {
-        Ok(self.call("remote-address")?.handshake.remote.to_string())
+        Ok(self.call("remote-address")?.handshake.client.remote.to_string())
     }
 
     fn client_certificate_subject(&mut self) -> wasmtime::Result<Option<String>> {

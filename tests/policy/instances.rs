@@ -10,7 +10,7 @@ use std::{
 
 use cordboard::{
     config::{OnFailure, PluginLimits},
-    model::{ConnId, Handshake, Mode},
+    model::{Client, ConnId, Handshake, Mode},
     policy::{self, Plugin, PluginSpec, PolicyHost},
 };
 
@@ -175,7 +175,7 @@ fn request(query: &str) -> Arc<Handshake> {
         headers: http::HeaderMap::new(),
         subprotocols: Vec::new(),
         peer: ([127, 0, 0, 1], 1).into(),
-        remote: [127, 0, 0, 1].into(),
+        client: Client { remote: [127, 0, 0, 1].into(), tls: false, trusted: false },
         listener: "main".into(),
         route: "told".into(),
     })

@@ -66,32 +66,6 @@ fn a_path_that_two_programs_could_read_differently_is_refused() {
 }
 
 #[test]
-fn prefixes_match_whole_segments() {
-    for (prefix, path, expected) in [
-        ("/", "/", true),
-        ("/", "/chat/x", true),
-        ("/chat", "/chat", true),
-        ("/chat", "/chat/", true),
-        ("/chat", "/chat/x", true),
-        ("/chat", "/chat//x", true),
-        ("/chat/", "/chat", true),
-        ("/chat/", "/chat/x", true),
-        ("/chat", "/chatter", false),
-        ("/chat", "/Chat", false),
-        ("/chat", "/", false),
-        ("/chat", "//chat", false),
-        ("/chat/room", "/chat", false),
-        ("/chat/room", "/chat//room", false),
-        ("/a b", "/a%20b", true),
-    ] {
-        // A prefix is written in the configuration as it is meant, hence not escaped.
-        let prefix: Vec<_> = prefix[1..].split('/').map(str::to_owned).collect();
-        assert_eq!(prefix_matches(&prefix, &split(path)), expected, "{prefix:?} {path}");
-    }
-    assert!(prefix_matches(&[], &split("/any")));
-}
-
-#[test]
 fn query_values_are_decoded_and_a_plus_stays_a_plus() {
     for (raw, name, expected) in [
         ("channelId=a%20b", "channelId", Some("a b")),

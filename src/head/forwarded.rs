@@ -1,0 +1,262 @@
+//! Who the client is behind the socket, and what the next hop is told of it.
+//!
+//! Pure functions. `X-Forwarded-*` and `Forwarded` (RFC 7239) are believed from trusted peers only: those of others are
+//! dropped and set anew, those of trusted ones are added to. The client is the last address in the chain that is not a
+//! trusted proxy's, so that whatever a client writes in front of it has no effect. Where a request has both fields,
+//! `X-Forwarded-For` counts, which is the one that proxies maintain.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
+use ipnet::IpNet;
+
+use super::headers::{elements, is_token, split_outside_quotes};
+use crate::model::Client;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Whether a field says who the client was.
+#[must_use]
+pub fn is_forwarded(name: &HeaderName) -> bool {
+    name == header::FORWARDED || name.as_str().starts_with("x-forwarded-")
+}
+
+/// Finds the client of a request that came from `peer`; `tls` tells whether that socket spoke TLS.
+#[must_use]
+pub fn client(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    let peer = peer.to_canonical();
+    if !is_trusted(&peer) {
+        return Client { remote: peer, tls, trusted: false };
+    }
+    let mut remote = peer;
+    // From the nearest hop outwards; behind what is no address nothing can be believed.
+    for node in chain(headers).iter().rev() {
+        let Some(address) = node_address(node) else { break };
+        remote = address;
+        if !is_trusted(&address) {
+            break;
+        }
+    }
+    let proto = elements(headers, &X_FORWARDED_PROTO).last().map(str::to_owned);
+    let proto = proto.or_else(|| parameter(elements(headers, &header::FORWARDED).last()?, "proto"));
+    let tls = proto.map_or(tls, |proto| proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss"));
+    Client { remote, tls, trusted: true }
+}
+
+/// The hops that trusted proxies tell of, the client's first.
+fn chain(headers: &HeaderMap) -> Vec<String> {
+    if headers.contains_key(X_FORWARDED_FOR) {
+        return elements(headers, &X_FORWARDED_FOR).map(str::to_owned).collect();
+    }
+    let nodes = elements(headers, &header::FORWARDED);
+    nodes.map(|element| parameter(element, "for").unwrap_or_default()).collect()
+}
+
+/// The value of a parameter of a `Forwarded` element, without quotes.
+fn parameter(element: &str, name: &str) -> Option<String> {
+    let pairs = split_outside_quotes(element, ';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(found, _)| found.trim().eq_ignore_ascii_case(name))?;
+    let value = value.trim();
+    Some(match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace('\\', ""),
+        None => value.to_owned(),
+    })
+}
+
+/// An address with or without port and brackets; none for `unknown` and obfuscated names (RFC 7239 §6).
+fn node_address(node: &str) -> Option<IpAddr> {
+    let bare = node.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(node);
+    let address = bare.parse().ok().or_else(|| node.parse().ok().map(|address: SocketAddr| address.ip()));
+    address.map(|address: IpAddr| address.to_canonical())
+}
+
+/// What the next hop is told of the client.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarded<'a> {
+    /// The socket's peer: the client, or a proxy before us.
+    pub peer: IpAddr,
+    /// The client, by [`client`].
+    pub client: Client,
+    /// The authority it asked for; empty where it named none.
+    pub authority: &'a str,
+}
+
+impl Forwarded<'_> {
+    /// Sets `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` and `Forwarded` (RFC 7239): for a peer that is not trusted
+    /// in place of any, for a trusted one behind its own.
+    ///
+    /// The port is the one the client named, else the scheme's default. An authority that cannot stand in a field is
+    /// left out.
+    pub fn set(&self, headers: &mut HeaderMap) {
+        let before = if self.client.trusted { chain(headers) } else { Vec::new() };
+        let told: Vec<String> = elements(headers, &header::FORWARDED).map(str::to_owned).collect();
+        if !self.client.trusted {
+            *headers = super::headers::retain(headers, |name| !is_forwarded(name));
+        }
+        let peer = self.peer.to_canonical();
+        let (proto, default_port) = if self.client.tls { ("https", 443) } else { ("http", 80) };
+        let authority = self.authority.parse::<Authority>().ok();
+        let mut own = format!("for={}", node(peer));
+        if authority.is_some() {
+            own = format!("{own};host={}", quoted(self.authority));
+        }
+        own = format!("{own};proto={proto}");
+
+        // Either chain is made from the other where a proxy before us keeps only one.
+        let addresses = before.iter().cloned().chain([peer.to_string()]);
+        let mut elements = if self.client.trusted { told } else { Vec::new() };
+        if elements.is_empty() {
+            elements.extend(before.iter().map(|hop| {
+                let hop = node_address(hop).map_or_else(|| "unknown".to_owned(), node);
+                format!("for={hop}")
+            }));
+        }
+        elements.push(own);
+        let replaced =
+            [(X_FORWARDED_FOR, addresses.collect::<Vec<_>>().join(", ")), (header::FORWARDED, elements.join(", "))];
+        let mut kept = vec![(X_FORWARDED_PROTO, proto.to_owned())];
+        if let Some(authority) = authority {
+            kept.push((X_FORWARDED_HOST, self.authority.to_owned()));
+            kept.push((X_FORWARDED_PORT, authority.port_u16().unwrap_or(default_port).to_string()));
+        }
+        kept.retain(|(name, _)| !headers.contains_key(name));
+        for (name, value) in replaced.into_iter().chain(kept) {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+fn node(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    if is_token(text) { text.to_owned() } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&str, &str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
+
+    fn found(peer: &str, trusted: &[&str], fields: &[(&str, &str)]) -> (String, bool, bool) {
+        let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        let client = client(peer.parse().unwrap(), false, &map(fields), &trusted);
+        (client.remote.to_string(), client.tls, client.trusted)
+    }
+
+    #[test]
+    fn a_peer_that_is_not_trusted_is_the_client_whatever_it_says() {
+        let spoofed = [("x-forwarded-for", "1.2.3.4"), ("forwarded", "for=1.2.3.4"), ("x-forwarded-proto", "https")];
+        assert_eq!(found("192.0.2.1", &[], &spoofed), ("192.0.2.1".into(), false, false));
+        assert_eq!(found("192.0.2.1", &["10.0.0.0/8"], &spoofed), ("192.0.2.1".into(), false, false));
+    }
+
+    #[test]
+    fn the_client_is_the_last_address_that_is_not_a_trusted_proxys() {
+        let trusted = ["10.0.0.0/8", "2001:db8:1::/48"];
+        let client = |fields: &[(&str, &str)]| found("10.0.0.1", &trusted, fields).0;
+        assert_eq!(client(&[]), "10.0.0.1");
+        assert_eq!(client(&[("x-forwarded-for", "1.1.1.1, 2.2.2.2, 10.9.9.9")]), "2.2.2.2", "1.1.1.1 is hearsay");
+        assert_eq!(client(&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")]), "2.2.2.2");
+        assert_eq!(client(&[("x-forwarded-for", "10.1.1.1, 10.2.2.2")]), "10.1.1.1", "all are proxies: the first");
+        assert_eq!(client(&[("x-forwarded-for", "1.1.1.1, unknown, 10.2.2.2")]), "10.2.2.2");
+        assert_eq!(client(&[("x-forwarded-for", "3.3.3.3:99")]), "3.3.3.3");
+        assert_eq!(client(&[("x-forwarded-for", "2001:db8::7")]), "2001:db8::7");
+        assert_eq!(client(&[("x-forwarded-for", "::ffff:3.3.3.3")]), "3.3.3.3");
+        assert_eq!(client(&[("forwarded", "for=1.1.1.1, For=\"[2001:db8::7]:80\";proto=https")]), "2001:db8::7");
+        assert_eq!(client(&[("forwarded", "for=_hidden, for=10.2.2.2")]), "10.2.2.2");
+        assert_eq!(client(&[("x-forwarded-for", "4.4.4.4"), ("forwarded", "for=5.5.5.5")]), "4.4.4.4");
+        assert_eq!(found("::ffff:10.0.0.1", &trusted, &[("x-forwarded-for", "1.1.1.1")]).0, "1.1.1.1");
+        assert_eq!(found("2001:db8:1::5", &trusted, &[("x-forwarded-for", "1.1.1.1")]).0, "1.1.1.1");
+    }
+
+    #[test]
+    fn the_scheme_is_what_a_trusted_proxy_says() {
+        let tls = |fields: &[(&str, &str)]| found("10.0.0.1", &["10.0.0.1/32"], fields).1;
+        assert!(!tls(&[]));
+        assert!(tls(&[("x-forwarded-proto", "http, HTTPS")]));
+        assert!(tls(&[("forwarded", "for=a;proto=http, for=b;proto=https")]));
+        assert!(!tls(&[("x-forwarded-proto", "http"), ("forwarded", "proto=https")]));
+    }
+
+    fn told(peer: &str, trusted: bool, authority: &str, fields: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut headers = map(fields);
+        let peer = peer.parse().unwrap();
+        let trusted = if trusted { vec![IpNet::from(peer)] } else { Vec::new() };
+        let client = client(peer, false, &headers, &trusted);
+        Forwarded { peer, client, authority }.set(&mut headers);
+        let mut list: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned()))
+            .collect();
+        list.sort();
+        list
+    }
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_a_stranger_says_is_dropped_and_ours_is_set() {
+        let spoofed = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-user", "root"), ("forwarded", "for=1.1.1.1")];
+        assert_eq!(
+            told("192.0.2.1", false, "a.b:8080", &spoofed),
+            pairs(&[
+                ("forwarded", "for=192.0.2.1;host=\"a.b:8080\";proto=http"),
+                ("x-forwarded-for", "192.0.2.1"),
+                ("x-forwarded-host", "a.b:8080"),
+                ("x-forwarded-port", "8080"),
+                ("x-forwarded-proto", "http"),
+            ])
+        );
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_says_is_kept_and_the_chain_grows() {
+        let said = [
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "public"),
+            ("x-forwarded-port", "8443"),
+            ("x-forwarded-prefix", "/p"),
+        ];
+        assert_eq!(
+            told("10.0.0.1", true, "inner", &said),
+            pairs(&[
+                ("forwarded", "for=1.1.1.1, for=10.0.0.1;host=inner;proto=https"),
+                ("x-forwarded-for", "1.1.1.1, 10.0.0.1"),
+                ("x-forwarded-host", "public"),
+                ("x-forwarded-port", "8443"),
+                ("x-forwarded-prefix", "/p"),
+                ("x-forwarded-proto", "https"),
+            ])
+        );
+        let said = [("forwarded", "for=1.1.1.1;proto=https, for=\"[2001:db8::1]\"")];
+        assert_eq!(
+            told("10.0.0.1", true, "", &said),
+            pairs(&[
+                ("forwarded", "for=1.1.1.1;proto=https, for=\"[2001:db8::1]\", for=10.0.0.1;proto=http"),
+                ("x-forwarded-for", "1.1.1.1, [2001:db8::1], 10.0.0.1"),
+                ("x-forwarded-proto", "http"),
+            ])
+        );
+    }
+}
