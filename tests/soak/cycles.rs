@@ -18,15 +18,35 @@ use super::{
 };
 use crate::support::{Proxy, Setup};
 
-/// How much of it.
+/// How much of it: all kinds in turns, then pairs that are closed, then routed sessions that are closed.
 pub struct Scale {
-    pub warm_up: u64,
-    pub cycles: u64,
+    /// A third of it each.
+    warm_up: u64,
+    mixed: u64,
+    pairs: u64,
+    routed: u64,
 }
 
 impl Scale {
-    pub const SMALL: Self = Self { warm_up: 200, cycles: 1_000 };
-    pub const FULL: Self = Self { warm_up: 1_000, cycles: 10_000 };
+    pub const SMALL: Self = Self { warm_up: 300, mixed: 600, pairs: 200, routed: 200 };
+    pub const FULL: Self = Self { warm_up: 9_000, mixed: 10_000, pairs: 100_000, routed: 100_000 };
+
+    /// Without the warm-up.
+    const fn cycles(&self) -> u64 {
+        self.mixed + self.pairs + self.routed
+    }
+
+    fn kind(&self, number: u64) -> Kind {
+        let (number, mixed, pairs) = match number.checked_sub(self.warm_up) {
+            None => (number, self.warm_up / 3, self.warm_up / 3),
+            Some(number) => (number, self.mixed, self.pairs),
+        };
+        match number {
+            number if number < mixed => Kind::mixed(number),
+            number if number < mixed + pairs => Kind::pair(number),
+            number => Kind::routed(number),
+        }
+    }
 }
 
 /// Cycles at a time.
@@ -60,7 +80,7 @@ services:
 }
 
 /// Runs cycles `first..last`, some at a time.
-fn run_cycles(runtime: &Runtime, proxy: &Proxy, world: &Arc<World>, first: u64, last: u64) {
+fn run_cycles(runtime: &Runtime, proxy: &Proxy, world: &Arc<World>, scale: &'static Scale, first: u64, last: u64) {
     let _runtime = runtime.enter();
     let next = Arc::new(AtomicU64::new(first));
     let mut tasks = JoinSet::new();
@@ -72,7 +92,7 @@ fn run_cycles(runtime: &Runtime, proxy: &Proxy, world: &Arc<World>, first: u64, 
                 if number >= last {
                     return;
                 }
-                let kind = Kind::of(number);
+                let kind = scale.kind(number);
                 let ended = timeout(STUCK, cycle(&world, number, kind)).await;
                 if let Err(error) = ended.unwrap_or_else(|_| Err("stuck".to_owned())) {
                     world.failed(format!("cycle {number}, {kind:?}: {error}"));
@@ -110,7 +130,7 @@ impl Rest {
     }
 }
 
-pub fn run(scale: &Scale) {
+pub fn run(scale: &'static Scale) {
     let begun = Instant::now();
     let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -127,24 +147,24 @@ pub fn run(scale: &Scale) {
     });
     let rest = Rest::of(&proxy);
     let idle = figures::resident(&proxy);
-    run_cycles(&runtime, &proxy, &world, 0, scale.warm_up);
+    run_cycles(&runtime, &proxy, &world, scale, 0, scale.warm_up);
     rest.returns(&proxy);
     let (warm, cpu) = (figures::resident(&proxy), figures::processor(&proxy));
     let mut trend = Vec::new();
     for part in 0..10 {
-        let at = |part: u64| scale.warm_up + scale.cycles * part / 10;
-        run_cycles(&runtime, &proxy, &world, at(part), at(part + 1));
+        let at = |part: u64| scale.warm_up + scale.cycles() * part / 10;
+        run_cycles(&runtime, &proxy, &world, scale, at(part), at(part + 1));
         trend.push(figures::resident(&proxy) >> 10);
     }
     rest.returns(&proxy);
     let after = figures::resident(&proxy);
-    verify(&proxy, &world, scale.warm_up + scale.cycles);
+    verify(&proxy, &world, scale);
     println!(
         "leak cycles: {} in {:.1?}, {:.2?} of the proxy's processor time each; resident {} KiB at start, {} KiB after {} \
          cycles of warm-up, {} KiB after all ({:+.1} %; every tenth: {trend:?}); {} descriptors and {} tasks at rest",
-        scale.cycles,
+        scale.cycles(),
         begun.elapsed(),
-        (figures::processor(&proxy) - cpu) / u32::try_from(scale.cycles).unwrap(),
+        (figures::processor(&proxy) - cpu) / u32::try_from(scale.cycles()).unwrap(),
         idle >> 10,
         warm >> 10,
         scale.warm_up,
@@ -160,8 +180,9 @@ pub fn run(scale: &Scale) {
     serving.abort();
 }
 
-fn verify(proxy: &Proxy, world: &World, cycles: u64) {
-    let of_kind = |kind: Kind| (0..cycles).filter(|number| Kind::of(*number) == kind).count() as f64;
+fn verify(proxy: &Proxy, world: &World, scale: &Scale) {
+    let all = 0..scale.warm_up + scale.cycles();
+    let of_kind = |kind: Kind| all.clone().filter(|number| scale.kind(*number) == kind).count() as f64;
     // Who leaves before its 101 may have left before its request was looked at, which nobody counts then.
     let gone = proxy.metric("cordboard_causes_total{cause=\"client-gone\"}");
     assert!(gone <= of_kind(Kind::Gone), "{gone} left before their 101");

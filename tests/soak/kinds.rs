@@ -72,10 +72,30 @@ const KINDS: [Kind; 24] = [
     Kind::RoutedEnded(1),
 ];
 
+/// Pairs that end as most do: a Close of either side, or of both.
+const PAIRS: [Kind; 4] =
+    [Kind::Closed(0, Some(1000)), Kind::Closed(1, Some(4321)), Kind::Closed(0, None), Kind::ClosedByBoth];
+
+const ROUTED: [Kind; 2] = [Kind::RoutedClosed(0), Kind::RoutedClosed(1)];
+
 impl Kind {
+    fn turn(kinds: &[Self], number: u64) -> Self {
+        kinds[usize::try_from(number % kinds.len() as u64).unwrap()]
+    }
+
     /// All kinds in turns.
-    pub fn of(number: u64) -> Self {
-        KINDS[usize::try_from(number % KINDS.len() as u64).unwrap()]
+    pub fn mixed(number: u64) -> Self {
+        Self::turn(&KINDS, number)
+    }
+
+    /// Pairs that are closed.
+    pub fn pair(number: u64) -> Self {
+        Self::turn(&PAIRS, number)
+    }
+
+    /// Routed sessions that are closed.
+    pub fn routed(number: u64) -> Self {
+        Self::turn(&ROUTED, number)
     }
 }
 
