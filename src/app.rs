@@ -18,6 +18,7 @@ use crate::{
     policy::PolicyHost,
     reload::{self, Control},
     rendezvous::Registry,
+    upstream::pool::Pool,
 };
 
 /// What the proxy is started with.
@@ -69,11 +70,13 @@ impl App {
         let control = Arc::new_cyclic(|control| {
             let mut metrics = Metrics::new();
             metrics.add(admin::Live::new(control.clone()));
+            let drain = Drain::default();
             let board = Arc::new(Switchboard {
+                pool: Pool::new(drain.clone()),
                 current: ArcSwap::from_pointee(generation),
                 registry: Arc::new(Registry::default()),
                 metrics: Arc::new(metrics),
-                drain: Drain::default(),
+                drain,
                 sessions: Sessions::default(),
             });
             Control::new(board, host, population, options.config)

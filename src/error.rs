@@ -97,14 +97,18 @@ causes! {
     NoEndpoint = "no-endpoint", Upstream, 502, 0, WARN, "no endpoint of the service could be reached";
     /// Connecting or the upstream's handshake took too long.
     UpstreamTimeout = "upstream-timeout", Upstream, 504, 0, WARN, "the service did not answer in time";
-    /// The upstream's handshake answer breaks RFC 6455 §4.1 or selects what was not offered.
-    UpstreamProtocol = "upstream-protocol", Upstream, 502, 0, WARN, "the service answered the upgrade wrongly";
+    /// The upstream's answer breaks HTTP or RFC 6455 §4.1, selects what was not offered, or broke off before it was one.
+    UpstreamProtocol = "upstream-protocol", Upstream, 502, 0, WARN, "the service did not answer as it should";
     /// The upstream refused; its answer is passed on.
     UpstreamRefused = "upstream-refused", Upstream, 502, 0, INFO, "the service refused the upgrade";
     /// The route has `limits.connections`.
     TooManyConnections = "too-many-connections", Client, 503, 0, WARN, "this route has as many connections as it may have";
     /// The route has seen `limits.upgrades_per_second` within a second.
     TooManyUpgrades = "too-many-upgrades", Client, 429, 0, WARN, "too many connections a second for this route";
+    /// A request's body is larger than `body` of its route.
+    BodyTooBig = "body-too-big", Client, 413, 0, INFO, "the body of the request is too big";
+    /// No byte of a body, or of a tunnel, passed for `idle` of its route; a status only where the answer had not begun.
+    BodyStalled = "body-stalled", Client, 408, 0, INFO, "the body did not come in time";
     /// A live connection holds this seat.
     SeatTaken = "seat-taken", Client, 409, 0, INFO, "another connection holds this channel in the same role";
     /// A backend without a client, where that is not allowed.

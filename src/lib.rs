@@ -28,4 +28,5 @@ pub mod relay;
 pub mod reload;
 pub mod rendezvous;
 pub mod route;
+pub mod socket;
 pub mod upstream;

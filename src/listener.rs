@@ -1,7 +1,9 @@
 //! Accepting: one task a listener, one a connection. Nothing slow happens in the accept loop.
 //!
 //! Errors of accept (no descriptors left) are waited out, counted and said once a second, never fatal. A connection is
-//! served with HTTP/1.1 until it is upgraded, ends, or we stop.
+//! served with HTTP/1.1 until it is upgraded, ends, or we stop; or with HTTP/2 where it begins with the preface of that.
+
+mod http2;
 
 use std::{
     io,
@@ -21,8 +23,10 @@ use tokio::{
 };
 
 use crate::{
-    config,
-    http::{self, Connection, Switchboard},
+    config::{self, Http2Rules},
+    http::{self, Connection, Switchboard, Watch},
+    metrics::Counted,
+    socket::{Pulse, Socket},
     upstream,
 };
 
@@ -123,15 +127,16 @@ impl Bound {
         }
         let generation = board.current.load();
         let settings = generation.config.listeners.iter().find(|listener| listener.name == self.name);
-        let establish = settings.map_or(config::Listener::ESTABLISH, |listener| listener.establish);
-        let trusted_proxies = settings.map(|listener| Arc::clone(&listener.trusted_proxies)).unwrap_or_default();
         let connection = Arc::new(Connection {
             board: Arc::clone(board),
             listener: Arc::clone(&self.name),
             peer,
             accepted: Instant::now(),
-            establish,
-            trusted_proxies,
+            establish: settings.map_or(config::Listener::ESTABLISH, |listener| listener.establish),
+            trusted_proxies: settings.map(|listener| Arc::clone(&listener.trusted_proxies)).unwrap_or_default(),
+            linger: settings.map_or(config::Listener::LINGER, |listener| listener.linger),
+            http2: settings.map_or_else(Http2Rules::default, |listener| listener.http2),
+            pulse: Pulse::new(),
         });
         board.drain.spawn(converse(connection, stream));
     }
@@ -139,25 +144,33 @@ impl Bound {
 
 /// Serves requests until the connection is upgraded or ends.
 async fn converse(connection: Arc<Connection>, stream: TcpStream) {
+    let _counted = Counted::one(&connection.board.metrics.connections);
+    if http2::is_spoken(&stream, connection.accepted + connection.establish).await {
+        return http2::converse(connection, stream).await;
+    }
     let board = Arc::clone(&connection.board);
-    board.metrics.connections.inc();
+    let watch = Arc::new(Watch::new(Some(connection.pulse.clone())));
     let fresh = AtomicBool::new(true);
     let service = service_fn(|request| {
         let first = fresh.swap(false, Ordering::Relaxed);
-        http::handle(Arc::clone(&connection), request, first)
+        http::handle(Arc::clone(&connection), Arc::clone(&watch), request, first)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(connection.establish)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Socket::accepted(stream, connection.pulse.clone())), service)
         .with_upgrades();
     let mut served = std::pin::pin!(served);
     let mut stopping = false;
     let ended = loop {
         tokio::select! {
             ended = served.as_mut() => break ended,
+            () = watch.overdue() => {
+                tracing::debug!(peer = %connection.peer, listener = %connection.listener, "connection cut");
+                return;
+            }
             () = board.drain.begun(), if !stopping => {
                 stopping = true;
                 served.as_mut().graceful_shutdown();
@@ -167,5 +180,4 @@ async fn converse(connection: Arc<Connection>, stream: TcpStream) {
     if let Err(error) = ended {
         tracing::debug!(peer = %connection.peer, listener = %connection.listener, %error, "connection ended");
     }
-    board.metrics.connections.dec();
 }

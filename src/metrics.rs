@@ -3,6 +3,8 @@
 //! Names begin with `cordboard_`. Labels come from closed sets (modes, outcomes, causes): never a channel, a service or
 //! a path. What can be counted by looking (waiting legs, plugins, descriptors) is added by collectors at the scrape.
 
+mod http;
+
 use prometheus_client::{
     collector::Collector,
     encoding::{EncodeLabelSet, text::encode},
@@ -10,6 +12,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub use self::http::{Counted, Http};
 use crate::{
     error::Cause,
     model::{Mode, Outcome},
@@ -55,6 +58,8 @@ pub struct Metrics {
     pub bytes: Counter,
     /// Messages received from all legs.
     pub messages: Counter,
+    /// Of plain requests.
+    pub http: Http,
 }
 
 impl Metrics {
@@ -75,6 +80,7 @@ impl Metrics {
             reloads: Family::default(),
             bytes: Counter::default(),
             messages: Counter::default(),
+            http: Http::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -91,6 +97,7 @@ impl Metrics {
         registry.register("reloads", "Candidates by what became of them", this.reloads.clone());
         registry.register("received_bytes", "Bytes received from all legs", this.bytes.clone());
         registry.register("received_messages", "Messages received from all legs", this.messages.clone());
+        this.http.register(&mut registry);
         for outcome in Outcome::ALL {
             for mode in Mode::ALL {
                 drop(this.ended.get_or_create(&ByOutcome { mode: mode.name(), outcome: outcome.label() }));

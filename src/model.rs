@@ -17,7 +17,7 @@ use std::{
 use http::{HeaderMap, Method, Uri, Version};
 
 pub use self::settings::{
-    Accept, BackendFirst, HostHeader, Limits, PingMode, RendezvousRules, Second, SubprotocolRule,
+    Accept, BackendFirst, HostHeader, HttpRules, Limits, PingMode, PoolRules, RendezvousRules, Second, SubprotocolRule,
 };
 use crate::error::Cause;
 
@@ -304,6 +304,8 @@ pub enum Outcome {
     Paired,
     /// A leg was joined to a dialled service and one of them closed.
     Routed,
+    /// A plain request was answered by a service.
+    Forwarded,
     /// A waiting leg left before its partner came.
     Lonely,
     /// A newcomer in the same role took the seat.
@@ -320,9 +322,10 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, for tables and metrics.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Paired,
         Self::Routed,
+        Self::Forwarded,
         Self::Lonely,
         Self::Replaced,
         Self::Timeout,
@@ -337,6 +340,7 @@ impl Outcome {
         match self {
             Self::Paired => "paired",
             Self::Routed => "routed",
+            Self::Forwarded => "forwarded",
             Self::Lonely => "lonely",
             Self::Replaced => "replaced",
             Self::Timeout => "timeout",

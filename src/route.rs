@@ -31,6 +31,13 @@ pub enum Plan {
         /// Told to the client.
         channel: ChannelId,
     },
+    /// A plain request is passed to a service that we dial, and its answer back.
+    Forward {
+        /// Whom.
+        service: Arc<Service>,
+        /// As the resolver put it; the route's own service has no wishes.
+        wishes: Wishes,
+    },
 }
 
 /// What a resolver may say beside the service.
@@ -70,7 +77,6 @@ fn pair(rules: &Arc<RendezvousRules>, verdict: &Verdict) -> Result<Option<Plan>,
 }
 
 fn dial(generation: &Generation, route: &Route, verdict: Verdict) -> Result<Option<Plan>, Refusal> {
-    let channel = verdict.channel.unwrap_or_else(ChannelId::random);
     let (id, wishes) = match (verdict.resolution, route.config.service()) {
         (Some(resolution), _) => {
             let Resolution { service, scheme, env_tag, path_and_query, connect_timeout } = resolution;
@@ -88,7 +94,12 @@ fn dial(generation: &Generation, route: &Route, verdict: Verdict) -> Result<Opti
         .services
         .get(&id)
         .ok_or_else(|| Refusal::new(Cause::UnknownService).with_detail(format!("service `{}`", id.as_str())))?;
-    Ok(Some(Plan::Dial { service: Arc::clone(service), wishes, channel }))
+    let service = Arc::clone(service);
+    if route.mode() == Mode::Http {
+        return Ok(Some(Plan::Forward { service, wishes }));
+    }
+    let channel = verdict.channel.unwrap_or_else(ChannelId::random);
+    Ok(Some(Plan::Dial { service, wishes, channel }))
 }
 
 /// The refusal when no matching route's policies had an opinion; `mode` is that of the first that matched.

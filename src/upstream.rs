@@ -20,10 +20,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, Connection},
-};
+use hyper::{body::Incoming, client::conn::http1::Connection};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -38,6 +35,7 @@ use crate::{
     model::{HostHeader, Refusal},
 };
 
+pub mod pool;
 mod verify;
 
 #[cfg(test)]
@@ -149,6 +147,17 @@ impl DialError {
     }
 }
 
+/// Why there is no TCP connection to an endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOpen {
+    /// Nobody is there, or its name has no address.
+    #[error("{0}")]
+    Refused(String),
+    /// It did not take the connection in time, or its name was not resolved in time.
+    #[error("{0}")]
+    Late(String),
+}
+
 /// Why one attempt failed.
 enum Failure {
     /// The next endpoint may do better.
@@ -157,6 +166,15 @@ enum Failure {
     Late(String),
     /// Nobody else is asked.
     Final(DialError),
+}
+
+impl From<NotOpen> for Failure {
+    fn from(not_open: NotOpen) -> Self {
+        match not_open {
+            NotOpen::Refused(why) => Self::Refused(why),
+            NotOpen::Late(why) => Self::Late(why),
+        }
+    }
 }
 
 /// Sets what every socket of ours has: no delay, TCP keep-alive, and how long sent data may stay unacknowledged.
@@ -203,7 +221,7 @@ pub async fn connect(candidates: impl IntoIterator<Item = Endpoint>, dial: &Dial
 }
 
 async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Failure> {
-    let (stream, begun) = open(&endpoint.address, dial).await?;
+    let (stream, begun) = open(&endpoint.address, dial.connect_timeout, dial.user_timeout).await?;
     let mut request = dial.request.clone();
     if dial.host == HostHeader::Endpoint {
         let host = HeaderValue::from_str(&endpoint.address).map_err(|error| Failure::Refused(error.to_string()))?;
@@ -213,12 +231,8 @@ async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Fail
     let value = HeaderValue::from_str(&key).map_err(|error| Failure::Refused(error.to_string()))?;
     request.headers_mut().insert(header::SEC_WEBSOCKET_KEY, value);
 
-    let (mut sender, connection) = http1::Builder::new()
-        .max_header_size(MAX_HEAD)
-        .max_buf_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Failure::Refused(error.to_string()))?;
+    let (mut sender, connection) =
+        pool::builder().handshake(TokioIo::new(stream)).await.map_err(|error| Failure::Refused(error.to_string()))?;
     let mut driven = Driven { connection, ended: false };
     let response = timeout_at(begun + dial.connect_timeout, driven.run(sender.send_request(request)))
         .await
@@ -242,17 +256,21 @@ async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Fail
 }
 
 /// A TCP connection to the first address of the name that takes one, and when connecting to it began.
-async fn open(address: &str, dial: &Dial<'_>) -> Result<(TcpStream, Instant), Failure> {
-    let found = timeout(dial.connect_timeout, lookup_host(address)).await;
+async fn open(
+    address: &str,
+    connect_timeout: Duration,
+    user_timeout: Option<Duration>,
+) -> Result<(TcpStream, Instant), NotOpen> {
+    let found = timeout(connect_timeout, lookup_host(address)).await;
     let addresses = found
-        .map_err(|_| Failure::Late("its name was not resolved in time".to_owned()))?
-        .map_err(|error| Failure::Refused(format!("its name was not resolved: {error}")))?;
+        .map_err(|_| NotOpen::Late("its name was not resolved in time".to_owned()))?
+        .map_err(|error| NotOpen::Refused(format!("its name was not resolved: {error}")))?;
     let mut late = false;
     let mut last = "its name has no address".to_owned();
     for address in addresses {
         let begun = Instant::now();
-        match timeout(dial.connect_timeout, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => match tune(&stream, dial.user_timeout) {
+        match timeout(connect_timeout, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => match tune(&stream, user_timeout) {
                 Ok(()) => return Ok((stream, begun)),
                 Err(error) => last = format!("{address}: {error}"),
             },
@@ -263,7 +281,7 @@ async fn open(address: &str, dial: &Dial<'_>) -> Result<(TcpStream, Instant), Fa
             }
         }
     }
-    Err(if late { Failure::Late(last) } else { Failure::Refused(last) })
+    Err(if late { NotOpen::Late(last) } else { NotOpen::Refused(last) })
 }
 
 /// A connection gone before its answer leaves the next endpoint to ask; bytes that are no answer do not.

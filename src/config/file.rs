@@ -76,9 +76,17 @@ sections! {
         name: Text,
         address: Text,
         establish: Text,
+        linger: Text,
+        http2: Option<Http2File>,
         tls: Later,
         proxy_protocol: Later,
         trusted_proxies: Option<Vec<String>>,
+    }
+
+    /// `http2` of a listener.
+    Http2File {
+        streams: Text,
+        idle: Text,
     }
 
     /// `admin`.
@@ -142,6 +150,7 @@ sections! {
         service: Text,
         host: Text,
         rendezvous: Option<RendezvousFile>,
+        http: Option<HttpFile>,
         rewrite: Option<Vec<RewriteFile>>,
         limits: Option<LimitsFile>,
     }
@@ -201,6 +210,14 @@ sections! {
         subprotocol: Text,
     }
 
+    /// `http` of a route.
+    HttpFile {
+        answer: Text,
+        idle: Text,
+        expect: Text,
+        body: Text,
+    }
+
     /// `limits` of a route.
     LimitsFile {
         message: Text,
@@ -221,6 +238,13 @@ sections! {
         endpoints: Option<Vec<EndpointFile>>,
         balance: Text,
         connect_timeout: Text,
+        pool: Option<PoolFile>,
+    }
+
+    /// `pool` of a service.
+    PoolFile {
+        idle: Text,
+        idle_timeout: Text,
     }
 
     /// The long form of an endpoint.

@@ -40,7 +40,7 @@ use serde_json::Value;
 pub use self::diagnose::Problem;
 use crate::{
     head::{matching::Match, rewrite::Rewrite},
-    model::{HostHeader, Limits, Mode, RendezvousRules, ServiceId},
+    model::{HostHeader, HttpRules, Limits, Mode, PoolRules, RendezvousRules, ServiceId},
 };
 
 /// A configuration file that has been read.
@@ -101,11 +101,33 @@ pub struct Listener {
     pub establish: Duration,
     /// Peers whose `X-Forwarded-*` and `Forwarded` fields are believed; at most 256. Default none.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// How long the rest of a request is read and thrown away that is answered already; 0 cuts at once. Default
+    /// [`Listener::LINGER`], 10ms to 5m.
+    pub linger: Duration,
+    /// Bounds of HTTP/2 connections.
+    pub http2: Http2Rules,
 }
 
 impl Listener {
     /// The default of `establish`.
     pub const ESTABLISH: Duration = Duration::from_secs(10);
+    /// The default of `linger`.
+    pub const LINGER: Duration = Duration::from_secs(5);
+}
+
+/// `http2` of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Rules {
+    /// Most requests of one connection at once. Default 128, 1 to 10 000.
+    pub streams: u32,
+    /// How long a connection may be without a request; 0 is for ever. Default 1m, 100ms to 24h.
+    pub idle: Duration,
+}
+
+impl Default for Http2Rules {
+    fn default() -> Self {
+        Self { streams: 128, idle: Duration::from_mins(1) }
+    }
 }
 
 /// `log`.
@@ -318,6 +340,8 @@ pub enum RouteKind {
     Http {
         /// Asked when no plugin named one; it exists.
         service: Option<ServiceId>,
+        /// Bounds of requests and answers.
+        rules: HttpRules,
     },
 }
 
@@ -345,8 +369,17 @@ impl Route {
     #[must_use]
     pub const fn service(&self) -> Option<&ServiceId> {
         match &self.kind {
-            RouteKind::Router { service } | RouteKind::Http { service } => service.as_ref(),
+            RouteKind::Router { service } | RouteKind::Http { service, .. } => service.as_ref(),
             RouteKind::Rendezvous(_) => None,
+        }
+    }
+
+    /// How plain requests are forwarded, on a route for them.
+    #[must_use]
+    pub const fn http(&self) -> Option<&HttpRules> {
+        match &self.kind {
+            RouteKind::Http { rules, .. } => Some(rules),
+            RouteKind::Router { .. } | RouteKind::Rendezvous(_) => None,
         }
     }
 }
@@ -362,6 +395,8 @@ pub struct Service {
     pub balance: Balance,
     /// Longest time for connecting and the handshake. Default [`Service::CONNECT_TIMEOUT`], 10ms to 5m.
     pub connect_timeout: Duration,
+    /// Which connections for plain requests are kept.
+    pub pool: PoolRules,
 }
 
 impl Service {

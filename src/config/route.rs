@@ -6,7 +6,7 @@ use super::{
     Admission, Route, RouteKind,
     check::{Check, Range},
     diagnose::quoted,
-    file::{LimitsFile, RendezvousFile, RouteFile, Text},
+    file::{HttpFile, LimitsFile, RendezvousFile, RouteFile, Text},
     matching,
     tree::At,
     validate::Unique,
@@ -14,7 +14,8 @@ use super::{
 use crate::{
     head::matching::PathRule,
     model::{
-        Accept, BackendFirst, HostHeader, Limits, Mode, PingMode, RendezvousRules, Second, ServiceId, SubprotocolRule,
+        Accept, BackendFirst, HostHeader, HttpRules, Limits, Mode, PingMode, RendezvousRules, Second, ServiceId,
+        SubprotocolRule,
     },
 };
 
@@ -70,7 +71,12 @@ fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> 
     let limits_file = file.limits.unwrap_or_default();
     let limits = limits(check, &limits_at, &limits_file);
     let admission = admission(check, &limits_at, &limits_file);
-    let kind = match mode(check, &at.key("mode"), &file.mode)? {
+    let mode = mode(check, &at.key("mode"), &file.mode)?;
+    if mode != Mode::Http && file.http.is_some() {
+        check.misplaced(&at.key("http"), format!("has no meaning with `mode: {}`", mode.name()), None);
+    }
+    let rules = http(check, &at.key("http"), &file.http.unwrap_or_default());
+    let kind = match mode {
         Mode::Rendezvous => {
             if service.is_some() {
                 let hint = "a rendezvous joins two connections that dialled in; nothing is dialled".to_owned();
@@ -84,9 +90,9 @@ fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> 
                 let hint = "nothing is sent on: a rendezvous joins two connections that dialled in".to_owned();
                 check.misplaced(&rewrite_at, "has no meaning with `mode: rendezvous`", Some(hint));
             }
-            let rules = RendezvousRules::new(name.as_deref().unwrap_or_default());
+            let default = RendezvousRules::new(name.as_deref().unwrap_or_default());
             let file = file.rendezvous.unwrap_or_default();
-            RouteKind::Rendezvous(rendezvous(check, &at.key("rendezvous"), &file, rules))
+            RouteKind::Rendezvous(rendezvous(check, &at.key("rendezvous"), &file, default))
         }
         mode @ (Mode::Router | Mode::Http) => {
             if file.rendezvous.is_some() {
@@ -98,7 +104,7 @@ fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> 
                 check.misplaced(at, "without plugins and service nobody knows what to dial", Some(hint));
             }
             let service = service.flatten();
-            if mode == Mode::Http { RouteKind::Http { service } } else { RouteKind::Router { service } }
+            if mode == Mode::Http { RouteKind::Http { service, rules } } else { RouteKind::Router { service } }
         }
     };
     Some(Route { name: name?, matching: matching?, kind, plugins, host, rewrite, limits, admission })
@@ -194,6 +200,20 @@ fn subprotocols(check: &mut Check, at: &At<'_>, list: &[String]) -> Vec<Arc<str>
 fn is_token(text: &str) -> bool {
     let tchar = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
     !text.is_empty() && text.len() <= MAX_SUBPROTOCOL_BYTES && text.bytes().all(tchar)
+}
+
+fn http(check: &mut Check, at: &At<'_>, file: &HttpFile) -> HttpRules {
+    let default = HttpRules::default();
+    let answer = Range { min: 10 * MILLI, max: 24 * HOUR, zero: Some("none") };
+    let idle = Range { min: 100 * MILLI, max: 24 * HOUR, zero: Some("none") };
+    let expect = Range { min: 10 * MILLI, max: MINUTE, zero: Some("at once") };
+    let body = Range { min: 1, max: 1 << 40, zero: Some("none") };
+    HttpRules {
+        answer: check.duration(&at.key("answer"), &file.answer, default.answer, &answer),
+        idle: check.duration(&at.key("idle"), &file.idle, default.idle, &idle),
+        expect: check.duration(&at.key("expect"), &file.expect, default.expect, &expect),
+        body: check.size(&at.key("body"), &file.body, default.body, &body),
+    }
 }
 
 fn limits(check: &mut Check, at: &At<'_>, file: &LimitsFile) -> Limits {

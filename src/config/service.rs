@@ -8,13 +8,15 @@ use super::{
     Balance, Endpoint, Service, Transport,
     check::{Check, Range},
     diagnose::quoted,
-    file::{EndpointFile, EndpointMap, Field, ServiceFile},
+    file::{EndpointFile, EndpointMap, Field, PoolFile, ServiceFile},
     tree::At,
 };
-use crate::model::{MAX_ID_BYTES, ServiceId};
+use crate::model::{MAX_ID_BYTES, PoolRules, ServiceId};
 
 /// Longest DNS name (RFC 1035 §2.3.4), in bytes.
 const MAX_HOST_BYTES: usize = 253;
+/// Most connections kept for an endpoint.
+const MAX_POOL: usize = 10_000;
 
 /// One service; none if it cannot be used, which is reported.
 pub(super) fn service(check: &mut Check, at: &At<'_>, id: &str, file: ServiceFile) -> Option<Service> {
@@ -46,7 +48,17 @@ pub(super) fn service(check: &mut Check, at: &At<'_>, id: &str, file: ServiceFil
     let range = Range { min: Duration::from_millis(10), max: Duration::from_mins(5), zero: None };
     let timeout_at = at.key("connect_timeout");
     let connect_timeout = check.duration(&timeout_at, &file.connect_timeout, Service::CONNECT_TIMEOUT, &range);
-    Some(Service { id: id?, endpoints, balance, connect_timeout })
+    let pool = pool(check, &at.key("pool"), &file.pool.unwrap_or_default());
+    Some(Service { id: id?, endpoints, balance, connect_timeout, pool })
+}
+
+fn pool(check: &mut Check, at: &At<'_>, file: &PoolFile) -> PoolRules {
+    let default = PoolRules::default();
+    let kept = Range { min: Duration::from_millis(10), max: Duration::from_hours(1), zero: None };
+    PoolRules {
+        idle: check.count(&at.key("idle"), &file.idle, default.idle, &(0..=MAX_POOL)),
+        idle_timeout: check.duration(&at.key("idle_timeout"), &file.idle_timeout, default.idle_timeout, &kept),
+    }
 }
 
 fn endpoint(check: &mut Check, at: &At<'_>, file: EndpointFile) -> Option<Endpoint> {

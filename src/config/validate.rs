@@ -13,10 +13,10 @@ use serde_json::json;
 use tracing::Level;
 
 use super::{
-    Config, DEFAULT_ADMIN, Drain, Listener, Log, LogFormat, Problem, Reload, Source, Watch,
+    Config, DEFAULT_ADMIN, Drain, Http2Rules, Listener, Log, LogFormat, Problem, Reload, Source, Watch,
     check::{Check, Range},
     diagnose::quoted,
-    file::{AdminFile, DrainFile, Field, File, ListenerFile, LogFile, ReloadFile, Text},
+    file::{AdminFile, DrainFile, Field, File, Http2File, ListenerFile, LogFile, ReloadFile, Text},
     plugin, route, service,
     tree::{At, Node, Position},
     value::spell_duration,
@@ -27,6 +27,8 @@ use super::{
 const MAX_NETWORKS: usize = 256;
 /// Most worker threads.
 const MAX_WORKERS: usize = 1024;
+/// Most requests of an HTTP/2 connection at once.
+const MAX_STREAMS: u32 = 10_000;
 
 /// Reads and checks a file; the whole of [`super::parse`].
 pub(super) fn config(source: &Source) -> Result<Config, Vec<Problem>> {
@@ -118,11 +120,14 @@ fn listener(check: &mut Check, at: &At<'_>, file: &ListenerFile) -> Option<Liste
     let address = address.and_then(|text| address_of(check, &address_at, text));
     let range = Range { min: Duration::from_millis(10), max: Duration::from_mins(10), zero: None };
     let establish = check.duration(&at.key("establish"), &file.establish, Listener::ESTABLISH, &range);
+    let lingers = Range { min: Duration::from_millis(10), max: Duration::from_mins(5), zero: Some("cut at once") };
+    let linger = check.duration(&at.key("linger"), &file.linger, Listener::LINGER, &lingers);
+    let http2 = http2(check, &at.key("http2"), file.http2.as_ref());
     check.later(&at.key("tls"), &file.tls, &json!(null));
     check.later(&at.key("proxy_protocol"), &file.proxy_protocol, &json!(false));
     let proxies_at = at.key("trusted_proxies");
     let trusted_proxies = networks(check, &proxies_at, file.trusted_proxies.as_deref().unwrap_or_default());
-    Some(Listener { name: name?, address: address?, establish, trusted_proxies })
+    Some(Listener { name: name?, address: address?, establish, trusted_proxies, linger, http2 })
 }
 
 /// Networks as `10.0.0.0/8`, or single addresses.
@@ -145,6 +150,16 @@ fn networks(check: &mut Check, at: &At<'_>, list: &[String]) -> Arc<[IpNet]> {
         }
     }
     networks.into()
+}
+
+fn http2(check: &mut Check, at: &At<'_>, file: Option<&Http2File>) -> Http2Rules {
+    let default = Http2Rules::default();
+    let Some(file) = file else { return default };
+    let idle = Range { min: Duration::from_millis(100), max: Duration::from_hours(24), zero: Some("for ever") };
+    Http2Rules {
+        streams: check.count(&at.key("streams"), &file.streams, default.streams, &(1..=MAX_STREAMS)),
+        idle: check.duration(&at.key("idle"), &file.idle, default.idle, &idle),
+    }
 }
 
 fn address_of(check: &mut Check, at: &At<'_>, text: &str) -> Option<SocketAddr> {

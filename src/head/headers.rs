@@ -196,6 +196,28 @@ pub struct Changes<'a> {
 /// [`Cause::PluginFailed`] for an edit or an overriding path of a policy, [`Cause::BadPath`] for what the route's
 /// rewriting makes of this request; each says what is not acceptable.
 pub fn upstream_request(handshake: &Handshake, changes: &Changes<'_>) -> Result<Request<Empty<Bytes>>, Refusal> {
+    let request = request_head(handshake, changes, |name| {
+        name != header::CONTENT_LENGTH
+            && (!is_websocket(name)
+                || name == header::SEC_WEBSOCKET_PROTOCOL
+                || name == header::SEC_WEBSOCKET_EXTENSIONS)
+    })?;
+    let mut request = request.map(|()| Empty::new());
+    *request.method_mut() = Method::GET;
+    let headers = request.headers_mut();
+    headers.insert(header::CONNECTION, UPGRADE_OPTION);
+    headers.insert(header::UPGRADE, WEBSOCKET);
+    headers.insert(header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
+    Ok(request)
+}
+
+/// What every request for an upstream has in common: target, end-to-end fields that `keep` keeps, forwarded fields,
+/// edits, rewriting.
+pub(super) fn request_head(
+    handshake: &Handshake,
+    changes: &Changes<'_>,
+    keep: impl Fn(&HeaderName) -> bool,
+) -> Result<Request<()>, Refusal> {
     let policy = |why: String| Refusal::new(Cause::PluginFailed).with_detail(format!("a policy's rewriting: {why}"));
     let mut target = match changes.path_and_query {
         Some(path) if !path.starts_with('/') || path.contains('#') => {
@@ -204,12 +226,7 @@ pub fn upstream_request(handshake: &Handshake, changes: &Changes<'_>) -> Result<
         Some(path) => PathAndQuery::try_from(path).map_err(|_| policy("the path to dial is not valid".to_owned()))?,
         None => handshake.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
     };
-    let mut headers = retain(&end_to_end(&handshake.headers), |name| {
-        name != header::CONTENT_LENGTH
-            && (!is_websocket(name)
-                || name == header::SEC_WEBSOCKET_PROTOCOL
-                || name == header::SEC_WEBSOCKET_EXTENSIONS)
-    });
+    let mut headers = retain(&end_to_end(&handshake.headers), keep);
     if !headers.contains_key(header::HOST)
         && let Ok(host) = HeaderValue::from_str(&handshake.authority)
     {
@@ -223,12 +240,9 @@ pub fn upstream_request(handshake: &Handshake, changes: &Changes<'_>) -> Result<
             .apply(&mut target, &mut headers, changes.captured)
             .map_err(|why| Refusal::because(Cause::BadPath, why))?;
     }
-    headers.insert(header::CONNECTION, UPGRADE_OPTION);
-    headers.insert(header::UPGRADE, WEBSOCKET);
-    headers.insert(header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
 
-    let mut request = Request::new(Empty::new());
-    *request.method_mut() = Method::GET;
+    let mut request = Request::new(());
+    *request.method_mut() = handshake.method.clone();
     *request.version_mut() = Version::HTTP_11;
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = headers;

@@ -6,6 +6,7 @@ pub mod forwarded;
 pub mod headers;
 pub mod matching;
 pub mod pattern;
+pub mod plain;
 pub mod rewrite;
 pub mod target;
 pub mod upgrade;

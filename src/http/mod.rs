@@ -1,12 +1,15 @@
-//! One request's way: checked, matched, judged by the policies of its route, then seated or dialled, and only then
-//! answered. Whatever fails before the 101 is an HTTP status with one line of reason.
+//! One request's way: checked, matched, judged by the policies of its route, then seated, dialled or forwarded, and only
+//! then answered. Whatever fails before the answer is an HTTP status with one line of reason.
 //!
 //! A handshake pins the generation it begins with. Dropping the future (the client left, the connection broke) gives up
 //! everything it held: its place in a plugin's queue, its seat, its dial.
 
+pub mod body;
+mod forward;
 mod pair;
 mod router;
 pub mod session;
+mod watch;
 
 use std::{
     convert::Infallible,
@@ -17,26 +20,34 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
-use http_body_util::Full;
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use http::{HeaderName, HeaderValue, Request, Response, Version, header, request::Parts};
+use http_body_util::BodyExt as _;
+use hyper::{
+    body::{Body as _, Incoming},
+    upgrade::{OnUpgrade, Upgraded},
+};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use tokio::{
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
-use self::session::{LegInfo, SessionHandle, Sessions};
+pub use self::watch::Watch;
+use self::{
+    body::{Answered, Upload},
+    session::{LegInfo, SessionHandle, Sessions},
+};
 use crate::{
     admission::Permit,
+    config::Http2Rules,
     drain::Drain,
     error::Cause,
     generation::{Generation, Route},
     head::{
         forwarded,
         matching::Subject,
-        target,
+        plain, target,
         upgrade::{self, Asked, UpgradeRequest},
     },
     metrics::Metrics,
@@ -45,7 +56,8 @@ use crate::{
     relay::{End, Leg, Party},
     rendezvous::Registry,
     route::{self, Plan},
-    upstream,
+    socket::{Pulse, Socket},
+    upstream::{self, pool::Pool},
 };
 
 /// Tells both legs of a rendezvous, and a routed client, the channel they are on.
@@ -63,6 +75,8 @@ pub struct Switchboard {
     pub drain: Drain,
     /// Who is on the line.
     pub sessions: Sessions,
+    /// Connections to services, for plain requests.
+    pub pool: Pool<Upload>,
 }
 
 /// One accepted connection.
@@ -79,9 +93,29 @@ pub struct Connection {
     pub establish: Duration,
     /// Whose word on the client is believed.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// How long the rest of a request is read and thrown away that is answered already.
+    pub linger: Duration,
+    /// Of an HTTP/2 connection.
+    pub http2: Http2Rules,
+    /// Of its socket.
+    pub pulse: Pulse,
 }
 
-type Answer = Response<Full<Bytes>>;
+impl Connection {
+    /// Reads and throws away what is left of a request that nobody takes any more, for a while.
+    fn linger(&self, mut rest: Incoming) {
+        if self.linger.is_zero() || rest.is_end_stream() {
+            return;
+        }
+        let limit = self.linger;
+        self.board.drain.spawn(async move {
+            // After that hyper closes the connection.
+            let _ = timeout(limit, async { while let Some(Ok(_)) = rest.frame().await {} }).await;
+        });
+    }
+}
+
+type Answer = Response<Answered>;
 
 /// Why a handshake gets no 101.
 enum Refuse {
@@ -122,7 +156,8 @@ struct Admitted {
     plan: Plan,
     edits: Vec<Edit>,
     info: LegInfo,
-    request: UpgradeRequest,
+    /// None where the request is forwarded, whatever it asks for.
+    request: Option<UpgradeRequest>,
     permit: Permit,
 }
 
@@ -150,12 +185,14 @@ struct Attempt {
     settled: bool,
 }
 
-/// Answers one request. `first` tells whether it is the first of its connection.
+/// Answers one request. `first` tells whether it is the first of its connection; `watch` ends what its answer is written
+/// to.
 ///
 /// # Errors
 /// None: every failure is an answer.
 pub async fn handle(
     connection: Arc<Connection>,
+    watch: Arc<Watch>,
     mut request: Request<Incoming>,
     first: bool,
 ) -> Result<Answer, Infallible> {
@@ -173,18 +210,31 @@ pub async fn handle(
         settled: false,
     };
     let upgrade = hyper::upgrade::on(&mut request);
-    let (head, _) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    if plain::has_crumbs(head.version) {
+        plain::join_cookies(&mut head.headers);
+    }
     let deadline = begun + connection.establish;
-    Ok(match answer(&connection, &mut attempt, head, upgrade, deadline).await {
+    // What was not asked for (`Expect`) is not sent, and HTTP/2 has its own way to say that no more is wanted.
+    let lingers = head.version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
+    let mut body = Some(body);
+    Ok(match answer(&connection, &watch, &mut attempt, head, &mut body, upgrade, deadline).await {
         Ok(response) => attempt.admitted(response),
-        Err(refuse) => attempt.refused(&refuse),
+        Err(refuse) => {
+            if let Some(rest) = body.filter(|_| lingers) {
+                connection.linger(rest);
+            }
+            attempt.refused(&refuse)
+        }
     })
 }
 
 async fn answer(
-    connection: &Connection,
+    connection: &Arc<Connection>,
+    watch: &Watch,
     attempt: &mut Attempt,
     head: Parts,
+    body: &mut Option<Incoming>,
     upgrade: OnUpgrade,
     deadline: Instant,
 ) -> Result<Answer, Refuse> {
@@ -198,6 +248,7 @@ async fn answer(
     match &admitted.plan {
         Plan::Pair { .. } => pair::answer(board, admitted, upgrade, deadline).await,
         Plan::Dial { .. } => router::answer(board, admitted, upgrade, deadline).await,
+        Plan::Forward { .. } => forward::answer(connection, watch, admitted, body.take(), upgrade).await,
     }
 }
 
@@ -219,9 +270,11 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
     let first = routes.peek().ok_or(Cause::NoRoute)?;
     attempt.on(first);
     let first_mode = first.mode();
-    let request = match upgrade::inspect(&head)? {
-        Asked::Upgrade(request) => request,
-        Asked::Plain => return Err(Cause::NotAnUpgrade.into()),
+    // What a forwarded request asks for is the service's to judge.
+    let asked = upgrade::inspect(&head);
+    let offers = match &asked {
+        Ok(Asked::Upgrade(request)) => request.subprotocols.clone(),
+        _ => Vec::new(),
     };
     let mut handshake = Arc::new(Handshake {
         id: attempt.id,
@@ -231,7 +284,7 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
         authority,
         segments,
         headers: head.headers,
-        subprotocols: request.subprotocols.clone(),
+        subprotocols: offers,
         peer: connection.peer,
         client,
         listener: Arc::clone(&connection.listener),
@@ -239,13 +292,19 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
     });
     for route in routes {
         attempt.on(&route);
+        let request = match &asked {
+            _ if route.mode() == Mode::Http => None,
+            Ok(Asked::Upgrade(request)) => Some(request.clone()),
+            Ok(Asked::Plain) => return Err(Cause::NotAnUpgrade.into()),
+            Err(refusal) => return Err(refusal.clone().into()),
+        };
         if handshake.route != route.config.name {
             // No plugin keeps a handshake beyond its call, so this changes the one we have.
             if let Some(handshake) = Arc::get_mut(&mut handshake) {
                 handshake.route = Arc::clone(&route.config.name);
             }
         }
-        let permit = enter(&route)?;
+        let permit = enter(&route, matches!(asked, Ok(Asked::Upgrade(_))))?;
         let mut verdict = policy::decide(&route.plugins, &handshake, route.mode()).await?;
         let edits = std::mem::take(&mut verdict.edits);
         let policy = verdict.policy.clone();
@@ -259,27 +318,24 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
 }
 
 /// A place on the route, before anything is spent on the request.
-fn enter(route: &Route) -> Result<Permit, Refusal> {
-    route.gate.enter(true).map_err(|turned| Refusal { retry_after: turned.after, ..Refusal::new(turned.cause) })
+fn enter(route: &Route, upgrade: bool) -> Result<Permit, Refusal> {
+    route.gate.enter(upgrade).map_err(|turned| Refusal { retry_after: turned.after, ..Refusal::new(turned.cause) })
 }
 
 /// The leg of a client, once hyper has flushed the 101 and given its socket back.
 async fn leg_of(upgrade: OnUpgrade, id: ConnId, party: Party, limits: &Arc<Limits>) -> Result<Leg, hyper::Error> {
-    let socket = upgrade.await?;
-    // Every connection of ours is served on this type; the listener makes it.
-    let Ok(freed) = socket.downcast::<TokioIo<TcpStream>>() else { unreachable!("served on TokioIo<TcpStream>") };
-    let stream = freed.io.into_inner();
+    let (stream, early) = bare(upgrade.await?);
     // A socket that is gone already shows it at the first read.
     let _ = upstream::tune(&stream, upstream::user_timeout(limits.stall));
-    Ok(Leg {
-        id,
-        stream,
-        early: freed.read_buf,
-        end: End::Server,
-        party,
-        limits: Arc::clone(limits),
-        extensions: false,
-    })
+    Ok(Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false })
+}
+
+/// The socket behind an upgraded connection, and what was read beyond the 101.
+fn bare(upgraded: Upgraded) -> (TcpStream, Bytes) {
+    // Every connection of ours is served and dialled on this type; the listener and the pool make it.
+    let Ok(freed) = upgraded.downcast::<TokioIo<Socket>>() else { unreachable!("served on TokioIo<Socket>") };
+    let Some(stream) = freed.io.into_inner().into_stream() else { unreachable!("taken out here only") };
+    (stream, freed.read_buf)
 }
 
 fn channel_header(response: &mut Answer, channel: &str) {
@@ -297,7 +353,9 @@ impl Attempt {
 
     fn admitted(mut self, response: Answer) -> Answer {
         self.settled = true;
-        self.board.metrics.handshake_seconds.observe(self.begun.elapsed().as_secs_f64());
+        if self.mode != Some(Mode::Http) {
+            self.board.metrics.handshake_seconds.observe(self.begun.elapsed().as_secs_f64());
+        }
         response
     }
 
@@ -305,13 +363,13 @@ impl Attempt {
         self.settled = true;
         match refuse {
             Refuse::Refusal(refusal) => {
-                let response = upgrade::refusal(refusal);
+                let response = upgrade::refusal(refusal).map(Answered::from);
                 let detail = refusal.detail.as_deref().unwrap_or_default();
                 self.log(refusal.cause, response.status().as_u16(), None, &refusal.reason, detail);
                 response
             }
             Refuse::Rejection { policy, rejection } => {
-                let response = upgrade::rejection(rejection);
+                let response = upgrade::rejection(rejection).map(Answered::from);
                 let status = response.status().as_u16();
                 self.log(Cause::Rejected, status, Some(policy), &rejection.code, &rejection.log_reason);
                 response
@@ -320,7 +378,7 @@ impl Attempt {
                 let status = answer.status.as_u16();
                 let detail = format!("{} answered {status}, which was passed on", answer.endpoint.address);
                 self.log(Cause::UpstreamRefused, status, None, Cause::UpstreamRefused.row().reason, &detail);
-                upgrade::passed_on(answer.status, &answer.headers, answer.body.clone())
+                upgrade::passed_on(answer.status, &answer.headers, answer.body.clone()).map(Answered::from)
             }
         }
     }
@@ -328,12 +386,16 @@ impl Attempt {
     fn log(&self, cause: Cause, status: u16, policy: Option<&Arc<str>>, reason: &str, detail: &str) {
         let row = cause.row();
         self.board.metrics.ended(self.mode, Outcome::Refused, cause);
+        if let (Some(Mode::Http), Some(route)) = (self.mode, &self.route) {
+            self.board.metrics.http.answered(route, status);
+        }
         if !self.board.current.load().config.log.sessions {
             return;
         }
         let info = self.info.as_ref();
         let policy = policy.or(info.map(|info| &info.policy)).filter(|policy| !policy.is_empty());
         let detail = Some(detail).filter(|detail| !detail.is_empty());
+        let said = if self.mode == Some(Mode::Http) { "request refused" } else { "handshake refused" };
         macro_rules! at {
             ($level:ident) => {
                 tracing::event!(
@@ -346,14 +408,14 @@ impl Attempt {
                     client = self.client.map(|client| client.to_string()),
                     path = %self.path.escape_default(),
                     route = self.route.as_deref(),
-                    role = info.map(|info| info.role.as_str()),
-                    channel = info.map(|info| info.channel.escape_default().to_string()),
+                    role = info.map(|info| info.role.as_str()).filter(|role| !role.is_empty()),
+                    channel = info.map(|info| info.channel.escape_default().to_string()).filter(|id| !id.is_empty()),
                     policy = policy.map(|policy| &**policy),
                     status,
                     reason,
                     detail,
                     duration_ms = session::milliseconds(self.begun.elapsed()),
-                    "handshake refused"
+                    "{said}"
                 )
             };
         }

@@ -10,7 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Admitted, Answer, Refuse, Switchboard, channel_header, leg_of,
+    Admitted, Answer, Answered, Refuse, Switchboard, channel_header, leg_of,
     session::{self, Guest, OnLine, SessionHandle},
 };
 use crate::{
@@ -31,7 +31,9 @@ pub(super) async fn answer(
     upgrade: OnUpgrade,
     deadline: Instant,
 ) -> Result<Answer, Refuse> {
-    let Plan::Pair { key, side, rules } = &admitted.plan else { return Err(Cause::Internal.into()) };
+    let (Plan::Pair { key, side, rules }, Some(asked)) = (&admitted.plan, &admitted.request) else {
+        return Err(Cause::Internal.into());
+    };
     let arrival = Arrival {
         conn: admitted.handshake.id,
         side: *side,
@@ -44,7 +46,7 @@ pub(super) async fn answer(
     // Waiting for a partner is not part of the establish budget.
     let subprotocol = timeout_at(seat.deadline().into(), seat.may_answer()).await.map_err(|_| Cause::NoPartner)??;
     let mut response =
-        upgrade::switching_protocols(&admitted.request.key, subprotocol.as_deref(), &[], &HeaderMap::new());
+        upgrade::switching_protocols(&asked.key, subprotocol.as_deref(), &[], &HeaderMap::new()).map(Answered::from);
     channel_header(&mut response, key.channel.as_str());
     let (board_, rules, side) = (Arc::clone(board), Arc::clone(rules), *side);
     board.drain.spawn(async move {

@@ -7,7 +7,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
 use super::{
-    Admitted, Answer, Refuse, Switchboard, channel_header, leg_of,
+    Admitted, Answer, Answered, Refuse, Switchboard, channel_header, leg_of,
     session::{self, LegInfo, OnLine},
 };
 use crate::{
@@ -30,7 +30,9 @@ pub(super) async fn answer(
     upgrade: OnUpgrade,
     deadline: Instant,
 ) -> Result<Answer, Refuse> {
-    let Plan::Dial { service, wishes, channel } = &admitted.plan else { return Err(Cause::Internal.into()) };
+    let (Plan::Dial { service, wishes, channel }, Some(asked)) = (&admitted.plan, &admitted.request) else {
+        return Err(Cause::Internal.into());
+    };
     let route = &admitted.route.config;
     let captured = route.matching.captures(&admitted.handshake.segments);
     let changes = Changes {
@@ -56,11 +58,12 @@ pub(super) async fn answer(
         other => other.refusal().into(),
     })?;
     let mut response = upgrade::switching_protocols(
-        &admitted.request.key,
+        &asked.key,
         connected.subprotocol.as_deref(),
         &connected.extensions,
         &connected.headers,
-    );
+    )
+    .map(Answered::from);
     channel_header(&mut response, channel.as_str());
     let mut info = admitted.info.clone();
     info.upstream = Some(format!("{} {}", service.config.id.as_str(), connected.endpoint.address));

@@ -24,9 +24,9 @@ use crate::{
 /// What is known of a leg before its 101.
 #[derive(Clone)]
 pub struct LegInfo {
-    /// Role by name.
+    /// Role by name; empty for a plain request.
     pub role: String,
-    /// The channel's id.
+    /// The channel's id; empty for a plain request.
     pub channel: String,
     /// `name@identity` of the policy that decided; empty if none did.
     pub policy: Arc<str>,
@@ -57,6 +57,7 @@ impl LegInfo {
         let (role, channel) = match plan {
             Plan::Pair { key, side, .. } => (side.role().name().to_owned(), key.channel.as_str().to_owned()),
             Plan::Dial { channel, .. } => ("routed".to_owned(), channel.as_str().to_owned()),
+            Plan::Forward { .. } => (String::new(), String::new()),
         };
         Self {
             role,
@@ -124,15 +125,21 @@ pub(super) struct OnLine {
     board: Arc<Switchboard>,
     conn: ConnId,
     mode: Mode,
-    _permit: Permit,
+    /// None where somebody else holds it.
+    _permit: Option<Permit>,
 }
 
 impl OnLine {
-    pub(super) fn enter(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo, permit: Permit) -> Self {
+    pub(super) fn enter(
+        board: &Arc<Switchboard>,
+        conn: ConnId,
+        info: LegInfo,
+        permit: impl Into<Option<Permit>>,
+    ) -> Self {
         let mode = info.mode;
         board.metrics.sessions(mode).inc();
         board.sessions.0.insert(conn, info);
-        Self { board: Arc::clone(board), conn, mode, _permit: permit }
+        Self { board: Arc::clone(board), conn, mode, _permit: permit.into() }
     }
 }
 

@@ -24,6 +24,40 @@ pub enum HostHeader {
     Endpoint,
 }
 
+/// How plain requests of a route are forwarded. Defaults are those of `config/reference.yaml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpRules {
+    /// From the end of a request to the head of its answer.
+    pub answer: Duration,
+    /// Longest time without a byte of a body that is on its way, and of a tunnel.
+    pub idle: Duration,
+    /// How long a body that was announced with `Expect: 100-continue` waits for the service to ask for it.
+    pub expect: Duration,
+    /// Largest request body in bytes, inclusive; 0 is none.
+    pub body: u64,
+}
+
+impl Default for HttpRules {
+    fn default() -> Self {
+        Self { answer: Duration::from_mins(1), idle: Duration::from_mins(1), expect: Duration::from_secs(1), body: 0 }
+    }
+}
+
+/// Which connections to a service are kept between two requests. Defaults are those of `config/reference.yaml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolRules {
+    /// Most connections kept for each endpoint; 0 keeps none.
+    pub idle: usize,
+    /// How long one is kept.
+    pub idle_timeout: Duration,
+}
+
+impl Default for PoolRules {
+    fn default() -> Self {
+        Self { idle: 32, idle_timeout: Duration::from_mins(1) }
+    }
+}
+
 /// Limits of a session's legs; zero durations and sizes mean none. Defaults are those of `config/reference.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -28,6 +28,7 @@ mod mailbox;
 mod mask;
 mod pending;
 mod pump;
+pub mod raw;
 mod session;
 mod side;
 

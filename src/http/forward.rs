@@ -1,0 +1,245 @@
+//! A plain request: passed to a service as it comes, its answer passed back as it comes.
+//!
+//! Bodies stream in both directions at the pace of the slower side. Connections to services are kept for the next
+//! request ([`crate::upstream::pool`]). A request is sent once: the next endpoint is asked only where connecting failed,
+//! another connection is taken only where the one that was kept had died meanwhile. Dropping the future cancels what
+//! was sent. Before the answer begins every failure is a status; then [`super::Watch`] cuts what has stopped to move.
+
+mod exchange;
+mod gate;
+mod tunnel;
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::{
+    body::{Body as _, Incoming},
+    upgrade::OnUpgrade,
+};
+use tokio::time::sleep;
+
+pub(in crate::http) use self::exchange::Exchange;
+pub(in crate::http) use self::gate::Gate;
+use super::{
+    Admitted, Answer, Connection, Refuse, Watch,
+    body::{Answered, Download, Upload},
+};
+use crate::{
+    config::Transport,
+    error::Cause,
+    generation::{Route, Service},
+    head::{
+        headers::{Changes, has_token},
+        plain::{self, Length},
+    },
+    metrics::Counted,
+    model::{Handshake, HostHeader, HttpRules, PoolRules, Refusal},
+    route::{Plan, Wishes},
+    upstream::{
+        NotOpen,
+        pool::{Key, Lent},
+    },
+};
+
+pub(super) async fn answer(
+    connection: &Arc<Connection>,
+    watch: &Watch,
+    admitted: Admitted,
+    body: Option<Incoming>,
+    upgrade: OnUpgrade,
+) -> Result<Answer, Refuse> {
+    let Admitted { handshake, route, plan, edits, info, permit, .. } = admitted;
+    let (Plan::Forward { service, wishes }, Some(rules)) = (&plan, route.config.http()) else {
+        return Err(Cause::Internal.into());
+    };
+    let body = body.filter(|body| !body.is_end_stream());
+    let length = match &body {
+        None => Length::None,
+        Some(body) => body.size_hint().exact().map_or(Length::Unknown, Length::Known),
+    };
+    may_be_as_long(length, rules)?;
+    let captured = route.config.matching.captures(&handshake.segments);
+    let changes = Changes {
+        path_and_query: wishes.path_and_query.as_deref(),
+        edits: &edits,
+        rewrite: Some(&route.config.rewrite),
+        captured: captured.as_ref(),
+    };
+    let mut head = plain::request(&handshake, &changes, length)?;
+    let expects = has_token(&handshake.headers, &header::EXPECT, "100-continue");
+    // RFC 9110 §10.1.1: of HTTP/1.0 the expectation is ignored, and without a body there is none.
+    let asks_first = expects && body.is_some() && handshake.version > Version::HTTP_10;
+    if expects && !asks_first {
+        head.headers_mut().remove(header::EXPECT);
+    }
+    let exchange = Exchange::begin(connection, &handshake, &info, *rules, permit, (body.is_some(), asks_first));
+    let task = Task { connection, watch, handshake: &handshake, route: &route, service, wishes, exchange };
+    // RFC 9110 §7.8: a server may ignore an upgrade, as we do beside a body.
+    if body.is_none() && plain::asks_for_upgrade(&handshake) {
+        plain::keep_upgrade(&handshake.headers, head.headers_mut());
+        return Ok(tunnel::answer(&task, head, info, upgrade).await?);
+    }
+    let (response, lent) = task.send(&head, body, true).await?;
+    Ok(task.passed_on(response, lent, service.config.pool)?)
+}
+
+/// What comes is measured as it comes, unless its length is announced.
+fn may_be_as_long(length: Length, rules: &HttpRules) -> Result<(), Refusal> {
+    match length {
+        Length::Known(length) if rules.body != 0 && length > rules.body => {
+            let detail = format!("{length} bytes are more than {}", rules.body);
+            Err(Refusal::new(Cause::BodyTooBig).with_detail(detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One request on its way.
+struct Task<'a> {
+    connection: &'a Arc<Connection>,
+    watch: &'a Watch,
+    handshake: &'a Handshake,
+    route: &'a Route,
+    service: &'a Service,
+    wishes: &'a Wishes,
+    exchange: Arc<Exchange>,
+}
+
+impl Task<'_> {
+    /// A service's answer as the client gets it.
+    fn passed_on(&self, response: Response<Incoming>, lent: Lent<Upload>, pool: PoolRules) -> Result<Answer, Refusal> {
+        let (head, body) = response.into_parts();
+        let wrong = |why: &str| Refusal::new(Cause::UpstreamProtocol).with_detail(format!("{}: {why}", lent.address()));
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(wrong("it switches protocols without being asked"));
+        }
+        let mut headers = plain::answer(head.status, &head.headers).map_err(wrong)?;
+        self.answered(head.status, &lent);
+        if self.exchange.gate().is_some_and(|gate| !gate.is_open()) && self.handshake.version < Version::HTTP_2 {
+            // The body is not read, so nothing can follow it (RFC 9112 §9.3).
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.watch.begin(&self.exchange);
+        let (exchange, kept) = (Arc::clone(&self.exchange), self.connection.board.pool.clone());
+        let download = Download::new(body, exchange, lent, kept, pool);
+        let mut response = Response::new(Answered::Forwarded(Box::new(download)));
+        *response.status_mut() = head.status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    fn answered(&self, status: StatusCode, lent: &Lent<Upload>) {
+        let upstream = format!("{} {}", self.service.config.id.as_str(), lent.address());
+        self.exchange.answered(status, upstream, lent.pulse().clone());
+    }
+
+    /// Sends the request to the first endpoint that takes it; its answer, and the connection it comes on. `may_share`
+    /// tells whether that may have carried another request before.
+    async fn send(
+        &self,
+        head: &Request<()>,
+        body: Option<Incoming>,
+        may_share: bool,
+    ) -> Result<(Response<Incoming>, Lent<Upload>), Refusal> {
+        let transport = self.wishes.transport.unwrap_or(Transport::Plain);
+        // RFC 9110 §9.2.2: what has no effect may be sent again.
+        let repeatable = body.is_none() && [Method::GET, Method::HEAD, Method::OPTIONS].contains(head.method());
+        let mut body = Upload::new(body, Arc::clone(&self.exchange));
+        let mut late = false;
+        let mut last = "it has no candidates".to_owned();
+        for endpoint in self.service.candidates(self.wishes.env_tag.as_deref(), transport) {
+            let key = Key { service: self.service.config.id.clone(), address: endpoint.authority().into() };
+            loop {
+                let kept = if may_share { self.connection.board.pool.take(&key) } else { None };
+                let mut lent = match kept {
+                    Some(lent) => lent,
+                    None => match self.open(&key).await {
+                        Ok(lent) => lent,
+                        Err(error) => {
+                            late |= matches!(error, NotOpen::Late(_));
+                            last = format!("{}: {error}", key.address);
+                            break;
+                        }
+                    },
+                };
+                self.exchange.sending();
+                let answer = lent.send(self.request(head, body, &key));
+                let mut error = match self.within_bounds(&lent, answer).await? {
+                    Ok(response) => return Ok((response, lent)),
+                    Err(error) => error,
+                };
+                if let Some((cause, detail)) = self.exchange.failed() {
+                    return Err(Refusal::new(*cause).with_detail(detail.clone()));
+                }
+                last = format!("{}: {}", key.address, said(error.error()));
+                match error.take_message() {
+                    Some(unsent) => body = unsent.into_body(),
+                    // It had closed this connection when the request came, as it may.
+                    None if lent.reused && repeatable && !error.error().is_parse() => {
+                        body = Upload::new(None, Arc::clone(&self.exchange));
+                    }
+                    None => return Err(Refusal::new(Cause::UpstreamProtocol).with_detail(last)),
+                }
+                if !lent.reused {
+                    break;
+                }
+            }
+        }
+        Err(Refusal::new(if late { Cause::UpstreamTimeout } else { Cause::NoEndpoint }).with_detail(last))
+    }
+
+    async fn open(&self, key: &Key) -> Result<Lent<Upload>, NotOpen> {
+        let board = &self.connection.board;
+        let connect_timeout = self.wishes.connect_timeout.unwrap_or(self.service.config.connect_timeout);
+        let gauge = &board.metrics.http.connections;
+        board.pool.connect(key.clone(), connect_timeout, || Counted::one(gauge)).await
+    }
+
+    fn request(&self, head: &Request<()>, body: Upload, key: &Key) -> Request<Upload> {
+        let mut request = head.clone().map(|()| body);
+        let headers = request.headers_mut();
+        if self.route.config.host == HostHeader::Endpoint || !headers.contains_key(header::HOST) {
+            // An authority of the configuration always is one.
+            if let Ok(value) = HeaderValue::from_str(&key.address) {
+                headers.insert(header::HOST, value);
+            }
+        }
+        if self.exchange.gate().is_some() {
+            let exchange = Arc::clone(&self.exchange);
+            hyper::ext::on_informational(&mut request, move |said| {
+                if said.status() == StatusCode::CONTINUE
+                    && let Some(gate) = exchange.gate()
+                {
+                    gate.open();
+                }
+            });
+        }
+        request
+    }
+
+    /// Waits for the answer as long as the route's rules allow.
+    async fn within_bounds<T>(&self, lent: &Lent<Upload>, answer: impl Future<Output = T>) -> Result<T, Refusal> {
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            let late = |cause| Refusal::new(cause).with_detail(format!("{}: no byte passed", lent.address()));
+            let patience = self.exchange.patience(lent.pulse()).map_err(late)?;
+            let tired = async {
+                match patience {
+                    Some(patience) => sleep(patience).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                answer = answer.as_mut() => return Ok(answer),
+                () = tired => {}
+                () = self.exchange.upload_ended() => {}
+            }
+        }
+    }
+}
+
+/// An error of hyper's with its reason.
+fn said(error: &hyper::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
