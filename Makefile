@@ -41,7 +41,7 @@ test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
 	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --no-fail-fast $(ARGS)
 	@[ -n "$(ARGS)" ] || cargo test --locked --no-fail-fast $(GUESTS)
 
-soak: setup ## the long proofs in full: swaps under load, and 10,000 connections of which nothing stays
+soak: setup ## the long proofs in full: swaps under load, and 210,000 connections of which nothing stays
 	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test soak -- --nocapture
 
 build: setup ## builds the proxy for development
@@ -111,7 +111,8 @@ setup: ## installs the WebAssembly target (FALLBACK=1: Debian's compiler, where 
 
 # The tests talk to the proxy with the clients that people use; a missing one fails, it is never skipped.
 test-tools: ## installs what the tests need beyond Rust, into the target folder
-	@$(NEED) need python3 "python3 python3-venv"; need node nodejs; need npm npm; need curl curl; [ -z "$$missing" ]
+	@$(NEED) need python3 "python3 python3-venv"; need node nodejs; need npm npm; need curl curl; \
+		need "$${CORDBOARD_TEST_CHROMIUM:-chromium}" chromium; [ -z "$$missing" ]
 	@mkdir -p "$(TOOLS)"
 	@[ -n "$$CORDBOARD_TEST_PYTHON" ] || cmp -s tests/support/requirements.txt "$(TOOLS)/requirements.txt" || { \
 		rm -rf "$(TOOLS)/venv"; \

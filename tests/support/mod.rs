@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dial;
 pub mod echo;
 pub mod shell;
+pub mod site;
 pub mod upstream;
 pub mod wire;
 
