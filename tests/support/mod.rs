@@ -5,9 +5,11 @@
 #![allow(dead_code)] // each test file uses a part
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
+pub mod board;
 pub mod demo;
 pub mod dial;
 pub mod echo;
+pub mod peers;
 pub mod shell;
 pub mod site;
 pub mod upstream;

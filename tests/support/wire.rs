@@ -28,6 +28,15 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+/// How a connection ended, as its peer sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The other side has said all it had to say.
+    Fin,
+    /// The connection was cut.
+    Reset,
+}
+
 fn head(first: u8, length: usize, mask: u8) -> Vec<u8> {
     let mut bytes = vec![first];
     if let Ok(short @ 0..=125) = u8::try_from(length) {
@@ -67,6 +76,7 @@ pub struct Wire {
     pub stream: TcpStream,
     pub head: String,
     buffer: Vec<u8>,
+    end: Option<End>,
 }
 
 impl Wire {
@@ -75,7 +85,7 @@ impl Wire {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         stream.write_all(&[request.as_bytes(), behind].concat()).await.unwrap();
-        Self { stream, head: String::new(), buffer: Vec::new() }
+        Self { stream, head: String::new(), buffer: Vec::new(), end: None }
     }
 
     /// Upgrades `target`, with further header lines and bytes `behind` the request; reads the answer's head.
@@ -95,7 +105,7 @@ impl Wire {
     /// One that dialled a listener of ours; its head is read.
     pub async fn taken(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
-        let mut wire = Self { stream, head: String::new(), buffer: Vec::new() };
+        let mut wire = Self { stream, head: String::new(), buffer: Vec::new(), end: None };
         wire.read_head().await;
         wire
     }
@@ -127,7 +137,38 @@ impl Wire {
 
     /// Reads once; false at the end.
     async fn fill(&mut self) -> bool {
-        self.stream.read_buf(&mut self.buffer).await.is_ok_and(|read| read > 0)
+        match self.stream.read_buf(&mut self.buffer).await {
+            Ok(0) => self.end = Some(End::Fin),
+            Ok(_) => return true,
+            Err(_) => self.end = Some(End::Reset),
+        }
+        false
+    }
+
+    /// Reads once and not more than that, into what frames are taken from; 0 at the end.
+    pub async fn sip(&mut self, most: usize) -> usize {
+        let mut bytes = vec![0; most];
+        let read = within("some bytes", self.stream.read(&mut bytes)).await.unwrap_or(0);
+        self.buffer.extend_from_slice(&bytes[..read]);
+        read
+    }
+
+    /// Everything up to the end, which may come within a frame: what is left of that, and how it ended.
+    pub async fn end(&mut self) -> (Vec<u8>, End) {
+        let end = within("the end of the connection", async {
+            loop {
+                if !self.fill().await {
+                    return self.end.unwrap_or(End::Fin);
+                }
+            }
+        });
+        let end = end.await;
+        (std::mem::take(&mut self.buffer), end)
+    }
+
+    /// How it ended; none while it has not.
+    pub const fn ended(&self) -> Option<End> {
+        self.end
     }
 
     pub fn status(&self) -> u16 {
