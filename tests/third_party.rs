@@ -149,6 +149,24 @@ fn they_talk_through_the_router_with_compression_and_subprotocol_end_to_end() {
     }
 }
 
+#[test]
+fn they_talk_through_a_route_for_plain_http_as_through_a_tunnel() {
+    for (caller, service) in PAIRS {
+        let answering = service.start(&["service"]);
+        let proxy = Proxy::with(&format!(
+            "routes: [{{name: web, match: {{path: /}}, mode: http, service: talk}}]\n\
+             services: {{talk: {{endpoints: ['http://{}']}}}}\n",
+            answering.address()
+        ));
+        let idle = proxy.metric("cordboard_tasks");
+        let calling = caller.start(&["caller", &proxy.ws("/ws"), "cord.v1", "permessage-deflate"]);
+        calling.talked(&format!("{caller:?} with {service:?}"));
+        answering.heard_both_ends();
+        // Nothing of the two is left, neither towards them nor towards the service.
+        proxy.metric_becomes("cordboard_tasks", idle);
+    }
+}
+
 /// What curl shows of the answer for an address. After a 101 it waits until the proxy ends the connection.
 fn curl(proxy: &Proxy, path: &str) -> String {
     let output = Command::new("curl")
