@@ -17,6 +17,8 @@ pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 pub mod generation;
 pub mod head;
 pub mod http;

@@ -3,6 +3,8 @@
 //! rules that were compiled before.
 
 pub mod forwarded;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod headers;
 pub mod matching;
 pub mod pattern;

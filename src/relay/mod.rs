@@ -24,6 +24,8 @@ mod close;
 mod closing;
 mod driver;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod mailbox;
 mod mask;
 mod pending;
@@ -145,5 +147,5 @@ impl LegReport {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod tests;

@@ -2,10 +2,16 @@
 //! peer gets is tungstenite's.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![cfg_attr(fuzzing, allow(dead_code))] // the fuzzer uses a part of the stage only
 
+#[cfg(test)]
 mod bytes;
+#[cfg(test)]
 mod chaos;
+#[cfg(test)]
 mod clocks;
+#[cfg(test)]
 mod closing;
 pub(in crate::relay) mod rig;
+#[cfg(test)]
 mod waiting;

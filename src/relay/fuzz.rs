@@ -1,0 +1,34 @@
+//! Bodies of the fuzz targets `frame`, `pump` and `session` (see `tests/fuzz/README.md`). Each takes any bytes and panics
+//! where the relay does not do what a reference says; the reference reads and writes headers with tungstenite's codec.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+
+mod endpoint;
+mod frame;
+mod heard;
+mod pump;
+mod reference;
+mod script;
+mod session;
+
+pub use self::{frame::frame, pump::pump, session::session};
+
+#[cfg(test)]
+mod tests {
+    use crate::fuzzing::replay;
+
+    #[test]
+    fn headers_that_were_fuzzed_are_still_read_as_the_oracle_reads_them() {
+        replay("frame", super::frame);
+    }
+
+    #[test]
+    fn streams_that_were_fuzzed_still_come_out_as_the_reference_says() {
+        replay("pump", super::pump);
+    }
+
+    #[test]
+    fn sessions_that_were_fuzzed_still_come_to_a_good_end() {
+        replay("session", super::session);
+    }
+}
