@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
 use ipnet::IpNet;
 
-use super::headers::{elements, is_token, split_outside_quotes};
+use super::headers::{is_token, split_outside_quotes};
 use crate::model::Client;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -41,8 +41,8 @@ pub fn client(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -
             break;
         }
     }
-    let proto = elements(headers, &X_FORWARDED_PROTO).last().map(str::to_owned);
-    let proto = proto.or_else(|| parameter(elements(headers, &header::FORWARDED).last()?, "proto"));
+    let proto = plain_elements(headers, &X_FORWARDED_PROTO).last().map(str::to_owned);
+    let proto = proto.or_else(|| parameter(told(headers).last()?, "proto"));
     let tls = proto.map_or(tls, |proto| proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss"));
     Client { remote, tls, trusted: true }
 }
@@ -50,10 +50,43 @@ pub fn client(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -
 /// The hops that trusted proxies tell of, the client's first.
 fn chain(headers: &HeaderMap) -> Vec<String> {
     if headers.contains_key(X_FORWARDED_FOR) {
-        return elements(headers, &X_FORWARDED_FOR).map(str::to_owned).collect();
+        return plain_elements(headers, &X_FORWARDED_FOR).map(str::to_owned).collect();
     }
-    let nodes = elements(headers, &header::FORWARDED);
-    nodes.map(|element| parameter(element, "for").unwrap_or_default()).collect()
+    told(headers).into_iter().map(|element| parameter(element, "for").unwrap_or_default()).collect()
+}
+
+/// What stands between the commas of all lines of a field, trimmed, empty elements left out. `X-Forwarded-*` knows no
+/// quoted strings: a quotation mark of a client's must not swallow what a proxy put behind it.
+fn plain_elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    lines(headers, name).flat_map(|line| trimmed(line.split(',')))
+}
+
+/// The elements of `Forwarded`. In a line with a quoted string that does not end every comma separates, for the same
+/// reason: what proxies put behind it is still whole.
+fn told(headers: &HeaderMap) -> Vec<&str> {
+    let of_line = |line| -> Vec<&str> {
+        if is_balanced(line) {
+            trimmed(split_outside_quotes(line, ',')).collect()
+        } else {
+            trimmed(line.split(',')).collect()
+        }
+    };
+    lines(headers, &header::FORWARDED).flat_map(of_line).collect()
+}
+
+fn lines<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    headers.get_all(name).iter().filter_map(|line| std::str::from_utf8(line.as_bytes()).ok())
+}
+
+fn trimmed<'h>(elements: impl Iterator<Item = &'h str>) -> impl Iterator<Item = &'h str> {
+    elements.map(|element| element.trim_matches([' ', '\t'])).filter(|element| !element.is_empty())
+}
+
+/// Whether every quoted string in it ends (RFC 9110 §5.6.4).
+fn is_balanced(text: &str) -> bool {
+    // A separator that stands behind the text is found outside quoted strings only.
+    let (separator, text) = ('\0', [text, "\0"].concat());
+    split_outside_quotes(&text, separator).count() > 1
 }
 
 /// The value of a parameter of a `Forwarded` element, without quotes.
@@ -93,7 +126,7 @@ impl Forwarded<'_> {
     /// left out.
     pub fn set(&self, headers: &mut HeaderMap) {
         let before = if self.client.trusted { chain(headers) } else { Vec::new() };
-        let told: Vec<String> = elements(headers, &header::FORWARDED).map(str::to_owned).collect();
+        let told: Vec<String> = told(headers).into_iter().map(well_formed).collect();
         if !self.client.trusted {
             *headers = super::headers::retain(headers, |name| !is_forwarded(name));
         }
@@ -130,6 +163,11 @@ impl Forwarded<'_> {
             }
         }
     }
+}
+
+/// An element behind which another can be read.
+fn well_formed(element: &str) -> String {
+    if is_balanced(element) { element.to_owned() } else { "for=unknown".to_owned() }
 }
 
 fn node(address: IpAddr) -> String {
@@ -185,6 +223,27 @@ mod tests {
         assert_eq!(client(&[("x-forwarded-for", "4.4.4.4"), ("forwarded", "for=5.5.5.5")]), "4.4.4.4");
         assert_eq!(found("::ffff:10.0.0.1", &trusted, &[("x-forwarded-for", "1.1.1.1")]).0, "1.1.1.1");
         assert_eq!(found("2001:db8:1::5", &trusted, &[("x-forwarded-for", "1.1.1.1")]).0, "1.1.1.1");
+    }
+
+    #[test]
+    fn a_quotation_mark_of_a_client_hides_nothing_that_a_proxy_put_behind_it() {
+        let client = |fields: &[(&str, &str)]| found("10.0.0.1", &["10.0.0.0/8"], fields);
+        for written in ["\"", "\"a\\", "1.1.1.1, \"x"] {
+            let chain = format!("{written}, 203.0.113.9, 10.2.2.2");
+            assert_eq!(client(&[("x-forwarded-for", &chain)]).0, "203.0.113.9", "{chain}");
+        }
+        for written in ["for=\"", "for=\"a\\", "for=1.1.1.1, by=\"x"] {
+            let chain = format!("{written}, for=\"[2001:db8::9]:1\";proto=https, for=10.2.2.2");
+            assert_eq!(client(&[("forwarded", &chain)]).0, "2001:db8::9", "{chain}");
+            let chain = format!("{written}, proto=https;for=203.0.113.9");
+            assert_eq!(client(&[("forwarded", &chain)]), ("203.0.113.9".into(), true, true), "{chain}");
+        }
+        assert!(client(&[("x-forwarded-proto", "\", https")]).1);
+        assert_eq!(
+            client(&[("forwarded", "for=203.0.113.9;by=\"a,b\"")]).0,
+            "203.0.113.9",
+            "one that ends separates nothing"
+        );
     }
 
     #[test]
@@ -248,6 +307,12 @@ mod tests {
                 ("x-forwarded-prefix", "/p"),
                 ("x-forwarded-proto", "https"),
             ])
+        );
+        let said = [("forwarded", "for=\"x, for=1.1.1.1")];
+        assert_eq!(
+            told("10.0.0.1", true, "", &said)[0].1,
+            "for=unknown, for=1.1.1.1, for=10.0.0.1;proto=http",
+            "what does not end would hide the rest from the next hop"
         );
         let said = [("forwarded", "for=1.1.1.1;proto=https, for=\"[2001:db8::1]\"")];
         assert_eq!(

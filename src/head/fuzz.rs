@@ -1,12 +1,24 @@
-//! Bodies of the fuzz targets `target` and `headers` (see `tests/fuzz/README.md`). Each takes any bytes and panics where a
-//! rule of this module does not hold, or where a plain restatement of it comes to something else.
+//! Bodies of the fuzz targets `target`, `headers`, `forwarded` and `matching_rewriting` (see `tests/fuzz/README.md`). Each
+//! takes any bytes and panics where a rule of this module does not hold, or where a plain restatement of it comes to
+//! something else.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
+mod forwarded;
 mod headers;
+mod matching;
+mod rewriting;
+mod rules;
 mod target;
 
-pub use self::{headers::headers, target::target};
+pub use self::{forwarded::forwarded, headers::headers, target::target};
+use crate::fuzzing::Input;
+
+/// Routes that match or do not, and rules that rewrite.
+pub fn matching_rewriting(data: &[u8]) {
+    let mut input = Input::new(data);
+    if input.byte() % 2 == 0 { matching::matching(&mut input) } else { rewriting::rewriting(&mut input) }
+}
 
 #[cfg(test)]
 mod tests {
@@ -20,5 +32,15 @@ mod tests {
     #[test]
     fn fields_that_were_fuzzed_still_end_or_pass_as_the_rules_say() {
         replay("headers", super::headers);
+    }
+
+    #[test]
+    fn chains_of_proxies_that_were_fuzzed_still_lead_to_the_client() {
+        replay("forwarded", super::forwarded);
+    }
+
+    #[test]
+    fn routes_and_rules_that_were_fuzzed_still_match_and_rewrite_as_restated() {
+        replay("matching_rewriting", super::matching_rewriting);
     }
 }

@@ -1,18 +1,20 @@
-//! Which fields end at this hop, what a policy's edits do, and what is said of the client: against plain restatements
-//! over a list of lines.
+//! Which fields end at this hop, what a policy's edits do, and which upgrades are good: against plain restatements over a
+//! list of lines.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 
 use crate::{
+    error::Cause,
     fuzzing::Input,
-    head::headers::{Forwarded, apply_edits, elements, end_to_end, end_to_end_answer, has_token},
+    head::{
+        headers::{apply_edits, elements, end_to_end, end_to_end_answer, has_token, is_token},
+        upgrade::{Asked, inspect},
+    },
     model::Edit,
 };
 
 /// Names that a rule speaks of come up by a byte of the input; others are spelt out.
-const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 21] = [
     "connection",
     "keep-alive",
     "te",
@@ -25,6 +27,7 @@ const NAMES: [&str; 20] = [
     "host",
     "content-length",
     "sec-websocket-key",
+    "sec-websocket-version",
     "sec-websocket-protocol",
     "sec-websocket-extensions",
     "x-forwarded-for",
@@ -35,7 +38,7 @@ const NAMES: [&str; 20] = [
     "x-two",
 ];
 
-type Line = (HeaderName, HeaderValue);
+pub(super) type Line = (HeaderName, HeaderValue);
 
 /// Builds a head and does to it what the proxy does.
 pub fn headers(data: &[u8]) {
@@ -48,25 +51,25 @@ pub fn headers(data: &[u8]) {
     }
     lists(&headers, &lines);
     hops(&headers, &lines);
+    upgrade(&headers, choice);
     edits(&headers, &mut input);
-    forwarded(&mut headers, choice, &mut input);
 }
 
-fn name(input: &mut Input<'_>) -> String {
+pub(super) fn name(input: &mut Input<'_>) -> String {
     match usize::from(input.byte()) {
         known @ 0..200 => NAMES[known % NAMES.len()].to_owned(),
         _ => String::from_utf8_lossy(input.text()).into_owned(),
     }
 }
 
-fn line(input: &mut Input<'_>) -> Option<Line> {
+pub(super) fn line(input: &mut Input<'_>) -> Option<Line> {
     let name = HeaderName::try_from(name(input)).ok()?;
     let value = HeaderValue::from_bytes(input.text()).ok()?;
     Some((name, value))
 }
 
 /// The elements of a line, character by character (RFC 9110 §5.6.1, §5.6.4).
-fn split(line: &str) -> Vec<String> {
+pub(super) fn split(line: &str) -> Vec<String> {
     let (mut all, mut element, mut chars) = (Vec::new(), String::new(), line.chars());
     let mut quoted = false;
     while let Some(c) = chars.next() {
@@ -119,7 +122,7 @@ fn grouped(lines: &[Line], keep: impl Fn(&str) -> bool) -> Vec<Line> {
     names.into_iter().filter(|name| keep(name.as_str())).flat_map(of).collect()
 }
 
-fn owned(headers: &HeaderMap) -> Vec<Line> {
+pub(super) fn owned(headers: &HeaderMap) -> Vec<Line> {
     headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -187,80 +190,65 @@ fn edits(headers: &HeaderMap, input: &mut Input<'_>) {
     }
 }
 
-fn forwarded(headers: &mut HeaderMap, choice: u8, input: &mut Input<'_>) {
-    let remote = match choice >> 6 {
-        0 => IpAddr::from(Ipv4Addr::from_bits(u32::from(input.word()) << 8)),
-        1 => IpAddr::from(Ipv6Addr::from_bits(u128::from(input.word()) << 40)),
-        _ => IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
-    };
-    let tls = choice & 32 != 0;
-    let authority = String::from_utf8_lossy(input.rest()).into_owned();
-    let before = owned(headers);
-    Forwarded { remote, authority: &authority, tls }.set(headers);
-
-    let ours = |name: &HeaderName| {
-        ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"]
-            .contains(&name.as_str())
-    };
-    let others = |lines: Vec<Line>| lines.into_iter().filter(|(name, _)| !ours(name)).collect::<Vec<_>>();
-    assert_eq!(others(owned(headers)), others(before), "the others stay");
-    let one = |name: &str| {
-        let mut values = headers.get_all(name).iter();
-        let first = values.next().map(|value| value.to_str().expect("visible ASCII").to_owned());
-        assert!(values.next().is_none(), "{name} stands once");
-        first
-    };
-    let said = parameters(&one("forwarded").unwrap());
-    let parameter = |name: &str| said.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
-    let address = parameter("for").unwrap();
-    let address: IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().unwrap();
-    assert_eq!(address, remote.to_canonical());
-    assert_eq!(one("x-forwarded-for"), Some(address.to_string()));
-    assert_eq!(parameter("proto"), one("x-forwarded-proto"));
-    assert_eq!(one("x-forwarded-proto").as_deref(), Some(if tls { "https" } else { "http" }));
-    assert_eq!(said.len(), 2 + usize::from(parameter("host").is_some()), "nothing else is said");
-    if let Some(host) = parameter("host") {
-        assert_eq!(host, authority);
-        assert_eq!(one("x-forwarded-host"), Some(host));
-        assert!(one("x-forwarded-port").is_some_and(|port| port.parse::<u16>().is_ok()));
+/// RFC 6455 §4.2.1, on the fields as elements and lines.
+fn upgrade(headers: &HeaderMap, choice: u8) {
+    let mut request = Request::new(());
+    *request.method_mut() = if choice & 0x80 == 0 { Method::GET } else { Method::POST };
+    *request.version_mut() = if choice & 0x40 == 0 { Version::HTTP_11 } else { Version::HTTP_2 };
+    *request.headers_mut() = headers.clone();
+    let values = |name: &str| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    let has =
+        |name: &HeaderName, token: &str| elements(headers, name).any(|element| element.eq_ignore_ascii_case(token));
+    match inspect(&request.into_parts().0) {
+        Ok(Asked::Plain) => assert!(!has(&header::UPGRADE, "websocket")),
+        Ok(Asked::Upgrade(asked)) => {
+            assert!(choice & 0xc0 == 0 && has(&header::UPGRADE, "websocket") && has(&header::CONNECTION, "upgrade"));
+            assert!(values("transfer-encoding").is_empty());
+            assert!(
+                values("content-length")
+                    .iter()
+                    .all(|length| std::str::from_utf8(length).unwrap().trim().parse() == Ok(0))
+            );
+            assert_eq!(
+                values("sec-websocket-version").iter().map(|value| value.trim_ascii()).collect::<Vec<_>>(),
+                [b"13"]
+            );
+            assert!(is_base64(asked.key.as_bytes()), "{}", asked.key);
+            assert_eq!(
+                values("sec-websocket-key").iter().map(|value| value.trim_ascii()).collect::<Vec<_>>(),
+                [asked.key.as_bytes()]
+            );
+            let mut offers: Vec<&str> = elements(headers, &header::SEC_WEBSOCKET_PROTOCOL).collect();
+            assert!(offers.iter().all(|offer| is_token(offer)));
+            let mut seen = std::collections::HashSet::new();
+            offers.retain(|offer| seen.insert(*offer));
+            assert_eq!(asked.subprotocols, offers);
+            assert_eq!(
+                asked.extensions,
+                headers.get_all("sec-websocket-extensions").iter().cloned().collect::<Vec<_>>()
+            );
+        }
+        Err(refusal) => {
+            assert!(has(&header::UPGRADE, "websocket"));
+            assert!(matches!(refusal.cause, Cause::BadUpgrade | Cause::BadVersion));
+        }
     }
 }
 
-/// The parameters of one element of `Forwarded` (RFC 7239 §4), unquoted. Panics on anything else.
-fn parameters(text: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    loop {
-        let (name, value) = rest.split_once('=').expect("a parameter has a value");
-        let mut plain = String::new();
-        let mut chars = value.chars();
-        let quoted = value.starts_with('"');
-        if quoted {
-            chars.next();
-        }
-        let mut end = None;
-        while let Some(c) = chars.next() {
-            match c {
-                '"' if quoted => {
-                    end = chars.next();
-                    break;
-                }
-                ';' if !quoted => {
-                    end = Some(c);
-                    break;
-                }
-                '\\' if quoted => plain.extend(chars.next()),
-                c => {
-                    assert!(quoted || c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c), "{c:?} in a token");
-                    plain.push(c);
-                }
-            }
-        }
-        found.push((name.to_owned(), plain));
-        rest = chars.as_str();
-        match end {
-            None => return found,
-            Some(c) => assert_eq!(c, ';'),
-        }
+/// Whether it is what an encoder writes (RFC 4648 §4).
+fn is_base64(text: &[u8]) -> bool {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let end = text.iter().position(|digit| *digit == b'=').unwrap_or(text.len());
+    let (mut bits, mut unused) = (0_u32, 0_u32);
+    for digit in &text[..end] {
+        let Some(value) = DIGITS.iter().position(|known| known == digit) else { return false };
+        bits = (bits << 6) | u32::try_from(value).unwrap();
+        unused = (unused + 6) % 8;
+        bits &= (1 << unused) - 1;
     }
+    bits == 0
+        && unused < 6
+        && text.len().is_multiple_of(4)
+        && text.len() - end < 3
+        && text[end..].iter().all(|b| *b == b'=')
 }

@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use crate::{
     error::Cause,
     fuzzing::Input,
-    head::target::{check_head, cookie, prefix_matches, query_pairs, query_param, segments},
+    head::target::{check_head, cookie, query_pairs, query_param, segments, unreserved},
 };
 
 /// Reads the input as one of the things that a target is made of.
@@ -14,7 +14,7 @@ pub fn target(data: &[u8]) {
     let mut input = Input::new(data);
     match input.byte() % 5 {
         0 => path(&String::from_utf8_lossy(input.rest())),
-        1 => prefixes(&String::from_utf8_lossy(input.text()), &String::from_utf8_lossy(input.rest())),
+        1 => spelling(&String::from_utf8_lossy(input.rest())),
         2 => query(&String::from_utf8_lossy(input.rest())),
         3 => cookies(&String::from_utf8_lossy(input.text()), input.rest()),
         _ => head(&mut input),
@@ -49,23 +49,26 @@ fn path(path: &str) {
     }
 }
 
-/// Whether a prefix matches, as text: decoded segments hold no slash, so that they can be joined again.
-fn is_prefix(prefix: &[String], segments: &[String]) -> bool {
-    let text = |segments: &[String]| segments.iter().fold(String::new(), |text, segment| text + "/" + segment);
-    let (prefix, path) = (text(prefix), text(segments) + "/");
-    let prefix = prefix.strip_suffix('/').unwrap_or(&prefix);
-    path.starts_with(&format!("{prefix}/"))
+/// One spelling for what means the same (RFC 3986 §6.2.2), escape by escape.
+pub(super) fn spelled(path: &str) -> String {
+    let (mut text, mut rest) = (String::new(), path);
+    while let Some(c) = rest.chars().next() {
+        let escape = rest.get(..3).filter(|e| c == '%' && e[1..].bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match escape.map(|escape| (escape, percent_decode_str(escape).next().unwrap())) {
+            Some((_, byte)) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => text.push(char::from(byte)),
+            Some((escape, _)) => text.push_str(&escape.to_ascii_uppercase()),
+            None => text.push(c),
+        }
+        rest = &rest[escape.map_or(c.len_utf8(), str::len)..];
+    }
+    text
 }
 
-fn prefixes(prefix: &str, path: &str) {
-    let (Ok(prefix), Ok(path)) = (segments(prefix), segments(path)) else { return };
-    let matches = prefix_matches(&prefix, &path);
-    assert_eq!(matches, is_prefix(&prefix, &path), "{prefix:?} of {path:?}");
-    assert!(prefix_matches(&path, &path), "every path is its own prefix");
-    assert!(prefix_matches(&[String::new()], &path), "/ matches all");
-    if matches {
-        let longer = [&path[..], &["more".to_owned()]].concat();
-        assert!(prefix_matches(&prefix, &longer), "what lies below is matched as well");
+fn spelling(path: &str) {
+    let found = unreserved(path);
+    assert_eq!(found, spelled(path));
+    if let Ok(segments_as_received) = segments(path) {
+        assert_eq!(segments(&found).unwrap(), segments_as_received, "it means the same");
     }
 }
 

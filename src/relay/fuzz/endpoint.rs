@@ -36,10 +36,8 @@ impl Write for Wire<'_> {
 
 /// The messages of a stream, and why there are no more.
 fn messages(stream: &[u8], role: Role) -> (Vec<Message>, Error) {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4 << 10)
-        .max_message_size(Some(MOST))
-        .max_frame_size(Some(MOST));
+    let config =
+        WebSocketConfig::default().read_buffer_size(4 << 10).max_message_size(Some(MOST)).max_frame_size(Some(MOST));
     let mut socket = WebSocket::from_raw_socket(Wire(stream), role, Some(config));
     let mut messages = Vec::new();
     loop {

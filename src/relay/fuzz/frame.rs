@@ -75,8 +75,7 @@ pub fn frame(data: &[u8]) {
     let mut input = Input::new(data);
     let choice = input.byte();
     if choice & 0x80 == 0 {
-        let expect =
-            Expect { masked: choice & 1 != 0, reserved: choice & 2 != 0, continuing: choice & 4 != 0 };
+        let expect = Expect { masked: choice & 1 != 0, reserved: choice & 2 != 0, continuing: choice & 4 != 0 };
         let bytes = input.rest();
         for end in 0..=bytes.len().min(20) {
             read(&bytes[..end], expect);

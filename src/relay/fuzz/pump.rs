@@ -65,7 +65,8 @@ fn cut(input: &mut Input<'_>) -> usize {
 fn feed(mut pump: Pump, stream: &[u8], cuts: &[usize], reference: &Reference, rules: &Rules) -> Result {
     let mut result = Result { out: Vec::new(), messages: 0, stop: None };
     // Of a long stream only so many pieces are short, so that a run takes no time.
-    let mut cuts = cuts.iter().cycle().copied().enumerate().map(|(nth, cut)| if nth < 500 { cut } else { cut.max(3000) });
+    let mut cuts =
+        cuts.iter().cycle().copied().enumerate().map(|(nth, cut)| if nth < 500 { cut } else { cut.max(3000) });
     let mut read = 0;
     while read < stream.len() && result.stop.is_none() {
         let piece = &stream[read..][..cuts.next().unwrap().min(stream.len() - read)];

@@ -353,7 +353,11 @@ impl Play {
     /// What each has heard is the beginning of what the other has sent.
     fn compare(&self) {
         for (from, to) in [(0, 1), (1, 0)] {
-            self.actors[to].heard.is_beginning_of(&self.actors[from].sent, self.actors[from].half.as_ref(), self.relays);
+            self.actors[to].heard.is_beginning_of(
+                &self.actors[from].sent,
+                self.actors[from].half.as_ref(),
+                self.relays,
+            );
         }
     }
 }
