@@ -93,7 +93,7 @@ fn identity(proxy: &Proxy, plugin: &str) -> String {
 fn failures(proxy: &Proxy, failure: &str) -> f64 {
     let version = identity(proxy, "puppet");
     let labels = format!("plugin=\"puppet\",version=\"{version}\",failure=\"{failure}\"");
-    proxy.metric(&format!("cordboard_plugin_failures_total{{{labels}}}"))
+    proxy.metric(&format!("cordboard_plugin_version_failures_total{{{labels}}}"))
 }
 
 /// Asks the puppet for something bad and asserts that nothing but this one call suffers. Gives the log line.

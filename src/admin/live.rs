@@ -85,8 +85,16 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
             ConstCounter::new(read(plugin.stats())).encode(family.encode_family(&labels)?)?;
         }
     }
-    let mut family =
-        encoder.encode_descriptor("plugin_failures", "Failed policy calls by kind", None, MetricType::Counter)?;
+    let help = "Failed policy calls by kind, over all versions of a plugin";
+    let mut family = encoder.encode_descriptor("plugin_failures", help, None, MetricType::Counter)?;
+    for (name, counts) in control.host.failures() {
+        for (kind, count) in Stats::FAILURES.iter().zip(counts) {
+            let labels = [("plugin", &*name), ("failure", *kind)];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Failed policy calls by kind, of each version in memory";
+    let mut family = encoder.encode_descriptor("plugin_version_failures", help, None, MetricType::Counter)?;
     for plugin in &plugins {
         let [name, version] = labels(plugin);
         for (kind, count) in Stats::FAILURES.iter().zip(&plugin.stats().failures) {

@@ -25,6 +25,7 @@ use super::{
     host::State,
     inspect,
     output::{LogBudget, one_line},
+    tally::Tally,
     v0_1::{Answer, Guest, Indices, Question},
 };
 use crate::config::{OnFailure, PluginLimits};
@@ -128,7 +129,7 @@ impl Stats {
     /// Labels of [`Self::failures`], in its order.
     pub const FAILURES: [&'static str; 4] = ["busy", "deadline", "trap", "contract"];
 
-    pub(super) fn failed(&self, failure: &Failure) {
+    fn failed(&self, failure: &Failure) {
         for (label, count) in Self::FAILURES.iter().zip(&self.failures) {
             if *label == failure.label() {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -150,6 +151,8 @@ pub struct Plugin {
     waiting: AtomicUsize,
     retired: AtomicBool,
     stats: Stats,
+    /// Of all versions of this name.
+    tally: Arc<Tally>,
 }
 
 struct Instance {
@@ -186,6 +189,7 @@ impl Plugin {
             waiting: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
             stats: Stats::default(),
+            tally: runtime.tallies.of(&spec.name),
             spec,
         };
         let refuse = |reason| LoadError { plugin: plugin.name(), origin: plugin.spec.origin.clone(), reason };
@@ -244,6 +248,12 @@ impl Plugin {
         &self.stats
     }
 
+    /// Counts a failed call.
+    pub(super) fn failed(&self, failure: &Failure) {
+        self.stats.failed(failure);
+        self.tally.failed(failure);
+    }
+
     pub(super) const fn answers(&self, question: Question) -> bool {
         self.indices.answers(question)
     }
@@ -284,7 +294,7 @@ impl Plugin {
         let spent = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.stats.nanoseconds.fetch_add(spent, Ordering::Relaxed);
         match &answer {
-            Err(failure) => self.stats.failed(failure),
+            Err(failure) => self.failed(failure),
             Ok(Answer::Rejected(_)) => drop(self.stats.rejections.fetch_add(1, Ordering::Relaxed)),
             Ok(_) => {}
         }

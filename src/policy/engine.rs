@@ -26,6 +26,7 @@ use super::{
     cache::CodeCache,
     component::Plugin,
     host::State,
+    tally::Tallies,
     ticker::Ticker,
     v0_1::{clock, log, request, types},
 };
@@ -44,6 +45,7 @@ pub(super) struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
     pub(super) ticker: Ticker,
+    pub(super) tallies: Tallies,
     compiler: mpsc::Sender<Job>,
     serving: AtomicBool,
     /// Distinguishes engine configurations in cache keys.
@@ -77,6 +79,7 @@ impl Runtime {
             ticker: Ticker::start(&engine)?,
             compiler: compiler(engine.clone(), cache)?,
             compatibility,
+            tallies: Tallies::default(),
             serving: AtomicBool::new(false),
             loaded: Mutex::default(),
             engine,

@@ -14,6 +14,7 @@ mod engine;
 mod host;
 mod inspect;
 mod output;
+mod tally;
 mod ticker;
 mod v0_1;
 
@@ -80,6 +81,12 @@ impl PolicyHost {
         self.runtime.loaded()
     }
 
+    /// Failures by plugin name over all versions, in the order of [`Stats::FAILURES`].
+    #[must_use]
+    pub fn failures(&self) -> Vec<(Arc<str>, [u64; Stats::FAILURES.len()])> {
+        self.runtime.tallies.read()
+    }
+
     /// Tells the host which versions new handshakes use; the others give their idle instances back.
     pub fn in_use(&self, current: &[Arc<Plugin>]) {
         for plugin in self.loaded() {
@@ -126,7 +133,7 @@ async fn detect(
             let why = format!("gave role `{role}` on a {} route", mode.name());
             let detail = format!("plugin `{}` {why}", plugin.name());
             let failure = Failure::Contract(why);
-            plugin.stats().failed(&failure);
+            plugin.failed(&failure);
             report(plugin, &call.handshake, &failure);
             return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(detail)));
         }
@@ -209,7 +216,7 @@ async fn ask(plugin: &Arc<Plugin>, question: Question, call: &Arc<Call>) -> Resu
 /// An answer that breaks the contract is a failure like any other.
 fn broken(plugin: &Plugin, handshake: &Handshake, why: String) -> Result<(), Refused> {
     let failure = Failure::Contract(why);
-    plugin.stats().failed(&failure);
+    plugin.failed(&failure);
     refused(plugin, handshake, &failure)
 }
 

@@ -19,9 +19,9 @@ use tokio::task::JoinSet;
 use super::{
     failures,
     guests::{Guest, ROLES, SILENT, crammed, detect_role, puppet},
-    handshake, is_well, setup,
+    handshake, identity, is_well, setup,
     support::{Proxy, eventually, upgrade},
-    wasi, with_puppet,
+    wasi, with_puppet, yaml,
 };
 
 /// A client whose handshake is under way; it reads nothing.
@@ -235,4 +235,22 @@ async fn a_call_that_is_dropped_takes_its_instance_with_it() {
     assert_eq!(plugin.idle(), 0);
     assert!(ask(&plugin, "c-1").await);
     assert_eq!(plugin.idle(), 1);
+}
+
+#[test]
+fn what_a_version_failed_at_is_counted_on_when_the_version_is_gone() {
+    let proxy = with_puppet("", "");
+    let total = || proxy.metric("cordboard_plugin_failures_total{plugin=\"puppet\",failure=\"trap\"}") as u64;
+    assert_eq!(handshake(&proxy, "/told?T").status, 503);
+    assert_eq!(handshake(&proxy, "/told?T").status, 503);
+    // Nobody looks at the metrics before the swap.
+    let failed = identity(&proxy, "puppet");
+    proxy.setup.write(&yaml(", config: {version: 2}", ""));
+    proxy.reloaded(1);
+    assert_ne!(identity(&proxy, "puppet"), failed);
+    proxy.metric_becomes("cordboard_generations_alive", 1.0);
+    eventually("the end of the version that failed", || (!proxy.get("/metrics").contains(&failed)).then_some(()));
+    assert_eq!((total(), failures(&proxy, "trap") as u64), (2, 0));
+    assert_eq!(handshake(&proxy, "/told?T").status, 503);
+    assert_eq!((total(), failures(&proxy, "trap") as u64), (3, 1));
 }
