@@ -100,7 +100,8 @@ impl<I: Io> Session<I> {
             Some(_) => [None; 3],
             None => [self.patience, self.lifetime_at(), self.idle_at()],
         };
-        legs.chain(whole).flatten().min()
+        let farewell = self.farewell.as_ref().map(|farewell| farewell.until);
+        legs.chain(whole).chain([farewell]).flatten().min()
     }
 
     fn lifetime_at(&self) -> Option<Instant> {

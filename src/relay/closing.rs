@@ -11,8 +11,8 @@ use super::{
     End, Party,
     close::{CloseFrame, across},
     frame::Violation,
-    session::{Ending, Session},
-    side::{Input, Io, Output},
+    session::{Ending, Farewell, Session},
+    side::{Input, Io, Output, Side},
 };
 use crate::{error::Cause, model::ConnId};
 
@@ -43,6 +43,43 @@ impl<I: Io> Session<I> {
         for at in 0..self.sides.len() {
             self.finish(at, frame.clone(), now);
         }
+    }
+
+    /// Ends the session because we stop. What a leg has sent until now is delivered first: its partner gets the Close
+    /// when nothing more comes, and in any case when `close` is over. Of a sender without a pause that is all there is.
+    pub(super) fn take_leave(&mut self, frame: CloseFrame, now: Instant) {
+        self.end(Cause::Draining, None, None);
+        match self.sides.iter().map(|side| side.closing_by(now)).min() {
+            Some(until) if self.sides.len() > 1 => self.farewell = Some(Farewell { frame, until }),
+            _ => self.close_all(Cause::Draining, &frame, now),
+        }
+    }
+
+    /// Gives each leg its farewell whose partner has nothing left: it was read in vain (not `pulled`), everything it
+    /// sent was taken, and nothing has arrived meanwhile. Returns whether something changed.
+    pub(super) fn say_farewell(&mut self, pulled: [bool; 2], now: Instant) -> bool {
+        let Some(Farewell { frame, until }) = self.farewell.take() else { return false };
+        let due = until <= now;
+        let mut changed = false;
+        for at in 0..self.sides.len() {
+            let Some(partner) = self.partner(at) else { continue };
+            let side = &self.sides[at];
+            let said = !pulled[at] && side.flow.pending.is_empty() && side.io.as_ref().is_none_or(|io| !io.has_more());
+            if (said || due) && self.sides[partner].output == Output::Open {
+                self.finish(partner, frame.clone(), now);
+                changed = true;
+            }
+        }
+        if self.sides.iter().any(|side| side.io.is_some() && side.output == Output::Open) {
+            self.farewell = Some(Farewell { frame, until });
+        }
+        changed
+    }
+
+    /// Lets go of every leg at once. What is on its way to them is the kernel's affair.
+    pub(super) fn drop_all(&mut self, cause: Cause) {
+        self.end(cause, None, None);
+        self.sides.iter_mut().for_each(Side::release);
     }
 
     /// Notes why the session ends, if that was open.

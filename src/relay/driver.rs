@@ -145,9 +145,9 @@ fn take_commands(session: &mut Session<Tcp>, mailbox: &Mailbox, cx: &Context<'_>
             Command::Probe { conn, reply } => session.probe(conn, reply),
             Command::Close { conn, cause } => session.close(conn, cause, now),
             Command::Drain { code } => {
-                let frame = CloseFrame { code, ..CloseFrame::of(Cause::Draining) };
-                session.close_all(Cause::Draining, &frame, now);
+                session.take_leave(CloseFrame { code, ..CloseFrame::of(Cause::Draining) }, now);
             }
+            Command::Cut { cause } => session.drop_all(cause),
         }
     }
     any
@@ -230,6 +230,10 @@ impl Io for Tcp {
     fn abort(&mut self) {
         // Without it the kernel would go on offering what is unsent to a peer that does not take it.
         let _ = self.0.set_zero_linger();
+    }
+
+    fn has_more(&self) -> bool {
+        matches!(recv(&self.0, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((1.., _)))
     }
 
     fn hung_up(&self) -> bool {

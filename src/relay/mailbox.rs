@@ -25,6 +25,7 @@ pub(super) enum Command {
     Probe { conn: ConnId, reply: oneshot::Sender<bool> },
     Close { conn: Option<ConnId>, cause: Cause },
     Drain { code: u16 },
+    Cut { cause: Cause },
 }
 
 /// A leg on its way into a session. Dropped unused, it goes back to its sender.
@@ -103,9 +104,15 @@ impl Handle {
         self.send(Command::Close { conn, cause });
     }
 
-    /// Ends the session because we stop; both legs get `code`. Does nothing if the session is already ending.
+    /// Ends the session because we stop: each leg gets `code` behind what the other has sent until then, as soon as
+    /// nothing more comes and after `close` at the latest. Does nothing if the session is already ending.
     pub fn drain(&self, code: u16) {
         self.send(Command::Drain { code });
+    }
+
+    /// Lets go of both legs at once, without a Close. The cause is that of a session that was not ending yet.
+    pub fn cut(&self, cause: Cause) {
+        self.send(Command::Cut { cause });
     }
 
     /// Whether the session is over and its sockets are closed.
@@ -118,7 +125,8 @@ impl Handle {
     fn send(&self, command: Command) {
         let waker = {
             let mut shared = lock(&self.0);
-            let full = shared.queue.len() >= BOUND && !matches!(command, Command::Close { .. } | Command::Drain { .. });
+            let bounded = matches!(command, Command::Join(_) | Command::Probe { .. });
+            let full = bounded && shared.queue.len() >= BOUND;
             if shared.closed || full {
                 None
             } else {

@@ -133,7 +133,8 @@ pub struct LegReport {
 }
 
 impl LegReport {
-    const fn new(conn: ConnId, party: Party) -> Self {
+    /// Of a leg that has done nothing yet.
+    pub(crate) const fn new(conn: ConnId, party: Party) -> Self {
         Self {
             conn,
             party,

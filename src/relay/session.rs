@@ -11,6 +11,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     End, Report,
     buffer::{Buffer, HEADROOM, SIZE},
+    close::CloseFrame,
     pump::{Orders, Stop},
     side::{Flow, Flushed, Input, Io, Side, Traits},
 };
@@ -55,6 +56,14 @@ pub(super) struct Ending {
     pub(super) by: Option<ConnId>,
 }
 
+/// What both legs are told, each when the other has nothing left to say.
+#[derive(Clone, Debug)]
+pub(super) struct Farewell {
+    pub(super) frame: CloseFrame,
+    /// How long that is waited for.
+    pub(super) until: Instant,
+}
+
 /// One leg that waits, or two that are joined.
 pub(super) struct Session<I> {
     /// One or two; a leg that is over stays for its report.
@@ -74,6 +83,7 @@ pub(super) struct Session<I> {
     /// When the last data frame, or a piece of one, was read.
     pub(super) active: Instant,
     pub(super) ending: Option<Ending>,
+    pub(super) farewell: Option<Farewell>,
 }
 
 impl<I: Io> Session<I> {
@@ -104,6 +114,7 @@ impl<I: Io> Session<I> {
             joined: now,
             active: now,
             ending: None,
+            farewell: None,
         }
     }
 
@@ -163,13 +174,15 @@ impl<I: Io> Session<I> {
         self.tick(now);
         let mut progress = true;
         for _ in 0..TURNS {
-            progress = false;
+            let mut pulled = [false; 2];
             for at in 0..self.sides.len() {
-                progress |= self.pull(at, now);
+                pulled[at] = self.pull(at, now);
             }
+            progress = pulled.contains(&true);
             for at in 0..self.sides.len() {
                 progress |= self.push(at, now);
             }
+            progress |= self.farewell.is_some() && self.say_farewell(pulled, now);
             for at in 0..self.sides.len() {
                 progress |= self.settle(at);
             }

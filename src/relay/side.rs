@@ -27,6 +27,8 @@ pub(super) trait Io {
     fn abort(&mut self);
     /// Whether the peer's end is known to have come, read or not.
     fn hung_up(&self) -> bool;
+    /// Whether bytes have arrived that a read has not been told of yet.
+    fn has_more(&self) -> bool;
 }
 
 /// How far a leg's own stream has come.

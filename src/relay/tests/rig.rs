@@ -174,6 +174,11 @@ impl Io for Fake {
         self.0.borrow_mut().aborted = true;
     }
 
+    fn has_more(&self) -> bool {
+        // Nothing arrives here unnoticed.
+        false
+    }
+
     fn hung_up(&self) -> bool {
         let wire = self.0.borrow();
         wire.fin || wire.reset
