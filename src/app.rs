@@ -3,14 +3,14 @@
 //! [`App::start`] holds every address before it accepts on any. From then on one task each owns a listener, the admin
 //! address and the reloads; all of them end with [`App::stop`].
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     admin, config,
-    drain::Drain,
+    drain::{Cut, Drain, Orders},
     generation::{Candidate, Population},
     http::{Switchboard, session::Sessions},
     listener::{self, BindError, Bound},
@@ -20,6 +20,9 @@ use crate::{
     rendezvous::Registry,
     upstream::pool::Pool,
 };
+
+/// Longest time that what was cut may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What the proxy is started with.
 #[derive(Clone, Debug)]
@@ -69,6 +72,7 @@ impl App {
         let admin = generation.config.admin.map(|address| listener::bind(address, "`admin.address`")).transpose()?;
         let control = Arc::new_cyclic(|control| {
             let mut metrics = Metrics::new();
+            metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
             metrics.add(admin::Live::new(control.clone()));
             let drain = Drain::default();
             let board = Arc::new(Switchboard {
@@ -112,15 +116,29 @@ impl App {
         &self.control
     }
 
-    /// Stops: no more accepts, waiting legs closed at once, joined ones over `drain.spread`, the rest cut at
-    /// `drain.grace`. `hurry` ends the wait at once. False if something had to be cut.
-    pub async fn stop(self, hurry: impl Future<Output = ()>) -> bool {
-        let config = self.control.board.current.load().config.drain;
-        let drain = &self.control.board.drain;
-        drain.begin();
-        tokio::select! {
-            clean = drain.finish(config.grace) => clean,
-            () = hurry => false,
-        }
+    /// Stops: readiness ends, after `drain.delay` no more accepts, waiting legs closed at once, joined ones over
+    /// `drain.spread`, the rest cut at `drain.grace`. `hurry` ends all of it at once. Tells how many legs were cut; none
+    /// if nothing had to be.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> Option<usize> {
+        let board = &self.control.board;
+        let drain = &board.drain;
+        drain.announce();
+        let in_order = async {
+            tokio::time::sleep(board.current.load().config.drain.delay).await;
+            // A reload may have changed it meanwhile; from here on there is none.
+            let config = board.current.load().config.drain;
+            tracing::info!(legs = board.sessions.len(), grace = ?config.grace, "no more connections are accepted");
+            drain.begin(Orders { spread: config.spread, close_code: config.close_code });
+            drain.finish(config.grace).await
+        };
+        let why = tokio::select! {
+            clean = in_order => if clean { return None } else { Cut::Grace },
+            () = hurry => Cut::Hurry,
+        };
+        let legs = board.sessions.len();
+        drain.cut(why);
+        // Nobody is waited for any more; this is for the last words of what was cut.
+        drain.finish(LAST_WORDS).await;
+        Some(legs)
     }
 }

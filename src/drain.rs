@@ -1,21 +1,73 @@
-//! Stopping without breaking: who is told, what is waited for, and the owner of every task.
+//! Stopping without breaking: the order of the steps, and the owner of every task.
 //!
-//! Every task of the proxy is spawned here, so that the end can be awaited; [`Drain::begin`] tells all of them once.
-//! What each does then is its own affair: listeners stop to accept, waiting legs are closed at once, joined ones over
-//! `drain.spread`.
+//! Every task of the proxy is spawned here, so that the end can be awaited. The steps only go forward:
+//!
+//! 1. [`Drain::announce`]: readiness says that we stop; everything else goes on, so that load balancers can notice.
+//! 2. [`Drain::begin`]: listeners stop to accept, requests are refused, waiting legs are closed, and each joined session
+//!    is closed when its [turn](Drain::turn) has come.
+//! 3. [`Drain::cut`]: whatever is left ends now, and says so.
+//!
+//! What each task does at a step is its own affair; nothing here closes anything.
 
-use std::{future::Future, time::Duration};
-
-use tokio_util::{
-    sync::CancellationToken,
-    task::{AbortOnDropHandle, TaskTracker},
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
 };
 
-/// The token and the tasks. Cheap to clone.
+use futures_util::stream::{FuturesUnordered, Stream as _};
+use tokio::{
+    sync::SetOnce,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+/// How sessions are told that we stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orders {
+    /// Over how long the Closes of joined sessions are spread.
+    pub spread: Duration,
+    /// Their code.
+    pub close_code: u16,
+}
+
+/// Why what was left did not get more time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The grace was over.
+    Grace,
+    /// A second signal came.
+    Hurry,
+}
+
+impl Cut {
+    /// For the log line of what is cut.
+    #[must_use]
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::Grace => "cut: it was still there at the end of drain.grace",
+            Self::Hurry => "cut: a second signal ended the drain",
+        }
+    }
+}
+
+/// The steps and the tasks. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Drain {
-    token: CancellationToken,
+    steps: Arc<Steps>,
     tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Steps {
+    announced: AtomicBool,
+    begun: SetOnce<(Instant, Orders)>,
+    cut: SetOnce<Cut>,
 }
 
 impl Drain {
@@ -37,26 +89,84 @@ impl Drain {
         self.tasks.len()
     }
 
-    /// Tells everybody to stop.
-    pub fn begin(&self) {
-        self.token.cancel();
+    /// Lets it be seen that we are going to stop.
+    pub fn announce(&self) {
+        self.steps.announced.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether we are going to stop, or are stopping.
+    #[must_use]
+    pub fn is_announced(&self) -> bool {
+        self.steps.announced.load(Ordering::SeqCst)
+    }
+
+    /// Tells everybody to stop, once: the orders of the first call stand.
+    pub fn begin(&self, orders: Orders) {
+        self.announce();
+        // Set already where this is not the first call.
+        let _ = self.steps.begun.set((Instant::now(), orders));
     }
 
     /// Whether we are stopping.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.token.is_cancelled()
+        self.steps.begun.initialized()
     }
 
     /// Waits until we are to stop.
     pub async fn begun(&self) {
-        self.token.cancelled().await;
+        self.steps.begun.wait().await;
+    }
+
+    /// Waits for the turn of one of many that must not all be closed at once, and tells the code to close with.
+    /// `place`, 0 to 1, is where in the spread it stands.
+    pub async fn turn(&self, place: f64) -> u16 {
+        let (begun, orders) = self.steps.begun.wait().await;
+        sleep_until(*begun + orders.spread.mul_f64(place)).await;
+        orders.close_code
+    }
+
+    /// Ends whatever is left, once: the first reason stands.
+    pub fn cut(&self, why: Cut) {
+        // As above.
+        let _ = self.steps.cut.set(why);
+    }
+
+    /// Why whatever is left is being ended, if it is.
+    #[must_use]
+    pub fn is_cut(&self) -> Option<Cut> {
+        self.steps.cut.get().copied()
+    }
+
+    /// Waits until whatever is left must end, and tells why.
+    pub async fn cut_off(&self) -> Cut {
+        *self.steps.cut.wait().await
     }
 
     /// Waits for every task, at most `grace`; false if some were still running then.
     pub async fn finish(&self, grace: Duration) -> bool {
         self.tasks.close();
-        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+        timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
+
+/// Waits beside something that is woken often: it is looked at only when it was woken itself, so that waiting for a step
+/// costs a session no lock at each message. Polled again after its end it stays pending.
+pub struct Beside<F>(FuturesUnordered<F>);
+
+/// Makes a future one that waits beside another.
+pub fn beside<F: Future>(future: F) -> Beside<F> {
+    Beside(std::iter::once(future).collect())
+}
+
+impl<F: Future> Future for Beside<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match Pin::new(&mut self.0).poll_next(cx) {
+            Poll::Ready(Some(output)) => Poll::Ready(output),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -64,14 +174,63 @@ impl Drain {
 mod tests {
     use super::*;
 
+    const ORDERS: Orders = Orders { spread: Duration::from_secs(10), close_code: 1012 };
+
     #[tokio::test]
     async fn the_end_waits_for_tasks_no_longer_than_the_grace() {
         let drain = Drain::default();
         let seen = drain.clone();
         drain.spawn(async move { seen.begun().await });
         assert!(!drain.finish(Duration::from_millis(1)).await);
-        drain.begin();
+        drain.begin(ORDERS);
         assert!(drain.finish(Duration::from_mins(1)).await);
         assert_eq!(drain.tasks(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_are_spread_from_the_beginning_on_however_late_one_asks() {
+        let drain = Drain::default();
+        drain.begin(ORDERS);
+        let begun = Instant::now();
+        assert_eq!(drain.turn(0.0).await, 1012);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        // One whose turn was a second ago has it now, and one in the middle waits for what is left.
+        drain.turn(0.5).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(6));
+        drain.turn(0.7).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(7));
+    }
+
+    #[tokio::test]
+    async fn what_waits_beside_is_looked_at_only_when_it_was_woken() {
+        let drain = Drain::default();
+        let mut looks = 0;
+        let mut begun = std::pin::pin!(drain.begun());
+        let mut waiting = std::pin::pin!(beside(std::future::poll_fn(|cx| {
+            looks += 1;
+            begun.as_mut().poll(cx)
+        })));
+        for _ in 0..10 {
+            assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        }
+        drain.begin(ORDERS);
+        waiting.as_mut().await;
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        assert_eq!(looks, 2);
+    }
+
+    #[test]
+    fn a_step_implies_those_before_it_and_the_first_reason_stands() {
+        let drain = Drain::default();
+        assert!(!drain.is_announced() && !drain.has_begun() && drain.is_cut().is_none());
+        drain.announce();
+        assert!(drain.is_announced() && !drain.has_begun());
+        let drain = Drain::default();
+        drain.begin(ORDERS);
+        assert!(drain.is_announced());
+        drain.cut(Cut::Hurry);
+        drain.cut(Cut::Grace);
+        assert_eq!(drain.is_cut(), Some(Cut::Hurry));
     }
 }

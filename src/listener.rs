@@ -8,6 +8,7 @@ mod http2;
 use std::{
     io,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,6 +18,7 @@ use std::{
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
@@ -24,6 +26,7 @@ use tokio::{
 
 use crate::{
     config::{self, Http2Rules},
+    drain::beside,
     http::{self, Connection, Switchboard, Watch},
     metrics::Counted,
     socket::{Pulse, Socket},
@@ -97,13 +100,13 @@ impl Bound {
         self.address
     }
 
-    /// Accepts until we stop.
+    /// Accepts until we stop. What the kernel has taken on our behalf by then is still answered.
     pub async fn serve(self, board: Arc<Switchboard>) {
         let mut last_said: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                () = board.drain.begun() => return,
+                () = board.drain.begun() => break,
             };
             match accepted {
                 Ok((stream, peer)) => self.admit(&board, stream, peer),
@@ -116,6 +119,20 @@ impl Bound {
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }
+        }
+        self.empty_backlog(&board);
+    }
+
+    /// Takes what the kernel has taken for us, which it would reset when the socket is closed; then it refuses.
+    fn empty_backlog(&self, board: &Arc<Switchboard>) {
+        let next = || {
+            let (socket, peer) = SockRef::from(&self.socket).accept().ok()?;
+            socket.set_nonblocking(true).ok()?;
+            Some((TcpStream::from_std(socket.into()).ok()?, peer.as_socket()?))
+        };
+        // Not for ever: those that come all the while find the socket closed some time.
+        for (stream, peer) in std::iter::from_fn(next).take(BACKLOG as usize) {
+            self.admit(board, stream, peer);
         }
     }
 
@@ -145,10 +162,14 @@ impl Bound {
 /// Serves requests until the connection is upgraded or ends.
 async fn converse(connection: Arc<Connection>, stream: TcpStream) {
     let _counted = Counted::one(&connection.board.metrics.connections);
-    if http2::is_spoken(&stream, connection.accepted + connection.establish).await {
+    let board = Arc::clone(&connection.board);
+    let http2 = tokio::select! {
+        http2 = http2::is_spoken(&stream, connection.accepted + connection.establish) => http2,
+        _ = board.drain.cut_off() => return,
+    };
+    if http2 {
         return http2::converse(connection, stream).await;
     }
-    let board = Arc::clone(&connection.board);
     let watch = Arc::new(Watch::new(Some(connection.pulse.clone())));
     let fresh = AtomicBool::new(true);
     let service = service_fn(|request| {
@@ -162,8 +183,8 @@ async fn converse(connection: Arc<Connection>, stream: TcpStream) {
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Socket::accepted(stream, connection.pulse.clone())), service)
         .with_upgrades();
-    let mut served = std::pin::pin!(served);
-    let mut stopping = false;
+    let mut served = pin!(served);
+    let (mut begun, mut cut) = (pin!(beside(board.drain.begun())), pin!(beside(board.drain.cut_off())));
     let ended = loop {
         tokio::select! {
             ended = served.as_mut() => break ended,
@@ -171,10 +192,11 @@ async fn converse(connection: Arc<Connection>, stream: TcpStream) {
                 tracing::debug!(peer = %connection.peer, listener = %connection.listener, "connection cut");
                 return;
             }
-            () = board.drain.begun(), if !stopping => {
-                stopping = true;
+            // One that has not asked for anything yet is told by the answer; its request may be on its way.
+            () = begun.as_mut() => if !fresh.load(Ordering::Relaxed) {
                 served.as_mut().graceful_shutdown();
-            }
+            },
+            _ = cut.as_mut() => return,
         }
     };
     if let Err(error) = ended {

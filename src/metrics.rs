@@ -1,9 +1,13 @@
 //! The counters that events move, and the text that Prometheus reads.
 //!
-//! Names begin with `cordboard_`. Labels come from closed sets (modes, outcomes, causes): never a channel, a service or
-//! a path. What can be counted by looking (waiting legs, plugins, descriptors) is added by collectors at the scrape.
+//! Names begin with `cordboard_`. Labels come from closed sets (routes of the configuration, modes, outcomes, causes):
+//! never a channel, a service or a path. What belongs to a route is in [`routes`]; what can be counted by looking
+//! (waiting legs, plugins, descriptors) is added by collectors at the scrape.
 
 mod http;
+pub mod routes;
+
+use std::sync::Arc;
 
 use prometheus_client::{
     collector::Collector,
@@ -13,15 +17,11 @@ use prometheus_client::{
 };
 
 pub use self::http::{Counted, Http};
+use self::routes::{Account, Accounts, Presence};
 use crate::{
     error::Cause,
     model::{Mode, Outcome},
 };
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByMode {
-    mode: &'static str,
-}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByOutcome {
@@ -39,7 +39,8 @@ struct ByResult {
     result: &'static str,
 }
 
-/// The handles. Every one is an atomic; recording takes no lock but for the first use of a label.
+/// The handles. Every one is an atomic; recording takes no lock but for the first use of a label, and for finding the
+/// route of a request.
 pub struct Metrics {
     registry: Registry,
     /// TCP connections accepted and neither upgraded nor ended.
@@ -50,8 +51,8 @@ pub struct Metrics {
     pub accept_errors: Counter,
     /// Seconds from the head of an upgrade request to its 101.
     pub handshake_seconds: Histogram,
-    sessions: Family<ByMode, Gauge>,
-    ended: Family<ByOutcome, Counter>,
+    accounts: Arc<Accounts>,
+    outcomes: Family<ByOutcome, Counter>,
     causes: Family<ByCause, Counter>,
     reloads: Family<ByResult, Counter>,
     /// Payload and header bytes received from all legs.
@@ -74,8 +75,8 @@ impl Metrics {
             handshake_seconds: Histogram::new([
                 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
             ]),
-            sessions: Family::default(),
-            ended: Family::default(),
+            accounts: Arc::default(),
+            outcomes: Family::default(),
             causes: Family::default(),
             reloads: Family::default(),
             bytes: Counter::default(),
@@ -91,8 +92,8 @@ impl Metrics {
         registry.register("accepted", "Accepted TCP connections", this.accepted.clone());
         registry.register("accept_errors", "Failed accepts", this.accept_errors.clone());
         registry.register("handshake_seconds", "From an upgrade's head to its 101", this.handshake_seconds.clone());
-        registry.register("sessions", "Legs that were answered with 101 and have not ended", this.sessions.clone());
-        registry.register("sessions_ended", "Ended sessions and refused handshakes by outcome", this.ended.clone());
+        registry.register_collector(Box::new(routes::Series(Arc::clone(&this.accounts))));
+        registry.register("outcomes", "Ended sessions and refused requests by outcome", this.outcomes.clone());
         registry.register("causes", "Refusals and session ends by cause", this.causes.clone());
         registry.register("reloads", "Candidates by what became of them", this.reloads.clone());
         registry.register("received_bytes", "Bytes received from all legs", this.bytes.clone());
@@ -100,7 +101,7 @@ impl Metrics {
         this.http.register(&mut registry);
         for outcome in Outcome::ALL {
             for mode in Mode::ALL {
-                drop(this.ended.get_or_create(&ByOutcome { mode: mode.name(), outcome: outcome.label() }));
+                drop(this.outcomes.get_or_create(&ByOutcome { mode: mode.name(), outcome: outcome.label() }));
             }
         }
         for result in ["applied", "refused", "unchanged"] {
@@ -114,16 +115,21 @@ impl Metrics {
         self.registry.register_collector(Box::new(collector));
     }
 
-    /// Legs in sessions of a mode.
-    #[must_use]
-    pub fn sessions(&self, mode: Mode) -> Gauge {
-        self.sessions.get_or_create_owned(&ByMode { mode: mode.name() })
+    /// The routes that new requests find: each has its series from now on. Those of others go with their last request.
+    pub fn serve_routes<'a>(&self, routes: impl IntoIterator<Item = (&'a Arc<str>, Mode)>) {
+        self.accounts.serve(routes);
     }
 
-    /// A session ended, or a handshake was refused.
-    pub fn ended(&self, mode: Option<Mode>, outcome: Outcome, cause: Cause) {
-        let mode = mode.map_or("none", Mode::name);
-        self.ended.get_or_create(&ByOutcome { mode, outcome: outcome.label() }).inc();
+    /// Counts a request, and the leg that it becomes, on its route.
+    pub fn enter(&self, route: &Arc<str>, mode: Mode) -> Presence {
+        Presence::new(self.accounts.of(route, mode))
+    }
+
+    /// A session ended, or a request was refused; without an account where no route was found.
+    pub fn ended(&self, account: Option<&Account>, outcome: Outcome, cause: Cause) {
+        let account = account.unwrap_or(&self.accounts.nowhere);
+        account.ended(outcome);
+        self.outcomes.get_or_create(&ByOutcome { mode: account.mode(), outcome: outcome.label() }).inc();
         self.causes.get_or_create(&ByCause { cause: cause.label() }).inc();
     }
 

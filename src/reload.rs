@@ -129,6 +129,7 @@ impl Control {
                 .join(" "),
             "a new generation serves"
         );
+        self.board.metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
         self.board.current.store(Arc::new(generation));
         self.refused.store(None);
         self.host.in_use(&plugins);

@@ -1,20 +1,17 @@
-//! The process: its command line, its exit codes, its signals.
+//! The process: its command line, its exit codes, its admin address. How it stops is in `drain.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     process::{Command, Output},
-    time::{Duration, Instant},
 };
 
 use support::{
-    CHAT, PATIENCE, Proxy, Setup, binary,
-    dial::{Ws, converse, dial, hear_close},
-    eventually, http, status,
-    upstream::Upstream,
-    wire::Wire,
+    CHAT, Proxy, Setup, binary,
+    dial::{converse, dial},
+    http, status,
 };
 
 fn output(arguments: &[&str]) -> (i32, String, String) {
@@ -174,129 +171,6 @@ fn the_admin_address_says_live_and_ready_and_what_else_there_is() {
     assert!(proxy.get("/metrics").ends_with("# EOF\n"));
     let get = |request: &str| status(&http(proxy.admin, &format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n")).0);
     assert_eq!((get("GET /nowhere"), get("POST /metrics")), (404, 405));
-}
-
-/// A drain that takes its time: paired sessions are closed over three seconds.
-fn draining() -> Proxy {
-    Proxy::with(&format!("drain: {{grace: 20s, spread: 3s}}\n{CHAT}"))
-}
-
-#[tokio::test]
-async fn a_signal_drains_waiting_legs_at_once_and_pairs_over_the_spread_and_ends_with_0() {
-    let mut proxy = draining();
-    let mut waiting = dial(&proxy, "/chat?channelId=waiting").await;
-    // Pairs are closed by the numbers of their connections, which follow each other: the last one comes last.
-    let mut pairs: Vec<(Ws, Ws)> = Vec::new();
-    for n in 0..20 {
-        let client = dial(&proxy, &format!("/chat?channelId={n}")).await;
-        pairs.push((client, dial(&proxy, &format!("/chat/connect?channelId={n}")).await));
-    }
-    for (client, backend) in &mut pairs {
-        converse(client, backend, "joined").await;
-    }
-    let signalled = Instant::now();
-    proxy.signal("TERM");
-    assert_eq!(hear_close(&mut waiting).await, Some((1012, "the service restarts".to_owned())));
-    let (address, admin) = (proxy.address, proxy.admin);
-    eventually("an end of accepting", || TcpStream::connect(address).is_err().then_some(()));
-    let (head, body) = http(admin, "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!((status(&head), body.as_str()), (503, "draining\n"));
-    assert!((proxy.metric("cordboard_draining") - 1.0).abs() < 0.5);
-    let closes = pairs.iter_mut().map(|(client, backend)| async move {
-        let (one, other) = tokio::join!(hear_close(client), hear_close(backend));
-        assert_eq!((one.map(|(code, _)| code), other.map(|(code, _)| code)), (Some(1012), Some(1012)));
-    });
-    futures_util::future::join_all(closes).await;
-    drop((waiting, pairs));
-    assert_eq!(proxy.ended().code(), Some(0));
-    assert!(signalled.elapsed() < PATIENCE, "{:?}", signalled.elapsed());
-    for outcome in ["draining; a second signal ends at once", "stopped clean=true", "outcome=\"drained\""] {
-        proxy.logged(&[outcome]);
-    }
-}
-
-#[tokio::test]
-async fn waiting_legs_are_closed_at_once_however_long_the_spread() {
-    let proxy = Proxy::with(&format!("drain: {{grace: 1h, spread: 1h}}\n{CHAT}"));
-    let mut waiting = Vec::new();
-    for n in 0..10 {
-        waiting.push(dial(&proxy, &format!("/chat?channelId={n}")).await);
-        waiting.push(dial(&proxy, &format!("/chat/connect?channelId=b{n}")).await);
-    }
-    proxy.signal("TERM");
-    for leg in &mut waiting {
-        assert_eq!(hear_close(leg).await.map(|(code, _)| code), Some(1012));
-    }
-}
-
-#[tokio::test]
-async fn paired_legs_are_not_closed_all_at_once() {
-    let mut proxy = draining();
-    let mut pairs = Vec::new();
-    for n in 0..30 {
-        let client = dial(&proxy, &format!("/chat?channelId={n}")).await;
-        pairs.push((client, dial(&proxy, &format!("/chat/connect?channelId={n}")).await));
-    }
-    proxy.metric_becomes("cordboard_pairs", 30.0);
-    proxy.signal("INT");
-    let told = pairs.iter_mut().map(|(client, backend)| async move {
-        tokio::join!(hear_close(client), hear_close(backend));
-        Instant::now()
-    });
-    let times = futures_util::future::join_all(told).await;
-    let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-    // 60 connections of a cycle of 1,000 stand for 60/1000 of the spread at least, whatever the first number.
-    assert!(last.duration_since(*first) >= Duration::from_millis(100), "{:?}", last.duration_since(*first));
-    drop(pairs);
-    assert_eq!(proxy.ended().code(), Some(0));
-}
-
-#[tokio::test]
-async fn a_second_signal_ends_at_once() {
-    for (first, second) in [("TERM", "TERM"), ("INT", "TERM")] {
-        let mut proxy = Proxy::with(&format!("drain: {{grace: 1h, spread: 1h}}\n{CHAT}"));
-        let mut client = dial(&proxy, "/chat?channelId=1").await;
-        let mut backend = dial(&proxy, "/chat/connect?channelId=1").await;
-        converse(&mut client, &mut backend, "joined").await;
-        proxy.signal(first);
-        proxy.logged(&["draining"]);
-        proxy.signal(second);
-        assert_eq!(proxy.ended().code(), Some(0));
-        proxy.logged(&["stopped clean=false cut="]);
-    }
-}
-
-#[tokio::test]
-async fn what_is_left_after_the_grace_is_cut() {
-    let mut proxy = Proxy::with(&format!("drain: {{grace: 300ms, spread: 0}}\n{CHAT}    limits: {{close: 1m}}\n"));
-    // They do not answer the Close that they get.
-    let _client = Wire::open(proxy.address, "/chat?channelId=1").await;
-    let _backend = Wire::open(proxy.address, "/chat/connect?channelId=1").await;
-    proxy.metric_becomes("cordboard_pairs", 1.0);
-    proxy.signal("TERM");
-    assert_eq!(proxy.ended().code(), Some(0));
-    proxy.logged(&["stopped clean=false"]);
-}
-
-#[tokio::test]
-async fn routed_sessions_are_drained_too_on_both_sides() {
-    let upstream = Upstream::bind().await;
-    let mut proxy = Proxy::with(&format!(
-        "drain: {{grace: 20s, spread: 0, close_code: 3333}}\n\
-         routes: [{{name: ws, match: {{path: /ws}}, mode: router, service: up}}]\n\
-         services: {{up: {{endpoints: ['ws://{}']}}}}\n",
-        upstream.address
-    ));
-    let (mut client, mut dialled) = tokio::join!(dial(&proxy, "/ws"), async {
-        let mut dialled = upstream.accept().await;
-        dialled.switch("", b"").await;
-        dialled
-    });
-    proxy.signal("TERM");
-    assert_eq!(hear_close(&mut client).await.map(|(code, _)| code), Some(3333));
-    assert_eq!(dialled.expect_close().await.map(|(code, _)| code), Some(3333));
-    drop((client, dialled));
-    assert_eq!(proxy.ended().code(), Some(0));
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ impl Collector for Live {
             ("pairs", "Rendezvous pairs", pairing.pairs as u64),
             ("tasks", "Tasks of connections, sessions and listeners", board.drain.tasks() as u64),
             ("runtime_tasks", "All tasks of the runtime", runtime.num_alive_tasks() as u64),
-            ("draining", "1 while stopping", u64::from(board.drain.has_begun())),
+            ("draining", "1 from the signal to stop on", u64::from(board.drain.is_announced())),
             ("open_descriptors", "File descriptors open", descriptors()),
             ("resident_memory_bytes", "Resident memory", resident_bytes()),
         ] {

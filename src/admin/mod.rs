@@ -67,7 +67,7 @@ fn answer(control: &Control, request: &Request<Incoming>) -> Response<Full<Bytes
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "live\n"),
-        "/readyz" if control.board.drain.has_begun() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        "/readyz" if control.board.drain.is_announced() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         "/readyz" => text(StatusCode::OK, "ready\n"),
         "/metrics" => {
             let mut response = text(StatusCode::OK, control.board.metrics.text());

@@ -129,17 +129,18 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
                 }
             }
         };
-        let grace = control.board.current.load().config.drain.grace;
+        let config::Drain { delay, grace, .. } = control.board.current.load().config.drain;
         let legs = control.board.sessions.len();
-        tracing::info!(signal, legs, ?grace, "draining; a second signal ends at once");
-        let clean = app
+        tracing::info!(signal, legs, ?delay, ?grace, "draining; a second signal ends at once");
+        let cut = app
             .stop(async {
-                let _ = next().await;
+                let signal = next().await;
+                tracing::warn!(signal, "a second signal: ending at once");
             })
             .await;
-        match control.board.sessions.len() {
-            0 => tracing::info!(clean, "stopped"),
-            cut => tracing::warn!(clean, cut, "stopped"),
+        match cut {
+            None => tracing::info!(clean = true, "stopped"),
+            Some(cut) => tracing::warn!(clean = false, cut, "stopped"),
         }
         exit::OK
     });

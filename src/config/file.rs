@@ -256,6 +256,7 @@ sections! {
 
     /// `drain`.
     DrainFile {
+        delay: Text,
         grace: Text,
         close_code: Text,
         spread: Text,

@@ -449,7 +449,9 @@ pub enum Transport {
 /// `drain`: how we stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// From the signal to the end. Default 30s, at most 1h.
+    /// How long we go on accepting after `/readyz` has said that we stop. Default 0, at most 1h.
+    pub delay: Duration,
+    /// From the last accept to the end. Default 30s, at most 1h.
     pub grace: Duration,
     /// The code of our Close: 1001, 1012 (the default) or 3000 to 4999.
     pub close_code: u16,
@@ -459,6 +461,11 @@ pub struct Drain {
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(30), close_code: 1012, spread: Duration::from_secs(10) }
+        Self {
+            delay: Duration::ZERO,
+            grace: Duration::from_secs(30),
+            close_code: 1012,
+            spread: Duration::from_secs(10),
+        }
     }
 }

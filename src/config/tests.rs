@@ -168,7 +168,7 @@ fn values_arrive_as_they_were_written() {
     assert_eq!((config.admin, config.workers, config.reload.watch), (None, 1024, Watch::Off));
     // A short `grace` takes the default of `spread` with it.
     let five = Duration::from_secs(5);
-    assert_eq!(config.drain, Drain { grace: five, close_code: 4000, spread: five });
+    assert_eq!(config.drain, Drain { delay: Duration::ZERO, grace: five, close_code: 4000, spread: five });
     let service = &config.services[&ServiceId::new("a").unwrap()];
     let ends: Vec<_> = service.endpoints.iter().map(|end| (end.authority(), end.env_tag.as_deref())).collect();
     assert_eq!(ends, [("a.internal:80".to_owned(), None), ("[::1]:9001".to_owned(), Some("dev"))]);

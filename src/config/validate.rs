@@ -245,6 +245,7 @@ fn reload(check: &mut Check, at: &At<'_>, file: &ReloadFile) -> Reload {
 fn drain(check: &mut Check, at: &At<'_>, file: &DrainFile) -> Drain {
     let default = Drain::default();
     let hour = |zero| Range { min: Duration::from_millis(1), max: Duration::from_hours(1), zero: Some(zero) };
+    let delay = check.duration(&at.key("delay"), &file.delay, default.delay, &hour("none"));
     let grace = check.duration(&at.key("grace"), &file.grace, default.grace, &hour("an end at once"));
     let spread_at = at.key("spread");
     // The default gives way to a short `grace`; what was asked for does not.
@@ -256,7 +257,7 @@ fn drain(check: &mut Check, at: &At<'_>, file: &DrainFile) -> Drain {
         let message = format!("{} is longer than `drain.grace`, {}", spell_duration(spread), spell_duration(grace));
         check.wrong(&spread_at, message, Some("connections close over `spread` and are cut at `grace`".to_owned()));
     }
-    Drain { grace, close_code: close_code(check, &at.key("close_code"), &file.close_code, default), spread }
+    Drain { delay, grace, close_code: close_code(check, &at.key("close_code"), &file.close_code, default), spread }
 }
 
 fn close_code(check: &mut Check, at: &At<'_>, field: &Text, default: Drain) -> u16 {

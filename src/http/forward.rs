@@ -48,7 +48,7 @@ pub(super) async fn answer(
     body: Option<Incoming>,
     upgrade: OnUpgrade,
 ) -> Result<Answer, Refuse> {
-    let Admitted { handshake, route, plan, edits, info, permit, .. } = admitted;
+    let Admitted { handshake, route, plan, edits, info, place, .. } = admitted;
     let (Plan::Forward { service, wishes }, Some(rules)) = (&plan, route.config.http()) else {
         return Err(Cause::Internal.into());
     };
@@ -72,7 +72,7 @@ pub(super) async fn answer(
     if expects && !asks_first {
         head.headers_mut().remove(header::EXPECT);
     }
-    let exchange = Exchange::begin(connection, &handshake, &info, *rules, permit, (body.is_some(), asks_first));
+    let exchange = Exchange::begin(connection, &handshake, &info, *rules, place, (body.is_some(), asks_first));
     let task = Task { connection, watch, handshake: &handshake, route: &route, service, wishes, exchange };
     // RFC 9110 §7.8: a server may ignore an upgrade, as we do beside a body.
     if body.is_none() && plain::asks_for_upgrade(&handshake) {

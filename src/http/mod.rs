@@ -20,7 +20,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, Version, header, request::Parts};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body_util::BodyExt as _;
 use hyper::{
     body::{Body as _, Incoming},
@@ -41,7 +41,7 @@ use self::{
 use crate::{
     admission::Permit,
     config::Http2Rules,
-    drain::Drain,
+    drain::{Cut, Drain},
     error::Cause,
     generation::{Generation, Route},
     head::{
@@ -50,7 +50,10 @@ use crate::{
         plain, target,
         upgrade::{self, Asked, UpgradeRequest},
     },
-    metrics::Metrics,
+    metrics::{
+        Metrics,
+        routes::{Account, Presence},
+    },
     model::{ConnId, Edit, Handshake, Limits, Mode, Outcome, Refusal, Rejection},
     policy::{self, Refused},
     relay::{End, Leg, Party},
@@ -158,14 +161,20 @@ struct Admitted {
     info: LegInfo,
     /// None where the request is forwarded, whatever it asks for.
     request: Option<UpgradeRequest>,
-    permit: Permit,
+    place: Place,
 }
 
 impl Admitted {
     /// Lets go of everything else, the generation first of all: a routed session keeps its route's limits only.
-    fn into_permit(self) -> Permit {
-        self.permit
+    fn into_place(self) -> Place {
+        self.place
     }
+}
+
+/// A place on a route: counted there, and one of as many as it lets in.
+struct Place {
+    presence: Presence,
+    _permit: Permit,
 }
 
 /// What is known of a request so far; says in the log what became of it if nobody else did.
@@ -179,6 +188,9 @@ struct Attempt {
     path: String,
     route: Option<Arc<str>>,
     mode: Option<Mode>,
+    /// On its route, while it is decided upon.
+    presence: Option<Presence>,
+    account: Option<Arc<Account>>,
     /// What was decided, once it was.
     info: Option<LegInfo>,
     board: Arc<Switchboard>,
@@ -205,6 +217,8 @@ pub async fn handle(
         path: request.uri().path().to_owned(),
         route: None,
         mode: None,
+        presence: None,
+        account: None,
         info: None,
         board: Arc::clone(&connection.board),
         settled: false,
@@ -218,7 +232,8 @@ pub async fn handle(
     // What was not asked for (`Expect`) is not sent, and HTTP/2 has its own way to say that no more is wanted.
     let lingers = head.version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
     let mut body = Some(body);
-    Ok(match answer(&connection, &watch, &mut attempt, head, &mut body, upgrade, deadline).await {
+    let version = head.version;
+    let mut response = match answer(&connection, &watch, &mut attempt, head, &mut body, upgrade, deadline).await {
         Ok(response) => attempt.admitted(response),
         Err(refuse) => {
             if let Some(rest) = body.filter(|_| lingers) {
@@ -226,7 +241,13 @@ pub async fn handle(
             }
             attempt.refused(&refuse)
         }
-    })
+    };
+    let stays = version < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+    if stays && connection.board.drain.is_announced() {
+        // Whoever keeps connections for later is to dial somebody else the next time.
+        response.headers_mut().append(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 async fn answer(
@@ -239,16 +260,29 @@ async fn answer(
     deadline: Instant,
 ) -> Result<Answer, Refuse> {
     let board = &connection.board;
-    if board.drain.has_begun() {
+    let admitted = unless_draining(&board.drain, async {
+        timeout_at(deadline, judge(connection, attempt, head))
+            .await
+            .map_err(|_| Refuse::from(Cause::EstablishTimeout))?
+    });
+    let admitted = admitted.await?;
+    match &admitted.plan {
+        Plan::Pair { .. } => unless_draining(&board.drain, pair::answer(board, admitted, upgrade, deadline)).await,
+        Plan::Dial { .. } => unless_draining(&board.drain, router::answer(board, admitted, upgrade, deadline)).await,
+        // What a service has been asked is waited for.
+        Plan::Forward { .. } => forward::answer(connection, watch, admitted, body.take(), upgrade).await,
+    }
+}
+
+/// A step towards an answer, given up once we drain: a session that it leads to would be closed at once.
+async fn unless_draining<T>(drain: &Drain, step: impl Future<Output = Result<T, Refuse>>) -> Result<T, Refuse> {
+    if drain.has_begun() {
         return Err(Cause::Draining.into());
     }
-    let admitted = timeout_at(deadline, judge(connection, attempt, head))
-        .await
-        .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
-    match &admitted.plan {
-        Plan::Pair { .. } => pair::answer(board, admitted, upgrade, deadline).await,
-        Plan::Dial { .. } => router::answer(board, admitted, upgrade, deadline).await,
-        Plan::Forward { .. } => forward::answer(connection, watch, admitted, body.take(), upgrade).await,
+    tokio::select! {
+        biased;
+        done = step => done,
+        () = drain.begun() => Err(Cause::Draining.into()),
     }
 }
 
@@ -311,7 +345,9 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
         if let Some(plan) = route::plan(&generation, &route, verdict)? {
             let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
             attempt.info = Some(info.clone());
-            return Ok(Admitted { handshake, generation, route, plan, edits, info, request, permit });
+            let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
+            let place = Place { presence, _permit: permit };
+            return Ok(Admitted { handshake, generation, route, plan, edits, info, request, place });
         }
     }
     Err(route::no_opinion(Some(first_mode)).into())
@@ -347,8 +383,18 @@ fn channel_header(response: &mut Answer, channel: &str) {
 
 impl Attempt {
     fn on(&mut self, route: &Route) {
+        if self.route.as_ref() == Some(&route.config.name) {
+            return;
+        }
+        let presence = self.enter(route);
         self.route = Some(Arc::clone(&route.config.name));
         self.mode = Some(route.mode());
+        self.account = Some(Arc::clone(presence.account()));
+        self.presence = Some(presence);
+    }
+
+    fn enter(&self, route: &Route) -> Presence {
+        self.board.metrics.enter(&route.config.name, route.mode())
     }
 
     fn admitted(mut self, response: Answer) -> Answer {
@@ -365,29 +411,30 @@ impl Attempt {
             Refuse::Refusal(refusal) => {
                 let response = upgrade::refusal(refusal).map(Answered::from);
                 let detail = refusal.detail.as_deref().unwrap_or_default();
-                self.log(refusal.cause, response.status().as_u16(), None, &refusal.reason, detail);
+                self.log(refusal.cause, Some(response.status()), None, &refusal.reason, detail);
                 response
             }
             Refuse::Rejection { policy, rejection } => {
                 let response = upgrade::rejection(rejection).map(Answered::from);
-                let status = response.status().as_u16();
+                let status = Some(response.status());
                 self.log(Cause::Rejected, status, Some(policy), &rejection.code, &rejection.log_reason);
                 response
             }
             Refuse::Upstream { answer } => {
-                let status = answer.status.as_u16();
-                let detail = format!("{} answered {status}, which was passed on", answer.endpoint.address);
-                self.log(Cause::UpstreamRefused, status, None, Cause::UpstreamRefused.row().reason, &detail);
+                let (status, from) = (answer.status, &answer.endpoint.address);
+                let detail = format!("{from} answered {}, which was passed on", status.as_u16());
+                self.log(Cause::UpstreamRefused, Some(status), None, Cause::UpstreamRefused.row().reason, &detail);
                 upgrade::passed_on(answer.status, &answer.headers, answer.body.clone()).map(Answered::from)
             }
         }
     }
 
-    fn log(&self, cause: Cause, status: u16, policy: Option<&Arc<str>>, reason: &str, detail: &str) {
+    /// `status` is what the client was told; none if nothing.
+    fn log(&self, cause: Cause, status: Option<StatusCode>, policy: Option<&Arc<str>>, reason: &str, detail: &str) {
         let row = cause.row();
-        self.board.metrics.ended(self.mode, Outcome::Refused, cause);
-        if let (Some(Mode::Http), Some(route)) = (self.mode, &self.route) {
-            self.board.metrics.http.answered(route, status);
+        self.board.metrics.ended(self.account.as_deref(), Outcome::Refused, cause);
+        if let (Some(Mode::Http), Some(account), Some(status)) = (self.mode, &self.account, status) {
+            account.answered(status);
         }
         if !self.board.current.load().config.log.sessions {
             return;
@@ -411,7 +458,7 @@ impl Attempt {
                     role = info.map(|info| info.role.as_str()).filter(|role| !role.is_empty()),
                     channel = info.map(|info| info.channel.escape_default().to_string()).filter(|id| !id.is_empty()),
                     policy = policy.map(|policy| &**policy),
-                    status,
+                    status = status.map(|status| status.as_u16()),
                     reason,
                     detail,
                     duration_ms = session::milliseconds(self.begun.elapsed()),
@@ -429,9 +476,15 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.settled {
-            let row = Cause::ClientGone.row();
-            self.log(Cause::ClientGone, row.status, None, row.reason, "");
+        if self.settled {
+            return;
+        }
+        match self.board.drain.is_cut() {
+            Some(cut) => self.log(Cause::Draining, None, None, Cause::Draining.row().reason, Cut::why(cut)),
+            None => {
+                let row = Cause::ClientGone.row();
+                self.log(Cause::ClientGone, StatusCode::from_u16(row.status).ok(), None, row.reason, "");
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The leg that comes first runs the session of both; the one that comes second hands over its seat and its socket.
 //! A seat is given up when the first Close, end or error of either leg is read, so the id is free at once.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use http::HeaderMap;
 use hyper::upgrade::OnUpgrade;
@@ -16,7 +16,8 @@ use super::{
 use crate::{
     error::Cause,
     head::upgrade,
-    model::RendezvousRules,
+    metrics::routes::State,
+    model::{ConnId, Refusal, RendezvousRules},
     relay::{self, Leg, Party},
     rendezvous::{Arrival, Evicted, Key, Life, Readied, Reservation, Seat, Side},
     route::Plan,
@@ -43,6 +44,7 @@ pub(super) async fn answer(
     let mut seat = timeout_at(deadline, reserve(board, key, &arrival, rules))
         .await
         .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+    admitted.place.presence.mark().to(State::Waiting);
     // Waiting for a partner is not part of the establish budget.
     let subprotocol = timeout_at(seat.deadline().into(), seat.may_answer()).await.map_err(|_| Cause::NoPartner)??;
     let mut response =
@@ -50,22 +52,18 @@ pub(super) async fn answer(
     channel_header(&mut response, key.channel.as_str());
     let (board_, rules, side) = (Arc::clone(board), Arc::clone(rules), *side);
     board.drain.spawn(async move {
-        let (conn, info, permit) = (admitted.handshake.id, admitted.info, admitted.permit);
+        let opened = Instant::now();
+        let (conn, limits) = (admitted.handshake.id, Arc::clone(&admitted.info.limits));
+        let line = OnLine::enter(&board_, conn, admitted.info, admitted.place);
         // The generation is let go: a waiting leg keeps its route's settings only.
         drop((admitted.generation, admitted.route, admitted.handshake));
         let party = match side {
             Side::Client => Party::Client,
             Side::Backend => Party::Backend,
         };
-        match leg_of(upgrade, conn, party, &info.limits).await {
-            Ok(leg) => {
-                let line = OnLine::enter(&board_, conn, info, permit);
-                seated(&board_, seat, leg, line, rules.hold).await;
-            }
-            Err(error) => {
-                board_.metrics.ended(Some(info.mode), crate::model::Outcome::Lonely, Cause::ClientGone);
-                tracing::info!(target: "cordboard::session", %conn, route = %info.route, %error, "left before its 101 was written");
-            }
+        match leg_of(upgrade, conn, party, &limits).await {
+            Ok(leg) => seated(seat, leg, line, rules.hold).await,
+            Err(error) => session::unanswered(&line, party, opened, &error),
         }
     });
     Ok(response)
@@ -77,8 +75,12 @@ async fn reserve(
     key: &Key,
     arrival: &Arrival,
     rules: &RendezvousRules,
-) -> Result<Seat<SessionHandle>, Cause> {
-    let mut verdict = None;
+) -> Result<Seat<SessionHandle>, Refusal> {
+    let (mut verdict, mut last) = (None, None);
+    let taken = |holder: ConnId| {
+        let peer = board.sessions.peer(holder).map_or("before its 101".to_owned(), |peer| format!("from {peer}"));
+        Refusal::new(Cause::SeatTaken).with_detail(format!("held by {holder}, {peer}"))
+    };
     for _ in 0..TRIES {
         let now = Instant::now().into_std();
         match board.registry.reserve(key, arrival.clone(), rules, verdict.take(), now) {
@@ -88,9 +90,13 @@ async fn reserve(
             }
             Reservation::Refused { cause, evicted } => {
                 tell(evicted);
-                return Err(cause);
+                return Err(match (cause, last) {
+                    (Cause::SeatTaken, Some(holder)) => taken(holder),
+                    _ => Refusal::new(cause),
+                });
             }
             Reservation::Occupied { holder, handle } => {
+                last = Some(holder);
                 let alive = match handle {
                     None => true,
                     Some(handle) => {
@@ -101,7 +107,7 @@ async fn reserve(
             }
         }
     }
-    Err(Cause::SeatTaken)
+    Err(last.map_or_else(|| Refusal::new(Cause::SeatTaken), taken))
 }
 
 fn tell(evicted: Option<Evicted<SessionHandle>>) {
@@ -115,8 +121,8 @@ fn tell(evicted: Option<Evicted<SessionHandle>>) {
 }
 
 /// From the 101 to the end, or until the leg has gone over to its partner's session.
-async fn seated(board: &Arc<Switchboard>, mut seat: Seat<SessionHandle>, leg: Leg, mut line: OnLine, hold: usize) {
-    let (handle, mailbox) = SessionHandle::new();
+async fn seated(mut seat: Seat<SessionHandle>, leg: Leg, mut line: OnLine, hold: usize) {
+    let (handle, mailbox) = SessionHandle::new(&line);
     let mut leg = Box::new(leg);
     let mut readied = seat.ready(&handle);
     loop {
@@ -128,7 +134,10 @@ async fn seated(board: &Arc<Switchboard>, mut seat: Seat<SessionHandle>, leg: Le
             }
             Readied::Join { handle: partner, .. } => {
                 *partner.guest() = Some(Guest { seat: Some(seat), line });
-                let Err(returned) = partner.relay.join(leg).await else { return };
+                let Err(returned) = partner.relay.join(leg).await else {
+                    partner.mark.to(State::Open);
+                    return handle.mark.to(State::Open);
+                };
                 // The partner's session ended in this very moment: we wait on with our own deadline, or join another.
                 let Some(Guest { seat: Some(own), line: back }) = partner.guest().take() else { return };
                 (seat, line, leg) = (own, back, returned);
@@ -136,12 +145,11 @@ async fn seated(board: &Arc<Switchboard>, mut seat: Seat<SessionHandle>, leg: Le
             }
         }
     }
-    host(board, seat, *leg, line, (handle, mailbox), hold).await;
+    host(seat, *leg, line, (handle, mailbox), hold).await;
 }
 
 /// Runs the session of a leg that came first.
 async fn host(
-    board: &Arc<Switchboard>,
     seat: Seat<SessionHandle>,
     leg: Leg,
     line: OnLine,
@@ -149,25 +157,22 @@ async fn host(
     hold: usize,
 ) {
     let opened = Instant::now();
-    let (conn, deadline) = (seat.conn(), Instant::from_std(seat.deadline()));
+    let deadline = Instant::from_std(seat.deadline());
     let give_up_seats = |joined: bool| {
+        handle.mark.to(State::Closing);
         // A guest that is still on its way keeps its seat: its leg will come back to it.
-        let guest = if joined { handle.guest().as_mut().and_then(|guest| guest.seat.take()) } else { None };
+        let take_seat = |guest: &mut Guest| {
+            guest.line.mark().to(State::Closing);
+            guest.seat.take()
+        };
+        let guest = if joined { handle.guest().as_mut().and_then(take_seat) } else { None };
         match guest {
             Some(guest) => drop(seat.pair(guest)),
             None => drop(seat),
         }
     };
-    let mut run = pin!(relay::run_waiting(leg, mailbox, deadline, hold, give_up_seats));
-    let mut drained = pin!(session::drained(board, conn, || handle.guest().is_none()));
-    let report = tokio::select! {
-        report = &mut run => report,
-        () = &mut drained => {
-            handle.relay.drain(session::close_code(board));
-            run.await
-        }
-    };
-    session::ended(board, line.mode(), &report, opened);
+    let run = relay::run_waiting(leg, mailbox, deadline, hold, give_up_seats);
+    let report = session::run(&line, opened, &handle.relay, || handle.guest().is_none(), run).await;
     if report.joined {
         drop(handle.guest().take());
     }

@@ -1,24 +1,24 @@
 //! A routed leg: its service is dialled before the client's 101, so that every failure is an HTTP status; then the two
 //! are joined until one ends.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
 use super::{
     Admitted, Answer, Answered, Refuse, Switchboard, channel_header, leg_of,
-    session::{self, LegInfo, OnLine},
+    session::{self, OnLine},
 };
 use crate::{
-    admission::Permit,
     config::Transport,
     error::Cause,
     head::{
         headers::{Changes, upstream_request},
         upgrade,
     },
-    model::{ConnId, Mode, Outcome},
+    metrics::routes::State,
+    model::{ConnId, Limits},
     relay::{self, End, Leg, Party},
     route::Plan,
     upstream::{self, Connected, Dial, DialError},
@@ -53,6 +53,7 @@ pub(super) async fn answer(
         deadline,
         user_timeout: upstream::user_timeout(admitted.info.limits.stall),
     };
+    admitted.place.presence.mark().to(State::Dialing);
     let connected = upstream::connect(candidates, &dial).await.map_err(|error| match error {
         DialError::Answer(answer) => Refuse::Upstream { answer },
         other => other.refusal().into(),
@@ -67,31 +68,20 @@ pub(super) async fn answer(
     channel_header(&mut response, channel.as_str());
     let mut info = admitted.info.clone();
     info.upstream = Some(format!("{} {}", service.config.id.as_str(), connected.endpoint.address));
-    let (conn, shared) = (admitted.handshake.id, Arc::clone(board));
+    let (conn, shared, limits) = (admitted.handshake.id, Arc::clone(board), Arc::clone(&info.limits));
     board.drain.spawn(async move {
-        let permit = admitted.into_permit();
-        joined(&shared, conn, info, upgrade, connected, permit).await;
+        let line = OnLine::enter(&shared, conn, info, admitted.into_place());
+        joined(line, conn, limits, upgrade, connected).await;
     });
     Ok(response)
 }
 
-async fn joined(
-    board: &Arc<Switchboard>,
-    conn: ConnId,
-    info: LegInfo,
-    upgrade: OnUpgrade,
-    connected: Connected,
-    permit: Permit,
-) {
+async fn joined(line: OnLine, conn: ConnId, limits: Arc<Limits>, upgrade: OnUpgrade, connected: Connected) {
+    let opened = Instant::now();
     let extensions = !connected.extensions.is_empty();
-    let limits = Arc::clone(&info.limits);
     let client = match leg_of(upgrade, conn, Party::Client, &limits).await {
         Ok(leg) => Leg { extensions, ..leg },
-        Err(error) => {
-            board.metrics.ended(Some(Mode::Router), Outcome::Lonely, Cause::ClientGone);
-            tracing::info!(target: "cordboard::session", %conn, route = %info.route, %error, "left before its 101 was written");
-            return;
-        }
+        Err(error) => return session::unanswered(&line, Party::Client, opened, &error),
     };
     let service = Leg {
         id: ConnId::next(),
@@ -102,17 +92,8 @@ async fn joined(
         limits,
         extensions,
     };
-    let opened = Instant::now();
-    let _line = OnLine::enter(board, conn, info, permit);
+    line.mark().to(State::Open);
     let (handle, mailbox) = relay::mailbox();
-    let mut run = pin!(relay::run_pair(client, service, mailbox, |_| {}));
-    let mut drained = pin!(session::drained(board, conn, || false));
-    let report = tokio::select! {
-        report = &mut run => report,
-        () = &mut drained => {
-            handle.drain(session::close_code(board));
-            run.await
-        }
-    };
-    session::ended(board, Mode::Router, &report, opened);
+    let run = relay::run_pair(client, service, mailbox, |_| line.mark().to(State::Closing));
+    session::run(&line, opened, &handle, || false, run).await;
 }

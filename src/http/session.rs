@@ -1,8 +1,9 @@
-//! Who is on the line: the legs that were answered with 101, the session that carries each, and the one log line at
-//! its end.
+//! Who is on the line: the legs that were answered with 101, the session that carries each, how it learns that we stop,
+//! and the one log line at its end.
 
 use std::{
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,13 +11,14 @@ use std::{
 use dashmap::DashMap;
 use tokio::time::Instant;
 
-use super::Switchboard;
+use super::{Place, Switchboard};
 use crate::{
-    admission::Permit,
+    drain::{Cut, beside},
     error::Cause,
     generation::Route,
+    metrics::routes::Mark,
     model::{ConnId, Handshake, Limits, Mode, Outcome},
-    relay::{self, LegReport, Report},
+    relay::{self, LegReport, Party, Report},
     rendezvous::Seat,
     route::Plan,
 };
@@ -79,6 +81,8 @@ impl LegInfo {
 pub struct SessionHandle {
     /// Its mailbox.
     pub relay: relay::Handle,
+    /// Where its leg is on its way.
+    pub(super) mark: Mark,
     /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
     guest: Arc<Mutex<Option<Guest>>>,
 }
@@ -92,9 +96,10 @@ pub(super) struct Guest {
 }
 
 impl SessionHandle {
-    pub(super) fn new() -> (Self, relay::Mailbox) {
+    /// Of the leg on this line.
+    pub(super) fn new(line: &OnLine) -> (Self, relay::Mailbox) {
         let (relay, mailbox) = relay::mailbox();
-        (Self { relay, guest: Arc::default() }, mailbox)
+        (Self { relay, mark: line.mark().clone(), guest: Arc::default() }, mailbox)
     }
 
     pub(super) fn guest(&self) -> MutexGuard<'_, Option<Guest>> {
@@ -118,6 +123,11 @@ impl Sessions {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The peer of a leg, if it is on the line.
+    pub(super) fn peer(&self, conn: ConnId) -> Option<SocketAddr> {
+        self.0.get(&conn).map(|info| info.peer)
+    }
 }
 
 /// A leg between its 101 and its end: counted, and known by its connection.
@@ -125,60 +135,82 @@ pub(super) struct OnLine {
     board: Arc<Switchboard>,
     conn: ConnId,
     mode: Mode,
-    /// None where somebody else holds it.
-    _permit: Option<Permit>,
+    place: Arc<Place>,
 }
 
 impl OnLine {
-    pub(super) fn enter(
-        board: &Arc<Switchboard>,
-        conn: ConnId,
-        info: LegInfo,
-        permit: impl Into<Option<Permit>>,
-    ) -> Self {
+    pub(super) fn enter(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo, place: impl Into<Arc<Place>>) -> Self {
         let mode = info.mode;
-        board.metrics.sessions(mode).inc();
         board.sessions.0.insert(conn, info);
-        Self { board: Arc::clone(board), conn, mode, _permit: permit.into() }
+        Self { board: Arc::clone(board), conn, mode, place: place.into() }
     }
-}
 
-impl OnLine {
-    pub(super) const fn mode(&self) -> Mode {
-        self.mode
+    /// Where the leg is on its way.
+    pub(super) fn mark(&self) -> &Mark {
+        self.place.presence.mark()
     }
 }
 
 impl Drop for OnLine {
     fn drop(&mut self) {
         self.board.sessions.0.remove(&self.conn);
-        self.board.metrics.sessions(self.mode).dec();
     }
 }
 
-/// When this session is to be told that we stop: at once where it waits, else spread by its id.
-pub(super) async fn drained(board: &Switchboard, conn: ConnId, waiting: impl Fn() -> bool) {
-    board.drain.begun().await;
-    if waiting() {
-        return;
-    }
-    let spread = board.current.load().config.drain.spread;
-    tokio::time::sleep(spread.mul_f64(conn.fraction())).await;
+/// Runs a session to its end and accounts for it. While it runs it is told that we stop: one that is `waiting` at once,
+/// another when it is its turn; and it is cut when that has taken too long.
+pub(super) async fn run(
+    line: &OnLine,
+    opened: Instant,
+    handle: &relay::Handle,
+    waiting: impl Fn() -> bool,
+    session: impl Future<Output = Report>,
+) -> Report {
+    let drain = &line.board.drain;
+    let stop = async {
+        let told = async {
+            drain.begun().await;
+            handle.drain(drain.turn(if waiting() { 0.0 } else { line.conn.fraction() }).await);
+            std::future::pending().await
+        };
+        let why = tokio::select! { why = drain.cut_off() => why, why = told => why };
+        handle.cut(Cause::Draining);
+        why
+    };
+    let (mut session, mut stop) = (pin!(session), pin!(beside(stop)));
+    let (report, cut) = tokio::select! {
+        biased;
+        report = &mut session => (report, None),
+        why = &mut stop => (session.await, Some(why)),
+    };
+    ended(line, &report, opened, cut);
+    report
 }
 
-/// What a leg is told when we stop.
-pub(super) fn close_code(board: &Switchboard) -> u16 {
-    board.current.load().config.drain.close_code
+/// Accounts for a leg whose 101 could not be written.
+pub(super) fn unanswered(line: &OnLine, party: Party, opened: Instant, error: &hyper::Error) {
+    let cut = line.board.drain.is_cut();
+    tracing::debug!(conn = %line.conn, %error, "a 101 could not be written");
+    let report = Report {
+        cause: if cut.is_some() { Cause::Draining } else { Cause::ClientGone },
+        detail: Some("left before its 101 was written"),
+        ended_by: cut.is_none().then_some(line.conn),
+        joined: false,
+        duration: opened.elapsed(),
+        legs: vec![LegReport::new(line.conn, party)],
+    };
+    ended(line, &report, opened, cut);
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Counts a session's end and writes its line.
-pub(super) fn ended(board: &Switchboard, mode: Mode, report: &Report, opened: Instant) {
-    let outcome = outcome(mode, report);
-    board.metrics.ended(Some(mode), outcome, report.cause);
+/// Counts a session's end, on the line of its first leg, and writes its own line.
+fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
+    let board = &line.board;
+    let outcome = outcome(line.mode, report);
+    board.metrics.ended(Some(line.place.presence.account()), outcome, report.cause);
     for leg in &report.legs {
         board.metrics.bytes.inc_by(leg.bytes_in);
         board.metrics.messages.inc_by(leg.messages_in);
@@ -198,7 +230,7 @@ pub(super) fn ended(board: &Switchboard, mode: Mode, report: &Report, opened: In
                 tracing::Level::$level,
                 outcome = outcome.label(),
                 cause = row.label,
-                detail = report.detail,
+                detail = cut.map(Cut::why).or(report.detail),
                 ended_by = report.ended_by.map(|conn| conn.to_string()),
                 route = first.route(),
                 channel = first.channel(),
@@ -215,6 +247,8 @@ pub(super) fn ended(board: &Switchboard, mode: Mode, report: &Report, opened: In
                 partner = second.conn(),
                 partner_role = second.role(),
                 partner_peer = second.peer(),
+                partner_route = second.route(),
+                partner_generation = second.generation(),
                 partner_client = second.client(),
                 partner_policy = second.policy(),
                 partner_close_received = second.received(),
@@ -230,6 +264,7 @@ pub(super) fn ended(board: &Switchboard, mode: Mode, report: &Report, opened: In
     match row.level {
         tracing::Level::ERROR => line!(ERROR),
         tracing::Level::WARN => line!(WARN),
+        _ if cut.is_some() => line!(WARN),
         _ => line!(INFO),
     }
 }
@@ -300,7 +335,9 @@ fn outcome(mode: Mode, report: &Report) -> Outcome {
         Cause::NoPartner => Outcome::Timeout,
         Cause::Replaced | Cause::Dead => Outcome::Replaced,
         Cause::Draining => Outcome::Drained,
-        Cause::Closed | Cause::ClientBroken | Cause::BackendBroken if !report.joined => Outcome::Lonely,
+        Cause::Closed | Cause::ClientBroken | Cause::BackendBroken | Cause::ClientGone if !report.joined => {
+            Outcome::Lonely
+        }
         Cause::Closed | Cause::Idle | Cause::Lifetime => match mode {
             Mode::Rendezvous => Outcome::Paired,
             Mode::Router | Mode::Http => Outcome::Routed,

@@ -26,7 +26,7 @@ use tokio::{
 
 use super::MAX_HEAD;
 use crate::{
-    drain::Drain,
+    drain::{Drain, beside},
     http::{self, Connection, Watch},
     socket::{Pulse, Socket},
 };
@@ -132,11 +132,13 @@ where
         let open = self.open.one();
         let watch = Arc::new(Watch::new(None));
         let scoped = WATCH.scope(Arc::clone(&watch), stream);
+        let drain = self.drain.clone();
         self.drain.spawn(async move {
             tokio::select! {
                 () = scoped => {}
                 // Dropping what it is made of resets the stream.
                 () = watch.overdue() => {}
+                _ = beside(drain.cut_off()) => {}
             }
             drop(open);
         });
@@ -169,6 +171,7 @@ pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream) {
         .serve_connection(TokioIo::new(Socket::accepted(stream, connection.pulse.clone())), service);
     let mut served = pin!(served);
     let mut stopping = false;
+    let (mut begun, mut cut) = (pin!(beside(board.drain.begun())), pin!(beside(board.drain.cut_off())));
     let ended = loop {
         tokio::select! {
             ended = served.as_mut() => break ended,
@@ -180,10 +183,11 @@ pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream) {
                 open.changed.beat();
                 served.as_mut().graceful_shutdown();
             }
-            () = board.drain.begun(), if !stopping => {
+            () = begun.as_mut() => {
                 stopping = true;
                 served.as_mut().graceful_shutdown();
             }
+            _ = cut.as_mut() => return,
         }
     };
     if let Err(error) = ended {

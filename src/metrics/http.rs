@@ -1,21 +1,10 @@
-//! Counters of plain requests.
+//! Gauges of plain requests; what is counted for each route is in [`super::routes`].
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByRoute {
-    route: String,
-    class: &'static str,
-}
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 /// The handles.
 #[derive(Default)]
 pub struct Http {
-    requests: Family<ByRoute, Counter>,
     /// Requests that are being forwarded, and tunnels.
     pub in_flight: Gauge,
     /// Connections to services, lent and parked.
@@ -24,7 +13,6 @@ pub struct Http {
 
 impl Http {
     pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register("requests", "Plain requests by route and class of status", self.requests.clone());
         registry.register(
             "requests_in_flight",
             "Plain requests and tunnels that have not ended",
@@ -35,18 +23,6 @@ impl Http {
             "Connections to services that carry plain requests, or are kept for the next",
             self.connections.clone(),
         );
-    }
-
-    /// A request on this route was answered.
-    pub fn answered(&self, route: &str, status: u16) {
-        let class = match status {
-            100..200 => "1xx",
-            200..300 => "2xx",
-            300..400 => "3xx",
-            400..500 => "4xx",
-            _ => "5xx",
-        };
-        self.requests.get_or_create(&ByRoute { route: route.to_owned(), class }).inc();
     }
 }
 

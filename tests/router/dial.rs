@@ -31,7 +31,7 @@ async fn the_client_gets_its_101_only_after_the_upstream_gave_one() {
     let mut dialled = upstream.accept().await;
     let nothing = client.stream.try_read(&mut [0; 1]).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "an answer came before the upstream's");
-    assert!((proxy.metric("cordboard_sessions{mode=\"router\"}")).abs() < 0.5);
+    assert!((proxy.metric("cordboard_sessions{mode=\"router\",state=\"open\"}")).abs() < 0.5);
     dialled.switch("", b"").await;
     client.read_head().await;
     assert_eq!(client.status(), 101, "{}", client.head);

@@ -188,12 +188,20 @@ impl Proxy {
         http(self.admin, &format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")).1
     }
 
-    /// Value of a metric; `name` with labels as in the exposition text. 0 if it is not there yet.
+    /// Value of a metric: the sum of the series that have these labels, written as in the exposition text, and maybe
+    /// others. 0 if there is none yet.
     pub fn metric(&self, name: &str) -> f64 {
-        self.get("/metrics")
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
-            .unwrap_or(0.0)
+        let (name, wanted) = name.split_once('{').unwrap_or((name, "}"));
+        let wanted: Vec<_> = wanted.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect();
+        let page = self.get("/metrics");
+        let values = page.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (named, labels) = series.split_once('{').unwrap_or((series, "}"));
+            let labels: Vec<_> = labels.trim_end_matches('}').split(',').collect();
+            let fits = named == name && wanted.iter().all(|label| labels.contains(label));
+            if fits { value.parse::<f64>().ok() } else { None }
+        });
+        values.sum()
     }
 
     /// Waits until a metric has this value.

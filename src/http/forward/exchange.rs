@@ -14,16 +14,15 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     super::{
-        Connection,
+        Connection, Place,
         session::{LegInfo, milliseconds},
     },
     gate::Gate,
 };
 use crate::{
-    admission::Permit,
     error::Cause,
-    metrics::Counted,
-    model::{ConnId, Handshake, HttpRules, Mode, Outcome},
+    metrics::{Counted, routes::State},
+    model::{ConnId, Handshake, HttpRules, Outcome},
     socket::Pulse,
 };
 
@@ -50,7 +49,7 @@ pub(in crate::http) struct Exchange {
     answered: OnceLock<Answered>,
     failed: OnceLock<(Cause, String)>,
     _in_flight: Counted,
-    _permit: Permit,
+    place: Arc<Place>,
 }
 
 /// The way of the request's body.
@@ -77,7 +76,7 @@ impl Exchange {
         handshake: &Handshake,
         info: &LegInfo,
         rules: HttpRules,
-        permit: Permit,
+        place: Place,
         (has_body, asks_first): (bool, bool),
     ) -> Arc<Self> {
         let upload = Upload { over: AtomicBool::new(!has_body), ..Upload::default() };
@@ -97,13 +96,14 @@ impl Exchange {
             answered: OnceLock::new(),
             failed: OnceLock::new(),
             _in_flight: Counted::one(&connection.board.metrics.http.in_flight),
-            _permit: permit,
+            place: Arc::new(place),
             connection: Arc::clone(connection),
         })
     }
 
     /// A connection has taken it: from here on the service is waited for.
     pub(super) fn sending(&self) {
+        self.place.presence.mark().to(State::Dialing);
         self.pulse.beat();
     }
 
@@ -147,12 +147,21 @@ impl Exchange {
             gate.answered();
         }
         self.pulse.beat();
+        self.place.presence.mark().to(State::Open);
         let _ = self.answered.set(Answered { status, upstream, pulse });
     }
 
-    /// Why it ends before it is over; the first reason counts.
+    /// Why it ends before it is over; the first reason counts. What we cut fails for no other reason.
     pub(in crate::http) fn fail(&self, cause: Cause, detail: impl Into<String>) {
-        let _ = self.failed.set((cause, detail.into()));
+        let _ = self.failed.set(match self.connection.board.drain.is_cut() {
+            Some(cut) => (Cause::Draining, cut.why().to_owned()),
+            None => (cause, detail.into()),
+        });
+    }
+
+    /// Its place on its route.
+    pub(super) const fn place(&self) -> &Arc<Place> {
+        &self.place
     }
 
     /// Why it ended before it was over.
@@ -205,10 +214,15 @@ impl Drop for Exchange {
         let Some(Answered { status, upstream, .. }) = self.answered.get() else { return };
         let board = &self.connection.board;
         let failed = self.failed.get();
-        let outcome = if failed.is_some() { Outcome::Error } else { Outcome::Forwarded };
         let cause = failed.map_or(Cause::Closed, |(cause, _)| *cause);
-        board.metrics.ended(Some(Mode::Http), outcome, cause);
-        board.metrics.http.answered(&self.info.route, status.as_u16());
+        let outcome = match cause {
+            Cause::Draining => Outcome::Drained,
+            _ if failed.is_some() => Outcome::Error,
+            _ => Outcome::Forwarded,
+        };
+        let account = self.place.presence.account();
+        board.metrics.ended(Some(account), outcome, cause);
+        account.answered(*status);
         if !board.current.load().config.log.sessions {
             return;
         }
@@ -239,6 +253,7 @@ impl Drop for Exchange {
         match cause.row().level {
             tracing::Level::ERROR => at!(ERROR),
             tracing::Level::WARN => at!(WARN),
+            _ if failed.is_some() && board.drain.is_cut().is_some() => at!(WARN),
             _ => at!(INFO),
         }
     }

@@ -14,13 +14,15 @@ use super::{
     super::{
         Answer, Switchboard, bare,
         body::{Answered, Upload},
-        session::{self, LegInfo, OnLine},
+        session::{LegInfo, OnLine},
     },
     Exchange, Task,
 };
 use crate::{
+    drain::beside,
     error::Cause,
     head::plain,
+    metrics::routes::State,
     model::{ConnId, PoolRules, Refusal},
     relay::{
         Party,
@@ -73,7 +75,14 @@ async fn tunnel(
         Ok(upgraded) => bare(upgraded),
         Err(error) => return exchange.fail(Cause::ClientGone, error.to_string()),
     };
-    let _line = OnLine::enter(board, conn, info, None);
+    let line = OnLine::enter(board, conn, info, Arc::clone(exchange.place()));
+    // Nothing is known of Closes, so there is no closing that could be waited for.
+    let turn = std::pin::pin!(beside(async {
+        tokio::select! {
+            _ = board.drain.turn(conn.fraction()) => {}
+            _ = board.drain.cut_off() => {}
+        }
+    }));
     let end = |(stream, early)| End { stream, early };
     let (client, service) = (end(client), end(service));
     let moved = |sender, length| match sender {
@@ -93,8 +102,9 @@ async fn tunnel(
             }
         }
         () = idle(exchange) => exchange.fail(Cause::Idle, ""),
-        () = session::drained(board, conn, || false) => exchange.fail(Cause::Draining, ""),
+        () = turn => exchange.fail(Cause::Draining, ""),
     }
+    line.mark().to(State::Closing);
 }
 
 /// Waits until nothing has passed for `idle`.
