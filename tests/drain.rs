@@ -9,6 +9,8 @@ mod cut;
 #[path = "policy/guests.rs"]
 #[allow(dead_code)] // most of them are for the tests of policies
 mod guests;
+#[path = "drain/plain.rs"]
+mod plain;
 #[path = "drain/spread.rs"]
 mod spread;
 #[path = "drain/steps.rs"]
@@ -25,7 +27,7 @@ use support::{
     wire::{TEXT, Wire, bare, masked},
 };
 
-/// A proxy with a rendezvous at `/chat` and an upstream at `/ws`, whose log is JSON. `drain` is the inside of that key,
+/// A proxy with a rendezvous at `/chat` and an upstream at `/ws` and `/plain`, whose log is JSON. `drain` is the inside of that key,
 /// `limits` that of the routes'.
 fn board(drain: &str, limits: &str, upstream: &Upstream) -> Proxy {
     Proxy::with(&format!(
@@ -35,6 +37,7 @@ plugins: {{clerk: {{component: 'builtin:rendezvous'}}}}
 routes:
   - {{name: chat, match: {{path: /chat}}, mode: rendezvous, plugins: [clerk], limits: &limits {{{limits}}}}}
   - {{name: ws, match: {{path: /ws}}, mode: router, service: up, limits: *limits}}
+  - {{name: plain, match: {{path: /plain}}, mode: http, service: up}}
 services: {{up: {{endpoints: ['ws://{}']}}}}
 ",
         upstream.address

@@ -1,9 +1,17 @@
 //! Accounts: each session leaves one log line and moves the counters once; together they are the script of the test.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
 mod support;
 
+#[path = "sessions_log/lines.rs"]
+mod lines_of_all;
+#[path = "sessions_log/routes.rs"]
+mod routes;
+#[path = "sessions_log/series.rs"]
+mod series;
+
 use serde_json::Value;
+use series::{Page, Script};
 use support::{
     Proxy, eventually, http, status, upgrade,
     upstream::Upstream,
@@ -22,6 +30,7 @@ routes:
     rendezvous: {{pairing_timeout: 2s, probe: 200ms, second_client: replace}}
     limits: {{message: 1KiB}}
   - {{name: ws, match: {{path: /ws}}, mode: router, service: echo}}
+  - {{name: plain, match: {{path: /plain}}, mode: http, service: echo}}
 services: {{echo: {{endpoints: ['ws://{}']}}}}
 ",
         upstream.address
@@ -56,61 +65,28 @@ fn peer(wire: &Wire) -> Value {
     wire.stream.local_addr().unwrap().to_string().into()
 }
 
-/// What the counters must say in the end.
-#[derive(Default)]
-struct Script {
-    outcomes: Vec<(&'static str, &'static str, u32)>,
-    bytes: usize,
-    messages: usize,
-}
-
-impl Script {
-    fn ended(&mut self, mode: &'static str, outcome: &'static str) {
-        match self.outcomes.iter_mut().find(|(m, o, _)| (*m, *o) == (mode, outcome)) {
-            Some((_, _, count)) => *count += 1,
-            None => self.outcomes.push((mode, outcome, 1)),
-        }
-    }
-
-    async fn say(&mut self, wire: &mut Wire, frame: Vec<u8>) {
-        wire.write(&frame).await;
-        self.bytes += frame.len();
-        self.messages += usize::from(matches!(frame[0], TEXT | BINARY));
-    }
-}
-
 #[tokio::test]
-async fn the_log_and_the_counters_are_the_script_of_what_happened() {
+async fn the_log_and_every_series_are_the_script_of_what_happened() {
     let upstream = Upstream::bind().await;
     let proxy = proxy(&upstream);
+    // After its start the proxy looks at its files once more.
+    proxy.metric_becomes("cordboard_reloads_total{result=\"unchanged\"}", 1.0);
+    let before = Page::of(&proxy);
     let mut script = Script::default();
 
     paired(&proxy, &mut script).await;
     lonely(&proxy, &mut script).await;
     replaced(&proxy, &mut script).await;
     error(&proxy, &mut script).await;
+    broken(&proxy, &mut script).await;
     refused(&proxy, &mut script);
     timeout(&proxy, &mut script).await;
     routed(&proxy, &upstream, &mut script).await;
+    unreachable(&proxy, &upstream, &mut script).await;
+    forwarded(&proxy, &upstream, &mut script).await;
 
-    for mode in ["rendezvous", "router"] {
-        for outcome in ["paired", "routed", "lonely", "replaced", "timeout", "refused", "error", "drained"] {
-            let expected = script.outcomes.iter().find(|(m, o, _)| (*m, *o) == (mode, outcome));
-            let name = format!("cordboard_sessions_ended_total{{mode=\"{mode}\",outcome=\"{outcome}\"}}");
-            proxy.metric_becomes(&name, f64::from(expected.map_or(0, |(_, _, count)| *count)));
-        }
-        proxy.metric_becomes(&format!("cordboard_sessions{{mode=\"{mode}\"}}"), 0.0);
-    }
-    for (cause, count) in
-        [("closed", 4.0), ("replaced", 1.0), ("no-partner", 1.0), ("message-too-big", 1.0), ("no-channel", 1.0)]
-    {
-        proxy.metric_becomes(&format!("cordboard_causes_total{{cause=\"{cause}\"}}"), count);
-    }
-    proxy.metric_becomes("cordboard_received_messages_total", script.messages as f64);
-    proxy.metric_becomes("cordboard_received_bytes_total", script.bytes as f64);
-    proxy.metric_becomes("cordboard_connections", 0.0);
-    proxy.metric_becomes("cordboard_channels", 0.0);
-    assert_eq!(lines(&proxy).len(), 8, "{:#?}", lines(&proxy));
+    script.accounts_for_all_since(&before, &proxy);
+    assert_eq!(lines(&proxy).len(), 11, "{:#?}", lines(&proxy));
 }
 
 async fn paired(proxy: &Proxy, script: &mut Script) {
@@ -160,7 +136,7 @@ async fn paired(proxy: &Proxy, script: &mut Script) {
     }
     assert_ne!(line["conn"], line["partner"]);
     assert!(line["duration_ms"].is_u64());
-    script.ended("rendezvous", "paired");
+    script.session("chat", "rendezvous", "paired", "closed", 2);
 }
 
 async fn lonely(proxy: &Proxy, script: &mut Script) {
@@ -171,7 +147,7 @@ async fn lonely(proxy: &Proxy, script: &mut Script) {
     let line = line(proxy, "lonely");
     holds(&line, &[("outcome", "lonely".into()), ("cause", "closed".into()), ("close_received", 1000.into())]);
     assert_eq!(line.get("partner"), None);
-    script.ended("rendezvous", "lonely");
+    script.session("chat", "rendezvous", "lonely", "closed", 1);
 }
 
 async fn replaced(proxy: &Proxy, script: &mut Script) {
@@ -186,11 +162,11 @@ async fn replaced(proxy: &Proxy, script: &mut Script) {
     script.say(&mut old, masked(CLOSE, &close(4409, ""))).await;
     old.expect_end().await;
     holds(&line(proxy, "replaced"), &[("outcome", "replaced".into()), ("close_sent", 4409.into())]);
-    script.ended("rendezvous", "replaced");
+    script.session("chat", "rendezvous", "replaced", "replaced", 1);
     script.say(&mut new, masked(CLOSE, b"")).await;
     assert_eq!(new.expect_close().await, None);
     new.expect_end().await;
-    script.ended("rendezvous", "lonely");
+    script.session("chat", "rendezvous", "lonely", "closed", 1);
 }
 
 async fn error(proxy: &Proxy, script: &mut Script) {
@@ -200,7 +176,7 @@ async fn error(proxy: &Proxy, script: &mut Script) {
     script.say(&mut client, masked(TEXT, b"joined")).await;
     backend.expect(TEXT, b"joined").await;
     // The header alone is too much; only it is sent.
-    script.bytes += 8;
+    script.received(8);
     client.write(&masked(BINARY, &[0; 2000])[..8]).await;
     assert_eq!(client.expect_close().await.map(|(code, _)| code), Some(1009));
     backend.expect_close().await;
@@ -219,7 +195,34 @@ async fn error(proxy: &Proxy, script: &mut Script) {
             ("ended_by", line["conn"].clone()),
         ],
     );
-    script.ended("rendezvous", "error");
+    script.session("chat", "rendezvous", "error", "message-too-big", 2);
+}
+
+async fn broken(proxy: &Proxy, script: &mut Script) {
+    let mut client = leg(proxy, "/chat?channelId=broken").await;
+    proxy.metric_becomes("cordboard_legs_waiting", 1.0);
+    let mut backend = leg(proxy, "/chat/connect?channelId=broken").await;
+    script.say(&mut backend, masked(TEXT, b"last words")).await;
+    client.expect(TEXT, b"last words").await;
+    backend.stream.set_zero_linger().unwrap();
+    drop(backend);
+    assert_eq!(client.expect_close().await.map(|(code, _)| code), Some(1011));
+    script.say(&mut client, masked(CLOSE, &close(1011, ""))).await;
+    client.expect_end().await;
+    let line = line(proxy, "broken");
+    holds(
+        &line,
+        &[
+            ("level", "WARN".into()),
+            ("outcome", "error".into()),
+            ("cause", "backend-broken".into()),
+            ("ended_by", line["partner"].clone()),
+            ("close_sent", 1011.into()),
+            ("partner_messages_in", 1.into()),
+        ],
+    );
+    assert_eq!(line.get("partner_close_sent"), None);
+    script.session("chat", "rendezvous", "error", "backend-broken", 2);
 }
 
 fn refused(proxy: &Proxy, script: &mut Script) {
@@ -229,7 +232,7 @@ fn refused(proxy: &Proxy, script: &mut Script) {
         lines(proxy).into_iter().find(|line| line["message"] == "handshake refused")
     });
     holds(&line, &[("outcome", "refused".into()), ("cause", "no-channel".into()), ("status", 400.into())]);
-    script.ended("rendezvous", "refused");
+    script.refused("chat", "rendezvous", "no-channel");
 }
 
 async fn timeout(proxy: &Proxy, script: &mut Script) {
@@ -239,7 +242,7 @@ async fn timeout(proxy: &Proxy, script: &mut Script) {
     client.expect_end().await;
     let line = line(proxy, "timeout");
     holds(&line, &[("outcome", "timeout".into()), ("cause", "no-partner".into()), ("close_sent", 4408.into())]);
-    script.ended("rendezvous", "timeout");
+    script.session("chat", "rendezvous", "timeout", "no-partner", 1);
 }
 
 async fn routed(proxy: &Proxy, upstream: &Upstream, script: &mut Script) {
@@ -272,7 +275,32 @@ async fn routed(proxy: &Proxy, upstream: &Upstream, script: &mut Script) {
         ],
     );
     assert!(line.get("policy").is_none(), "no policy decided: {line:#}");
-    script.ended("router", "routed");
+    script.session("ws", "router", "routed", "closed", 1);
+}
+
+/// A service that breaks the connection before it has answered.
+async fn unreachable(proxy: &Proxy, upstream: &Upstream, script: &mut Script) {
+    let mut client = Wire::knock(proxy.address, &upgrade("/ws/broken", ""), b"").await;
+    drop(upstream.accept().await);
+    client.read_head().await;
+    assert_eq!(client.status(), 502, "{}", client.head);
+    let line =
+        eventually("the line of the refusal", || lines(proxy).into_iter().find(|line| line["path"] == "/ws/broken"));
+    holds(&line, &[("outcome", "refused".into()), ("cause", "no-endpoint".into()), ("route", "ws".into())]);
+    script.refused("ws", "router", "no-endpoint");
+}
+
+async fn forwarded(proxy: &Proxy, upstream: &Upstream, script: &mut Script) {
+    let mut client = Wire::knock(proxy.address, "GET /plain HTTP/1.1\r\nHost: a\r\n\r\n", b"").await;
+    let mut asked = upstream.accept().await;
+    asked.write(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
+    client.read_head().await;
+    assert_eq!((client.status(), client.take_body(2).await.as_slice()), (201, &b"ok"[..]), "{}", client.head);
+    let line = eventually("the line of the request", || {
+        lines(proxy).into_iter().find(|line| line["message"] == "request forwarded")
+    });
+    holds(&line, &[("outcome", "forwarded".into()), ("route", "plain".into()), ("status", 201.into())]);
+    script.request("plain", "2xx");
 }
 
 #[tokio::test]
