@@ -63,6 +63,20 @@ causes! {
     BadPath = "bad-path", Client, 400, 0, INFO, "the path holds a segment or an escape that is not allowed";
     /// A header value is not UTF-8, `Host` is missing or doubled.
     BadHeader = "bad-header", Client, 400, 0, INFO, "a header of the request is not acceptable";
+    /// What came is no HTTP/1 request that every reader would read in the same way (RFC 9112).
+    BadHead = "bad-head", Client, 400, 0, INFO, "this is not a request that can be read in one way only";
+    /// A head over `head`, or with more fields than `head_fields`.
+    HeadTooLarge = "head-too-large", Client, 431, 0, INFO, "the head of the request is too large";
+    /// A version other than HTTP/1.0 and HTTP/1.1.
+    HttpVersion = "http-version", Client, 505, 0, INFO, "this version of HTTP is not spoken here";
+    /// A `Transfer-Encoding` that is not `chunked` alone.
+    TransferCoding = "transfer-coding", Client, 501, 0, INFO, "the only transfer coding is chunked";
+    /// Chunks or trailers of a request break RFC 9112 §7.1.
+    BadBody = "bad-body", Client, 400, 0, INFO, "the body of the request is not what it should be";
+    /// The listener has `connections` open.
+    ListenerFull = "listener-full", Client, 503, 0, WARN, "this listener has as many connections as it may have";
+    /// The address has `connections_per_ip` open.
+    AddressFull = "address-full", Client, 429, 0, WARN, "there are as many connections from this address as there may be";
     /// The upgrade request breaks RFC 6455 §4.2.1.
     BadUpgrade = "bad-upgrade", Client, 400, 0, INFO, "this is not a valid WebSocket upgrade request";
     /// `Sec-WebSocket-Version` is not 13 (RFC 6455 §4.4).

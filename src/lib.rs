@@ -3,7 +3,7 @@
 //! Two sockets that dialled in are paired by channel id (rendezvous); one that dialled in is joined to a service that we
 //! dial (router). Who is joined to whom is decided by policies, components that are swapped while connections live.
 //!
-//! Who may know whom: [`model`] and [`error`] import nothing of ours; [`metrics`] and [`drain`] only those two;
+//! Who may know whom: [`model`], [`error`] and [`places`] import nothing of ours; [`metrics`] and [`drain`] only the first two;
 //! [`head`] (pure) → `model`; [`config`] → `head`, `model`; [`admission`] → the types of `config`; [`policy`] → `head`,
 //! `model` and the types of `config`; [`generation`] → config, admission and policy; [`route`] is pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the
 //! admin address; [`http`] composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http;
@@ -25,6 +25,7 @@ pub mod http;
 pub mod listener;
 pub mod metrics;
 pub mod model;
+pub mod places;
 pub mod policy;
 pub mod relay;
 pub mod reload;

@@ -1,44 +1,35 @@
 //! Accepting: one task a listener, one a connection. Nothing slow happens in the accept loop.
 //!
-//! Errors of accept (no descriptors left) are waited out, counted and said once a second, never fatal. A connection is
-//! served with HTTP/1.1 until it is upgraded, ends, or we stop; or with HTTP/2 where it begins with the preface of that.
+//! Errors of accept (no descriptors left) are waited out, counted and said once a second, never fatal. A connection takes
+//! a [place](crate::places) before anything else; one for which there is none is told so, unread, and closed. The others
+//! are served with HTTP/1.1 behind an [edge](crate::http::edge) until they are upgraded, end, or we stop; or with HTTP/2
+//! where they begin with the preface of that.
 
+mod full;
+mod http1;
 mod http2;
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
 };
 
+use self::full::{Seldom, TurnedAway};
 use crate::{
-    config::{self, Http2Rules},
-    drain::beside,
-    http::{self, Connection, Switchboard, Watch},
+    config,
+    head::raw::Bounds,
+    http::{Connection, Switchboard, edge::Times},
     metrics::Counted,
-    socket::{Pulse, Socket},
+    places::{Most, Places},
+    socket::Pulse,
     upstream,
 };
 
 /// Connections that the kernel holds until we accept them.
 const BACKLOG: u32 = 4096;
-/// Largest request head, in bytes.
-const MAX_HEAD: usize = 64 << 10;
-/// Most header fields of a request.
-const MAX_HEADERS: usize = 128;
 /// How long accept rests after an error.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
@@ -47,6 +38,8 @@ pub struct Bound {
     name: Arc<str>,
     socket: TcpListener,
     address: SocketAddr,
+    places: Arc<Places>,
+    turned_away: TurnedAway,
 }
 
 /// An address that could not be had.
@@ -85,7 +78,8 @@ impl Bound {
         let key = format!("`address` of the listener `{}`", listener.name);
         let socket = bind(listener.address, key)?;
         let address = socket.local_addr().unwrap_or(listener.address);
-        Ok(Self { name: Arc::clone(&listener.name), socket, address })
+        let (name, places) = (Arc::clone(&listener.name), Arc::default());
+        Ok(Self { name, socket, address, places, turned_away: TurnedAway::default() })
     }
 
     /// Its name.
@@ -102,7 +96,7 @@ impl Bound {
 
     /// Accepts until we stop. What the kernel has taken on our behalf by then is still answered.
     pub async fn serve(self, board: Arc<Switchboard>) {
-        let mut last_said: Option<Instant> = None;
+        let mut errors = Seldom::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
@@ -112,8 +106,7 @@ impl Bound {
                 Ok((stream, peer)) => self.admit(&board, stream, peer),
                 Err(error) => {
                     board.metrics.accept_errors.inc();
-                    if last_said.is_none_or(|said| said.elapsed() > Duration::from_secs(1)) {
-                        last_said = Some(Instant::now());
+                    if errors.say().is_some() {
                         tracing::warn!(listener = %self.name, %error, "a connection could not be accepted");
                     }
                     tokio::time::sleep(BACK_OFF).await;
@@ -138,29 +131,48 @@ impl Bound {
 
     fn admit(&self, board: &Arc<Switchboard>, stream: TcpStream, peer: SocketAddr) {
         board.metrics.accepted.inc();
+        let accepted = Instant::now();
+        let generation = board.current.load();
+        let Some(settings) = generation.config.listeners.iter().find(|listener| listener.name == self.name) else {
+            // A reload that takes listeners away is refused.
+            return;
+        };
+        // The clients of a trusted proxy share its address.
+        let trusted = settings.trusted_proxies.iter().any(|network| network.contains(&peer.ip().to_canonical()));
+        let per_ip = if trusted { 0 } else { settings.connections_per_ip };
+        let place = match self.places.take(peer.ip(), Most { connections: settings.connections, per_ip }) {
+            Ok(place) => Arc::new(place),
+            Err(why) => return self.turned_away.tell(board, &self.name, (stream, peer), why, settings.linger),
+        };
         if upstream::tune(&stream, None).is_err() {
             // It is gone already.
             return;
         }
-        let generation = board.current.load();
-        let settings = generation.config.listeners.iter().find(|listener| listener.name == self.name);
+        let times = Times { establish: settings.establish, idle: settings.idle, linger: settings.linger };
+        let bounds = Bounds {
+            head: settings.head,
+            fields: settings.head_fields,
+            chunk_extensions: settings.chunk_extensions,
+            http2: false,
+        };
         let connection = Arc::new(Connection {
             board: Arc::clone(board),
             listener: Arc::clone(&self.name),
             peer,
-            accepted: Instant::now(),
-            establish: settings.map_or(config::Listener::ESTABLISH, |listener| listener.establish),
-            trusted_proxies: settings.map(|listener| Arc::clone(&listener.trusted_proxies)).unwrap_or_default(),
-            linger: settings.map_or(config::Listener::LINGER, |listener| listener.linger),
-            http2: settings.map_or_else(Http2Rules::default, |listener| listener.http2),
+            accepted,
+            establish: settings.establish,
+            trusted_proxies: Arc::clone(&settings.trusted_proxies),
+            linger: settings.linger,
+            http2: settings.http2,
             pulse: Pulse::new(),
+            place,
         });
-        board.drain.spawn(converse(connection, stream));
+        board.drain.spawn(converse(connection, stream, bounds, times));
     }
 }
 
 /// Serves requests until the connection is upgraded or ends.
-async fn converse(connection: Arc<Connection>, stream: TcpStream) {
+async fn converse(connection: Arc<Connection>, stream: TcpStream, bounds: Bounds, times: Times) {
     let _counted = Counted::one(&connection.board.metrics.connections);
     let board = Arc::clone(&connection.board);
     let http2 = tokio::select! {
@@ -168,38 +180,8 @@ async fn converse(connection: Arc<Connection>, stream: TcpStream) {
         _ = board.drain.cut_off() => return,
     };
     if http2 {
-        return http2::converse(connection, stream).await;
-    }
-    let watch = Arc::new(Watch::new(Some(connection.pulse.clone())));
-    let fresh = AtomicBool::new(true);
-    let service = service_fn(|request| {
-        let first = fresh.swap(false, Ordering::Relaxed);
-        http::handle(Arc::clone(&connection), Arc::clone(&watch), request, first)
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(connection.establish)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(Socket::accepted(stream, connection.pulse.clone())), service)
-        .with_upgrades();
-    let mut served = pin!(served);
-    let (mut begun, mut cut) = (pin!(beside(board.drain.begun())), pin!(beside(board.drain.cut_off())));
-    let ended = loop {
-        tokio::select! {
-            ended = served.as_mut() => break ended,
-            () = watch.overdue() => {
-                tracing::debug!(peer = %connection.peer, listener = %connection.listener, "connection cut");
-                return;
-            }
-            // One that has not asked for anything yet is told by the answer; its request may be on its way.
-            () = begun.as_mut() => if !fresh.load(Ordering::Relaxed) {
-                served.as_mut().graceful_shutdown();
-            },
-            _ = cut.as_mut() => return,
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(peer = %connection.peer, listener = %connection.listener, %error, "connection ended");
+        http2::converse(connection, stream, bounds.head).await;
+    } else {
+        http1::converse(connection, stream, bounds, times).await;
     }
 }

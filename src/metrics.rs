@@ -39,6 +39,40 @@ struct ByResult {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByWhy {
+    why: &'static str,
+}
+
+/// Why a connection was closed without an answer, before an upgrade or behind one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Nothing came within `establish`.
+    Silent,
+    /// The peer left in the middle of a head.
+    Partial,
+    /// No further request came within `idle`.
+    Idle,
+    /// No byte of a body came, or of an answer was taken, within `idle`.
+    Stalled,
+    /// The body of a request breaks the rules.
+    BadBody,
+}
+
+impl Cut {
+    const ALL: [Self; 5] = [Self::Silent, Self::Partial, Self::Idle, Self::Stalled, Self::BadBody];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Partial => "partial",
+            Self::Idle => "idle",
+            Self::Stalled => "stalled",
+            Self::BadBody => "bad-body",
+        }
+    }
+}
+
 /// The handles. Every one is an atomic; recording takes no lock but for the first use of a label, and for finding the
 /// route of a request.
 pub struct Metrics {
@@ -51,6 +85,7 @@ pub struct Metrics {
     pub accept_errors: Counter,
     /// Seconds from the head of an upgrade request to its 101.
     pub handshake_seconds: Histogram,
+    cut: Family<ByWhy, Counter>,
     accounts: Arc<Accounts>,
     outcomes: Family<ByOutcome, Counter>,
     causes: Family<ByCause, Counter>,
@@ -75,6 +110,7 @@ impl Metrics {
             handshake_seconds: Histogram::new([
                 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
             ]),
+            cut: Family::default(),
             accounts: Arc::default(),
             outcomes: Family::default(),
             causes: Family::default(),
@@ -91,6 +127,7 @@ impl Metrics {
         );
         registry.register("accepted", "Accepted TCP connections", this.accepted.clone());
         registry.register("accept_errors", "Failed accepts", this.accept_errors.clone());
+        registry.register("connections_cut", "Connections closed without an answer", this.cut.clone());
         registry.register("handshake_seconds", "From an upgrade's head to its 101", this.handshake_seconds.clone());
         registry.register_collector(Box::new(routes::Series(Arc::clone(&this.accounts))));
         registry.register("outcomes", "Ended sessions and refused requests by outcome", this.outcomes.clone());
@@ -103,6 +140,9 @@ impl Metrics {
             for mode in Mode::ALL {
                 drop(this.outcomes.get_or_create(&ByOutcome { mode: mode.name(), outcome: outcome.label() }));
             }
+        }
+        for why in Cut::ALL {
+            drop(this.cut.get_or_create(&ByWhy { why: why.label() }));
         }
         for result in ["applied", "refused", "unchanged"] {
             drop(this.reloads.get_or_create(&ByResult { result }));
@@ -123,6 +163,11 @@ impl Metrics {
     /// Counts a request, and the leg that it becomes, on its route.
     pub fn enter(&self, route: &Arc<str>, mode: Mode) -> Presence {
         Presence::new(self.accounts.of(route, mode))
+    }
+
+    /// A connection was closed without an answer.
+    pub fn cut(&self, why: Cut) {
+        self.cut.get_or_create(&ByWhy { why: why.label() }).inc();
     }
 
     /// A session ended, or a request was refused; without an account where no route was found.

@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -33,6 +33,8 @@ struct State {
     /// The peer takes nothing at the moment.
     blocked: AtomicBool,
     reset: AtomicBool,
+    /// Those who have a time of their own for what passes here.
+    watched: AtomicUsize,
 }
 
 /// Milliseconds since the first call.
@@ -67,10 +69,33 @@ impl Pulse {
         self.0.blocked.load(Ordering::Relaxed)
     }
 
+    /// Says that somebody has a time of its own for what passes here, until the answer is dropped.
+    #[must_use]
+    pub fn watched(&self) -> Watched {
+        self.0.watched.fetch_add(1, Ordering::Relaxed);
+        Watched(self.clone())
+    }
+
+    /// Whether somebody has.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.0.watched.load(Ordering::Relaxed) > 0
+    }
+
     /// Makes the socket end with a reset, so that the peer cannot take what it has for all there is, and nothing is left
     /// in the kernel for a peer that does not read.
     pub fn reset_at_end(&self) {
         self.0.reset.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Somebody who has a time of its own for what passes.
+#[derive(Debug)]
+pub struct Watched(Pulse);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.0.watched.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -108,6 +133,12 @@ impl Socket {
     #[must_use]
     pub fn into_stream(mut self) -> Option<TcpStream> {
         self.stream.take()
+    }
+
+    /// Whether bytes have come that nobody has read.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.try_read(&mut [0; 1]).is_ok_and(|read| read > 0))
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {

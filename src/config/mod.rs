@@ -101,9 +101,23 @@ pub struct Listener {
     pub establish: Duration,
     /// Peers whose `X-Forwarded-*` and `Forwarded` fields are believed; at most 256. Default none.
     pub trusted_proxies: Arc<[IpNet]>,
-    /// How long the rest of a request is read and thrown away that is answered already; 0 cuts at once. Default
+    /// How long the rest of a request is read and thrown away that is answered already, and how long a peer is given to
+    /// take a last answer; 0 cuts at once. Default
     /// [`Listener::LINGER`], 10ms to 5m.
     pub linger: Duration,
+    /// Longest time without a byte between two requests, and of what nobody else has a time for: the body of a request
+    /// that is not forwarded, an answer of ours that is not taken. Default [`Listener::IDLE`], 100ms to 1h.
+    pub idle: Duration,
+    /// Largest head of a request, in bytes; also largest section of trailers. Default [`Listener::HEAD`], 1KiB to 1MiB.
+    pub head: usize,
+    /// Most fields of a head, and of a section of trailers. Default [`Listener::HEAD_FIELDS`], 1 to 1000.
+    pub head_fields: usize,
+    /// Most bytes of chunk extensions in one body. Default [`Listener::CHUNK_EXTENSIONS`], at most 8KiB.
+    pub chunk_extensions: usize,
+    /// Connections at once, at most 1000000; 0 (the default) is no limit.
+    pub connections: usize,
+    /// Connections at once from one address, at most 1000000; 0 (the default) is no limit.
+    pub connections_per_ip: usize,
     /// Bounds of HTTP/2 connections.
     pub http2: Http2Rules,
 }
@@ -113,6 +127,14 @@ impl Listener {
     pub const ESTABLISH: Duration = Duration::from_secs(10);
     /// The default of `linger`.
     pub const LINGER: Duration = Duration::from_secs(5);
+    /// The default of `idle`.
+    pub const IDLE: Duration = Duration::from_mins(1);
+    /// The default of `head`.
+    pub const HEAD: usize = 64 << 10;
+    /// The default of `head_fields`.
+    pub const HEAD_FIELDS: usize = 128;
+    /// The default of `chunk_extensions`.
+    pub const CHUNK_EXTENSIONS: usize = 1 << 10;
 }
 
 /// `http2` of a listener.

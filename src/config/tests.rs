@@ -89,8 +89,13 @@ fn the_reference_shows_the_defaults() {
         routes: [ { name: chat, match: { path: / }, mode: rendezvous, plugins: [p] } ]\n";
     let default = read(&format!("{LISTENER}{least}")).unwrap();
 
-    assert_eq!(config.listeners[0].establish, default.listeners[0].establish);
-    assert_eq!(default.listeners[0].establish, Listener::ESTABLISH);
+    for listener in [&config.listeners[0], &default.listeners[0]] {
+        let times = (listener.establish, listener.idle, listener.linger);
+        assert_eq!(times, (Listener::ESTABLISH, Listener::IDLE, Listener::LINGER));
+        let bounds = (listener.head, listener.head_fields, listener.chunk_extensions);
+        assert_eq!(bounds, (Listener::HEAD, Listener::HEAD_FIELDS, Listener::CHUNK_EXTENSIONS));
+        assert_eq!((listener.connections, listener.connections_per_ip), (0, 0));
+    }
     assert_eq!((config.admin, default.admin), (Some(DEFAULT_ADMIN), Some(DEFAULT_ADMIN)));
     assert_eq!((config.log, default.log), (Log::default(), Log::default()));
     assert_eq!((config.reload, default.reload), (Reload::default(), Reload::default()));

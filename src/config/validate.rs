@@ -25,6 +25,8 @@ use super::{
 
 /// Most networks of `trusted_proxies`.
 const MAX_NETWORKS: usize = 256;
+/// Largest bound for connections.
+const MAX_CONNECTIONS: usize = 1_000_000;
 /// Most worker threads.
 const MAX_WORKERS: usize = 1024;
 /// Most requests of an HTTP/2 connection at once.
@@ -127,7 +129,26 @@ fn listener(check: &mut Check, at: &At<'_>, file: &ListenerFile) -> Option<Liste
     check.later(&at.key("proxy_protocol"), &file.proxy_protocol, &json!(false));
     let proxies_at = at.key("trusted_proxies");
     let trusted_proxies = networks(check, &proxies_at, file.trusted_proxies.as_deref().unwrap_or_default());
-    Some(Listener { name: name?, address: address?, establish, trusted_proxies, linger, http2 })
+    let idle = Range { min: Duration::from_millis(100), max: Duration::from_hours(1), zero: None };
+    let head = Range { min: 1 << 10, max: 1 << 20, zero: None };
+    let extensions_at = at.key("chunk_extensions");
+    let extensions = Range { min: 1, max: 8 << 10, zero: Some("none allowed") };
+    let per_ip_at = at.key("connections_per_ip");
+    let most = 0..=MAX_CONNECTIONS;
+    Some(Listener {
+        name: name?,
+        address: address?,
+        establish,
+        trusted_proxies,
+        linger,
+        idle: check.duration(&at.key("idle"), &file.idle, Listener::IDLE, &idle),
+        head: check.memory(&at.key("head"), &file.head, Listener::HEAD, &head),
+        head_fields: check.count(&at.key("head_fields"), &file.head_fields, Listener::HEAD_FIELDS, &(1..=1000)),
+        chunk_extensions: check.memory(&extensions_at, &file.chunk_extensions, Listener::CHUNK_EXTENSIONS, &extensions),
+        connections: check.count(&at.key("connections"), &file.connections, 0, &most),
+        connections_per_ip: check.count(&per_ip_at, &file.connections_per_ip, 0, &most),
+        http2,
+    })
 }
 
 /// Networks as `10.0.0.0/8`, or single addresses.

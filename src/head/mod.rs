@@ -9,6 +9,7 @@ pub mod headers;
 pub mod matching;
 pub mod pattern;
 pub mod plain;
+pub mod raw;
 pub mod rewrite;
 pub mod target;
 pub mod upgrade;

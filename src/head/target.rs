@@ -117,6 +117,20 @@ pub fn check_head(head: &Parts) -> Result<String, Refusal> {
     }
 }
 
+/// Checks the authority of a target in absolute form, and that `host` says the same.
+///
+/// # Errors
+/// Those of [`check_head`].
+pub(super) fn check_absolute(scheme: &str, authority: &str, host: Option<&str>) -> Result<(), Refusal> {
+    let target = parse_authority(authority)?;
+    match host.map(parse_authority).transpose()? {
+        Some(host) if !same(&target, &host, Some(scheme)) => {
+            Err(bad_header("the Host header disagrees with the request target"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn bad_header(reason: impl Into<String>) -> Refusal {
     Refusal::because(Cause::BadHeader, reason)
 }

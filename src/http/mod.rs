@@ -5,6 +5,7 @@
 //! everything it held: its place in a plugin's queue, its seat, its dial.
 
 pub mod body;
+pub mod edge;
 mod forward;
 mod pair;
 mod router;
@@ -55,6 +56,7 @@ use crate::{
         routes::{Account, Presence},
     },
     model::{ConnId, Edit, Handshake, Limits, Mode, Outcome, Refusal, Rejection},
+    places,
     policy::{self, Refused},
     relay::{End, Leg, Party},
     rendezvous::Registry,
@@ -102,6 +104,8 @@ pub struct Connection {
     pub http2: Http2Rules,
     /// Of its socket.
     pub pulse: Pulse,
+    /// Its place on the listener.
+    pub place: Arc<places::Place>,
 }
 
 impl Connection {
@@ -118,7 +122,10 @@ impl Connection {
     }
 }
 
-type Answer = Response<Answered>;
+/// The body of an answer.
+pub type Body = Answered;
+
+type Answer = Response<Body>;
 
 /// Why a handshake gets no 101.
 enum Refuse {
@@ -175,6 +182,8 @@ impl Admitted {
 struct Place {
     presence: Presence,
     _permit: Permit,
+    /// That of its connection on the listener.
+    _held: Arc<places::Place>,
 }
 
 /// What is known of a request so far; says in the log what became of it if nobody else did.
@@ -197,8 +206,7 @@ struct Attempt {
     settled: bool,
 }
 
-/// Answers one request. `first` tells whether it is the first of its connection; `watch` ends what its answer is written
-/// to.
+/// Answers one request, whose budget began at `begun`; `watch` ends what its answer is written to.
 ///
 /// # Errors
 /// None: every failure is an answer.
@@ -206,23 +214,9 @@ pub async fn handle(
     connection: Arc<Connection>,
     watch: Arc<Watch>,
     mut request: Request<Incoming>,
-    first: bool,
+    begun: Instant,
 ) -> Result<Answer, Infallible> {
-    let begun = if first { connection.accepted } else { Instant::now() };
-    let mut attempt = Attempt {
-        id: ConnId::next(),
-        peer: connection.peer,
-        client: None,
-        begun: Instant::now(),
-        path: request.uri().path().to_owned(),
-        route: None,
-        mode: None,
-        presence: None,
-        account: None,
-        info: None,
-        board: Arc::clone(&connection.board),
-        settled: false,
-    };
+    let mut attempt = Attempt::new(&connection, request.uri().path().to_owned());
     let upgrade = hyper::upgrade::on(&mut request);
     let (mut head, body) = request.into_parts();
     if plain::has_crumbs(head.version) {
@@ -248,6 +242,12 @@ pub async fn handle(
         response.headers_mut().append(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+/// Answers a request that the edge refused in place of its head.
+#[must_use]
+pub fn refuse(connection: &Connection, refused: &edge::Refused) -> Response<Body> {
+    Attempt::new(connection, refused.path.clone()).refused(&Refuse::Refusal(refused.refusal.clone()))
 }
 
 async fn answer(
@@ -346,7 +346,7 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
             let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
             attempt.info = Some(info.clone());
             let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
-            let place = Place { presence, _permit: permit };
+            let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
             return Ok(Admitted { handshake, generation, route, plan, edits, info, request, place });
         }
     }
@@ -368,8 +368,12 @@ async fn leg_of(upgrade: OnUpgrade, id: ConnId, party: Party, limits: &Arc<Limit
 
 /// The socket behind an upgraded connection, and what was read beyond the 101.
 fn bare(upgraded: Upgraded) -> (TcpStream, Bytes) {
-    // Every connection of ours is served and dialled on this type; the listener and the pool make it.
-    let Ok(freed) = upgraded.downcast::<TokioIo<Socket>>() else { unreachable!("served on TokioIo<Socket>") };
+    let upgraded = match edge::freed(upgraded) {
+        Ok(freed) => return freed,
+        Err(upgraded) => upgraded,
+    };
+    // Every connection is served on an edge or dialled on this type; the listener and the pool make it.
+    let Ok(freed) = upgraded.downcast::<TokioIo<Socket>>() else { unreachable!("dialled on TokioIo<Socket>") };
     let Some(stream) = freed.io.into_inner().into_stream() else { unreachable!("taken out here only") };
     (stream, freed.read_buf)
 }
@@ -382,6 +386,23 @@ fn channel_header(response: &mut Answer, channel: &str) {
 }
 
 impl Attempt {
+    fn new(connection: &Connection, path: String) -> Self {
+        Self {
+            id: ConnId::next(),
+            peer: connection.peer,
+            client: None,
+            begun: Instant::now(),
+            path,
+            route: None,
+            mode: None,
+            presence: None,
+            account: None,
+            info: None,
+            board: Arc::clone(&connection.board),
+            settled: false,
+        }
+    }
+
     fn on(&mut self, route: &Route) {
         if self.route.as_ref() == Some(&route.config.name) {
             return;

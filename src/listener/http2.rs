@@ -24,7 +24,6 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::MAX_HEAD;
 use crate::{
     drain::{Drain, beside},
     http::{self, Connection, Watch},
@@ -146,7 +145,7 @@ where
 }
 
 /// Serves streams until the connection ends.
-pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream) {
+pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream, most_head: usize) {
     let board = Arc::clone(&connection.board);
     let rules = connection.http2;
     let fresh = AtomicBool::new(true);
@@ -156,7 +155,8 @@ pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream) {
         async move {
             // Always there: hyper runs this in the task of its stream.
             let watch = WATCH.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Watch::new(None)));
-            http::handle(connection, watch, request, first).await
+            let begun = if first { connection.accepted } else { Instant::now() };
+            http::handle(connection, watch, request, begun).await
         }
     });
     let open = Open { changed: Pulse::new(), ..Open::default() };
@@ -164,7 +164,7 @@ pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream) {
     let served = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_concurrent_streams(rules.streams)
-        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(most_head).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)

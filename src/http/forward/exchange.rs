@@ -23,7 +23,7 @@ use crate::{
     error::Cause,
     metrics::{Counted, routes::State},
     model::{ConnId, Handshake, HttpRules, Outcome},
-    socket::Pulse,
+    socket::{Pulse, Watched},
 };
 
 /// One request and its answer, until both are over. Shared by whoever moves a part of it; dropping the last one is the
@@ -48,6 +48,8 @@ pub(in crate::http) struct Exchange {
     gate: Option<Gate>,
     answered: OnceLock<Answered>,
     failed: OnceLock<(Cause, String)>,
+    /// The edge leaves it to us how long a body may be silent.
+    _watched: Watched,
     _in_flight: Counted,
     place: Arc<Place>,
 }
@@ -97,6 +99,7 @@ impl Exchange {
             failed: OnceLock::new(),
             _in_flight: Counted::one(&connection.board.metrics.http.in_flight),
             place: Arc::new(place),
+            _watched: connection.pulse.watched(),
             connection: Arc::clone(connection),
         })
     }
