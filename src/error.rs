@@ -121,6 +121,8 @@ causes! {
     TooManyUpgrades = "too-many-upgrades", Client, 429, 0, WARN, "too many connections a second for this route";
     /// A request's body is larger than `body` of its route.
     BodyTooBig = "body-too-big", Client, 413, 0, INFO, "the body of the request is too big";
+    /// A plain request has come through here more often than [`crate::head::plain::MOST_PASSAGES`] allow.
+    Loop = "loop", Internal, 508, 0, WARN, "this request goes in a circle";
     /// No byte of a body, or of a tunnel, passed for `idle` of its route; a status only where the answer had not begun.
     BodyStalled = "body-stalled", Client, 408, 0, INFO, "the body did not come in time";
     /// A live connection holds this seat.

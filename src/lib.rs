@@ -1,13 +1,15 @@
 //! Cordboard, a WebSocket switchboard whose operator is a WebAssembly component.
 //!
 //! Two sockets that dialled in are paired by channel id (rendezvous); one that dialled in is joined to a service that we
-//! dial (router). Who is joined to whom is decided by policies, components that are swapped while connections live.
+//! dial (router); a plain request is forwarded. Who is joined to whom is decided by policies, components that are swapped
+//! while connections live.
 //!
-//! Who may know whom: [`model`], [`error`] and [`places`] import nothing of ours; [`metrics`] and [`drain`] only the first two;
-//! [`head`] (pure) → `model`; [`config`] → `head`, `model`; [`admission`] → the types of `config`; [`policy`] → `head`,
-//! `model` and the types of `config`; [`generation`] → config, admission and policy; [`route`] is pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the
-//! admin address; [`http`] composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http;
-//! [`admin`] reads; [`app`] imports everything and only [`cli`] imports it. `wasmtime` appears only under `policy`.
+//! Who may know whom: [`model`], [`error`], [`places`] and [`socket`] import nothing of ours; [`metrics`] and [`drain`] only
+//! the first two; [`head`] (pure) → `model`; [`config`] → `head`, `model`; [`admission`] → the types of `config`;
+//! [`policy`] → `head`, `model` and the types of `config`; [`generation`] → config, admission and policy; [`route`] is
+//! pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the admin address; [`http`]
+//! composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http; [`admin`] reads; [`app`]
+//! imports everything and only [`cli`] imports it. `wasmtime` appears only under `policy`.
 
 pub mod admin;
 pub mod admission;

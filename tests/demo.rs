@@ -36,7 +36,8 @@ async fn answered(client: &mut Ws, said: &str) -> String {
 
 fn trigger(demo: &Demo, query: &str) -> (u16, String) {
     let request = format!("GET /connect{query} HTTP/1.1\r\nHost: demo\r\n\r\n");
-    let (head, body) = http(demo.backend, &request);
+    // Through the proxy, which forwards it to the backend.
+    let (head, body) = http(demo.proxy, &request);
     (status(&head), body)
 }
 
@@ -50,7 +51,7 @@ fn it_takes_free_ports_where_its_own_are_taken_and_says_so() {
         assert!(address.ip().is_loopback() && !DEFAULT_PORTS.contains(&address.port()), "{address}");
     }
     let written = fs::read_to_string(&demo.config).unwrap();
-    for address in [demo.proxy, demo.admin, demo.echo] {
+    for address in [demo.proxy, demo.admin, demo.echo, demo.backend] {
         assert!(written.contains(&address.to_string()), "{address}:\n{written}");
     }
 }

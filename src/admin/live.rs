@@ -45,6 +45,11 @@ impl Collector for Live {
             ("seats_reserved", "Rendezvous legs before their 101", pairing.reserved as u64),
             ("legs_waiting", "Rendezvous legs that wait for a partner", pairing.waiting as u64),
             ("pairs", "Rendezvous pairs", pairing.pairs as u64),
+            (
+                "upstream_connections_kept",
+                "Connections to services that wait for the next plain request",
+                board.pool.kept() as u64,
+            ),
             ("tasks", "Tasks of connections, sessions and listeners", board.drain.tasks() as u64),
             ("runtime_tasks", "All tasks of the runtime", runtime.num_alive_tasks() as u64),
             ("draining", "1 from the signal to stop on", u64::from(board.drain.is_announced())),

@@ -99,7 +99,7 @@ impl Demo {
         // Both are held until both are known, lest they be the same.
         let (proxy, admin) = (listen(PROXY, &mut self.moved)?, listen(ADMIN, &mut self.moved)?);
         let mut text = EMBEDDED.to_owned();
-        for (wanted, listener) in [(PROXY, &proxy), (ADMIN, &admin), (ECHO, &self.echo)] {
+        for (wanted, listener) in [(PROXY, &proxy), (ADMIN, &admin), (ECHO, &self.echo), (BACKEND, &self.backend)] {
             let port = listener.local_addr()?.port();
             text = text.replace(&format!("127.0.0.1:{wanted}"), &format!("127.0.0.1:{port}"));
         }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_embedded_configuration_names_every_default_port() {
-        for port in [PROXY, ADMIN, ECHO] {
+        for port in [PROXY, ADMIN, ECHO, BACKEND] {
             assert!(EMBEDDED.contains(&format!("127.0.0.1:{port}")), "{port}");
         }
     }

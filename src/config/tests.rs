@@ -95,7 +95,10 @@ fn the_reference_shows_the_defaults() {
         let bounds = (listener.head, listener.head_fields, listener.chunk_extensions);
         assert_eq!(bounds, (Listener::HEAD, Listener::HEAD_FIELDS, Listener::CHUNK_EXTENSIONS));
         assert_eq!((listener.connections, listener.connections_per_ip), (0, 0));
+        assert_eq!(listener.http2, Http2Rules::default());
     }
+    let forwarded: Vec<_> = config.routes.iter().filter_map(|route| route.http()).collect();
+    assert_eq!(forwarded, [&HttpRules::default()]);
     assert_eq!((config.admin, default.admin), (Some(DEFAULT_ADMIN), Some(DEFAULT_ADMIN)));
     assert_eq!((config.log, default.log), (Log::default(), Log::default()));
     assert_eq!((config.reload, default.reload), (Reload::default(), Reload::default()));
@@ -112,6 +115,7 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(default.routes[0].rendezvous(), Some(&RendezvousRules::new("chat")));
     for service in config.services.values().chain(default.services.values()) {
         assert_eq!((service.balance, service.connect_timeout), (Balance::default(), Service::CONNECT_TIMEOUT));
+        assert_eq!(service.pool, PoolRules::default());
     }
 }
 
@@ -137,16 +141,16 @@ fn the_demo_joins_both_ways() {
     let demo = file_of("config/demo.yaml");
     assert_eq!(demo.listeners[0].address.to_string(), "127.0.0.1:8080");
     assert_eq!(demo.admin, Some(DEFAULT_ADMIN));
-    let [chat, sockets] = &demo.routes[..] else { panic!("{:?}", demo.routes) };
+    let [chat, sockets, trigger] = &demo.routes[..] else { panic!("{:?}", demo.routes) };
     assert_eq!((&*chat.name, chat.mode(), &*chat.plugins[0]), ("chat", Mode::Rendezvous, "rendezvous"));
     assert_eq!(chat.rendezvous().unwrap().pairing_timeout, Duration::from_mins(10));
     assert_eq!((&*sockets.name, sockets.mode(), sockets.service()), ("sockets", Mode::Router, None));
     assert_eq!(&**demo.plugins["router"].config.as_json(), r#"{"pathPrefixService":{"/ws/echo":"echo"}}"#);
-    let echo = &demo.services[&ServiceId::new("echo").unwrap()];
-    assert_eq!(
-        (echo.endpoints[0].authority(), echo.endpoints[0].transport),
-        ("127.0.0.1:9001".into(), Transport::Plain)
-    );
+    assert_eq!((&*trigger.name, trigger.mode()), ("trigger", Mode::Http));
+    for (id, authority) in [("echo", "127.0.0.1:9001"), ("backend", "127.0.0.1:9002")] {
+        let endpoint = &demo.services[&ServiceId::new(id).unwrap()].endpoints[0];
+        assert_eq!((&*endpoint.authority(), endpoint.transport), (authority, Transport::Plain));
+    }
 }
 
 #[test]

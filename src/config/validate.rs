@@ -122,7 +122,7 @@ fn listener(check: &mut Check, at: &At<'_>, file: &ListenerFile) -> Option<Liste
     let address = address.and_then(|text| address_of(check, &address_at, text));
     let range = Range { min: Duration::from_millis(10), max: Duration::from_mins(10), zero: None };
     let establish = check.duration(&at.key("establish"), &file.establish, Listener::ESTABLISH, &range);
-    let lingers = Range { min: Duration::from_millis(10), max: Duration::from_mins(5), zero: Some("cut at once") };
+    let lingers = Range { min: Duration::from_millis(10), max: Duration::from_mins(5), zero: Some("none") };
     let linger = check.duration(&at.key("linger"), &file.linger, Listener::LINGER, &lingers);
     let http2 = http2(check, &at.key("http2"), file.http2.as_ref());
     check.later(&at.key("tls"), &file.tls, &json!(null));
@@ -176,7 +176,7 @@ fn networks(check: &mut Check, at: &At<'_>, list: &[String]) -> Arc<[IpNet]> {
 fn http2(check: &mut Check, at: &At<'_>, file: Option<&Http2File>) -> Http2Rules {
     let default = Http2Rules::default();
     let Some(file) = file else { return default };
-    let idle = Range { min: Duration::from_millis(100), max: Duration::from_hours(24), zero: Some("for ever") };
+    let idle = Range { min: Duration::from_millis(100), max: Duration::from_hours(24), zero: Some("none") };
     Http2Rules {
         streams: check.count(&at.key("streams"), &file.streams, default.streams, &(1..=MAX_STREAMS)),
         idle: check.duration(&at.key("idle"), &file.idle, default.idle, &idle),

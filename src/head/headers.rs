@@ -228,6 +228,7 @@ pub(super) fn request_head(
     };
     let mut headers = retain(&end_to_end(&handshake.headers), keep);
     if !headers.contains_key(header::HOST)
+        && !handshake.authority.is_empty()
         && let Ok(host) = HeaderValue::from_str(&handshake.authority)
     {
         headers.insert(header::HOST, host);

@@ -11,7 +11,10 @@ use super::{
         Changes, UPGRADE_OPTION, elements, end_to_end, has_token, is_hop_by_hop, is_websocket, request_head, retain,
     },
 };
-use crate::model::{Handshake, Refusal};
+use crate::{
+    error::Cause,
+    model::{Handshake, Refusal},
+};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
@@ -23,6 +26,11 @@ const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 /// The connection option that goes with it (RFC 9110 §10.1.4).
 const TE_OPTION: HeaderValue = HeaderValue::from_static("TE");
+
+/// How we are called in `Via` (RFC 9110 §7.6.3).
+const PSEUDONYM: &str = "cordboard";
+/// How often a request may have come through proxies of this kind; more means that it goes in a circle.
+pub const MOST_PASSAGES: usize = 8;
 
 /// How long a request's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +46,16 @@ pub enum Length {
 /// The request for an upstream. Target, end-to-end fields, forwarded fields and edits are as for
 /// [`super::headers::upstream_request`]; the framing is made anew.
 ///
-/// `Trailer` stays with a body that can have trailers. That the client takes trailers is passed on.
+/// `Trailer` stays with a body that can have trailers. That the client takes trailers is passed on, and that the request
+/// came through here.
 ///
 /// # Errors
-/// Those of [`super::headers::upstream_request`].
+/// Those of [`super::headers::upstream_request`]; [`Cause::Loop`] after [`MOST_PASSAGES`].
 pub fn request(handshake: &Handshake, changes: &Changes<'_>, body: Length) -> Result<Request<()>, Refusal> {
+    let received_by = |element: &str| element.split_ascii_whitespace().nth(1).is_some_and(|by| by == PSEUDONYM);
+    if elements(&handshake.headers, &header::VIA).filter(|element| received_by(element)).count() >= MOST_PASSAGES {
+        return Err(Refusal::new(Cause::Loop));
+    }
     let mut request = request_head(handshake, changes, |name| name != header::CONTENT_LENGTH)?;
     let method = request.method().clone();
     let headers = request.headers_mut();
@@ -50,13 +63,21 @@ pub fn request(handshake: &Handshake, changes: &Changes<'_>, body: Length) -> Re
         Length::Known(length) => drop(headers.insert(header::CONTENT_LENGTH, length.into())),
         Length::Unknown => {
             headers.insert(header::TRANSFER_ENCODING, CHUNKED);
-            keep_trailer(&handshake.headers, headers);
+            keep(&handshake.headers, &header::TRAILER, headers);
         }
         // RFC 9110 §8.6: an empty body is said where one is usual, whether by the client or by the end of its stream.
         Length::None if matches!(method, Method::POST | Method::PUT | Method::PATCH) => {
             headers.insert(header::CONTENT_LENGTH, 0.into());
         }
         Length::None => {}
+    }
+    let version = match handshake.version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    };
+    if let Ok(via) = HeaderValue::try_from(format!("{version} {PSEUDONYM}")) {
+        headers.append(header::VIA, via);
     }
     if has_token(&handshake.headers, &header::TE, "trailers") {
         headers.insert(header::TE, TRAILERS);
@@ -86,29 +107,29 @@ pub fn answer(status: StatusCode, received: &HeaderMap) -> Result<HeaderMap, &'s
             headers.insert(header::CONTENT_LENGTH, length);
         }
     }
-    keep_trailer(received, &mut headers);
+    keep(received, &header::TRAILER, &mut headers);
     // RFC 9110 §15.5.22: what to upgrade to must be said.
     if status == StatusCode::UPGRADE_REQUIRED {
-        for value in received.get_all(header::UPGRADE) {
-            headers.append(header::UPGRADE, value.clone());
-        }
+        keep(received, &header::UPGRADE, &mut headers);
     }
     Ok(headers)
 }
 
-/// Whether the client asks for another protocol on its connection (RFC 9110 §7.8).
+/// The protocols that the client asks for on its connection (RFC 9110 §7.8), but for `h2c`: in it requests would go to
+/// the service that no route was asked about, and RFC 9113 §3.1 has done away with it.
 #[must_use]
-pub fn asks_for_upgrade(handshake: &Handshake) -> bool {
-    handshake.version == Version::HTTP_11
-        && handshake.headers.contains_key(header::UPGRADE)
-        && has_token(&handshake.headers, &header::CONNECTION, "upgrade")
+pub fn upgrade_asked(handshake: &Handshake) -> Option<HeaderValue> {
+    if handshake.version != Version::HTTP_11 || !has_token(&handshake.headers, &header::CONNECTION, "upgrade") {
+        return None;
+    }
+    let asked = elements(&handshake.headers, &header::UPGRADE).filter(|name| !name.eq_ignore_ascii_case("h2c"));
+    let asked = asked.collect::<Vec<_>>().join(", ");
+    HeaderValue::try_from(asked).ok().filter(|asked| !asked.is_empty())
 }
 
-/// Asks the next hop for what the client asks for.
-pub fn keep_upgrade(received: &HeaderMap, headers: &mut HeaderMap) {
-    for value in received.get_all(header::UPGRADE) {
-        headers.append(header::UPGRADE, value.clone());
-    }
+/// Asks the next hop for another protocol.
+pub fn ask_upgrade(asked: HeaderValue, headers: &mut HeaderMap) {
+    headers.insert(header::UPGRADE, asked);
     headers.append(header::CONNECTION, UPGRADE_OPTION);
 }
 
@@ -116,13 +137,14 @@ pub fn keep_upgrade(received: &HeaderMap, headers: &mut HeaderMap) {
 #[must_use]
 pub fn switching(received: &HeaderMap) -> HeaderMap {
     let mut headers = retain(&end_to_end(received), |name| name != header::CONTENT_LENGTH);
-    keep_upgrade(received, &mut headers);
+    keep(received, &header::UPGRADE, &mut headers);
+    headers.append(header::CONNECTION, UPGRADE_OPTION);
     headers
 }
 
-fn keep_trailer(received: &HeaderMap, headers: &mut HeaderMap) {
-    for value in received.get_all(header::TRAILER) {
-        headers.append(header::TRAILER, value.clone());
+fn keep(received: &HeaderMap, name: &HeaderName, headers: &mut HeaderMap) {
+    for value in received.get_all(name) {
+        headers.append(name, value.clone());
     }
 }
 

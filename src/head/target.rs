@@ -104,6 +104,8 @@ pub fn check_head(head: &Parts) -> Result<String, Refusal> {
     }
     let host = match host {
         Some(value) => Some(parse_authority(&String::from_utf8_lossy(value.as_bytes()))?),
+        // RFC 9113 §8.3.1: HTTP/2 has it in the target.
+        None if head.version >= Version::HTTP_2 && head.uri.authority().is_some() => None,
         None if head.version >= Version::HTTP_11 => return Err(bad_header("the Host header is missing")),
         None => None,
     };

@@ -195,14 +195,8 @@ impl Download {
 
     fn ended(&mut self) {
         if let Some(lent) = self.lent.take() {
-            self.over();
+            self.exchange.download_over();
             self.pool.give_back(lent, self.rules);
-        }
-    }
-
-    fn over(&self) {
-        if let Some(gate) = self.exchange.gate() {
-            gate.over();
         }
     }
 }
@@ -243,7 +237,7 @@ impl Drop for Download {
     fn drop(&mut self) {
         if self.lent.is_some() {
             self.exchange.fail(Cause::ClientGone, "it left before it had its answer");
-            self.over();
+            self.exchange.gate_over();
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::time::sleep;
 pub(in crate::http) use self::exchange::Exchange;
 pub(in crate::http) use self::gate::Gate;
 use super::{
-    Admitted, Answer, Connection, Refuse, Watch,
+    Admitted, Answer, CLOSE, Connection, Refuse, Watch,
     body::{Answered, Download, Upload},
 };
 use crate::{
@@ -45,15 +45,15 @@ pub(super) async fn answer(
     connection: &Arc<Connection>,
     watch: &Watch,
     admitted: Admitted,
-    body: Option<Incoming>,
+    received: &mut Option<Incoming>,
     upgrade: OnUpgrade,
 ) -> Result<Answer, Refuse> {
     let Admitted { handshake, route, plan, edits, info, place, .. } = admitted;
     let (Plan::Forward { service, wishes }, Some(rules)) = (&plan, route.config.http()) else {
         return Err(Cause::Internal.into());
     };
-    let body = body.filter(|body| !body.is_end_stream());
-    let length = match &body {
+    let body = received.as_ref().filter(|body| !body.is_end_stream());
+    let length = match body {
         None => Length::None,
         Some(body) => body.size_hint().exact().map_or(Length::Unknown, Length::Known),
     };
@@ -72,11 +72,12 @@ pub(super) async fn answer(
     if expects && !asks_first {
         head.headers_mut().remove(header::EXPECT);
     }
+    let body = body.is_some().then(|| received.take()).flatten();
     let exchange = Exchange::begin(connection, &handshake, &info, *rules, place, (body.is_some(), asks_first));
     let task = Task { connection, watch, handshake: &handshake, route: &route, service, wishes, exchange };
     // RFC 9110 §7.8: a server may ignore an upgrade, as we do beside a body.
-    if body.is_none() && plain::asks_for_upgrade(&handshake) {
-        plain::keep_upgrade(&handshake.headers, head.headers_mut());
+    if let Some(asked) = plain::upgrade_asked(&handshake).filter(|_| body.is_none()) {
+        plain::ask_upgrade(asked, head.headers_mut());
         return Ok(tunnel::answer(&task, head, info, upgrade).await?);
     }
     let (response, lent) = task.send(&head, body, true).await?;
@@ -117,7 +118,7 @@ impl Task<'_> {
         self.answered(head.status, &lent);
         if self.exchange.gate().is_some_and(|gate| !gate.is_open()) && self.handshake.version < Version::HTTP_2 {
             // The body is not read, so nothing can follow it (RFC 9112 §9.3).
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            headers.insert(header::CONNECTION, CLOSE);
         }
         self.watch.begin(&self.exchange);
         let (exchange, kept) = (Arc::clone(&self.exchange), self.connection.board.pool.clone());

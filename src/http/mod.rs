@@ -68,6 +68,9 @@ use crate::{
 /// Tells both legs of a rendezvous, and a routed client, the channel they are on.
 const X_CHANNEL_ID: HeaderName = HeaderName::from_static("x-channel-id");
 
+/// The connection ends with this answer.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// What every connection shares, and what survives a change of generation.
 pub struct Switchboard {
     /// The generation that new handshakes begin with.
@@ -224,22 +227,27 @@ pub async fn handle(
     }
     let deadline = begun + connection.establish;
     // What was not asked for (`Expect`) is not sent, and HTTP/2 has its own way to say that no more is wanted.
-    let lingers = head.version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
-    let mut body = Some(body);
     let version = head.version;
+    let lingers = version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
+    let mut body = Some(body);
     let mut response = match answer(&connection, &watch, &mut attempt, head, &mut body, upgrade, deadline).await {
         Ok(response) => attempt.admitted(response),
         Err(refuse) => {
-            if let Some(rest) = body.filter(|_| lingers) {
-                connection.linger(rest);
+            watch.begin_own();
+            let mut response = attempt.refused(&refuse);
+            match body.filter(|rest| !rest.is_end_stream()) {
+                Some(rest) if lingers => connection.linger(rest),
+                // What is not read nothing can follow (RFC 9112 §9.3).
+                Some(_) if version < Version::HTTP_2 => drop(response.headers_mut().append(header::CONNECTION, CLOSE)),
+                _ => {}
             }
-            attempt.refused(&refuse)
+            response
         }
     };
     let stays = version < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
     if stays && connection.board.drain.is_announced() {
         // Whoever keeps connections for later is to dial somebody else the next time.
-        response.headers_mut().append(header::CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().append(header::CONNECTION, CLOSE);
     }
     Ok(response)
 }
@@ -270,7 +278,7 @@ async fn answer(
         Plan::Pair { .. } => unless_draining(&board.drain, pair::answer(board, admitted, upgrade, deadline)).await,
         Plan::Dial { .. } => unless_draining(&board.drain, router::answer(board, admitted, upgrade, deadline)).await,
         // What a service has been asked is waited for.
-        Plan::Forward { .. } => forward::answer(connection, watch, admitted, body.take(), upgrade).await,
+        Plan::Forward { .. } => forward::answer(connection, watch, admitted, body, upgrade).await,
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::forward::Exchange;
-use crate::{error::Cause, socket::Pulse};
+use crate::{error::Cause, model::HttpRules, socket::Pulse};
 
 /// Watches one exchange after the other.
 pub struct Watch {
@@ -47,7 +47,17 @@ impl Watch {
     /// Watches an exchange whose answer begins.
     pub(super) fn begin(&self, exchange: &Arc<Exchange>) {
         let idle = exchange.rules.idle;
-        let current = (!idle.is_zero()).then(|| Current { exchange: Arc::downgrade(exchange), idle });
+        self.watch((!idle.is_zero()).then(|| Current { exchange: Arc::downgrade(exchange), idle }));
+    }
+
+    /// Watches that an answer of ours is taken.
+    pub(super) fn begin_own(&self) {
+        if self.socket.is_some() {
+            self.watch(Some(Current { exchange: Weak::new(), idle: HttpRules::default().idle }));
+        }
+    }
+
+    fn watch(&self, current: Option<Current>) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
         self.changed.notify_one();
     }

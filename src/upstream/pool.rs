@@ -1,9 +1,9 @@
 //! Connections to upstreams for plain requests: opened, lent to one request at a time, parked between two.
 //!
 //! Each connection has one task, which belongs to the [`Drain`] and ends with the connection. A connection whose answer
-//! is over comes back by [`Lent::give_back`] and is parked as soon as nothing of its request is on its way either; one
-//! that is dropped instead is closed, which cancels what it carried. At most `idle` are parked for each endpoint of a
-//! service, each for at most `idle_timeout`; none while we are stopping.
+//! is over comes back by [`Pool::give_back`] and is parked as soon as nothing of its request is on its way either; one
+//! that is dropped instead is reset at once, which cancels what it carried. At most `idle` are parked for each endpoint
+//! of a service, each for at most `idle_timeout`; none while we are stopping.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,6 +24,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{MAX_HEAD, NotOpen};
 use crate::{
@@ -56,20 +57,39 @@ struct State<B> {
     watched: bool,
 }
 
-/// A connection between two requests.
-struct Parked<B> {
+/// A connection; dropping it ends its task, whatever that is at.
+struct Link<B> {
     sender: SendRequest<B>,
     pulse: Pulse,
+    _task: DropGuard,
+}
+
+/// A connection between two requests.
+struct Parked<B> {
+    link: Link<B>,
     until: Instant,
 }
 
 /// A connection that carries one request.
 pub struct Lent<B> {
-    sender: SendRequest<B>,
-    pulse: Pulse,
+    /// Dropped before the link is.
+    cancel: Cancel,
+    link: Link<B>,
     key: Key,
     /// Whether it has carried a request before.
     pub reused: bool,
+}
+
+/// Makes a connection that is not given back end with a reset: an end could be taken for that of the request alone, and
+/// the kernel would go on sending what a service does not read.
+struct Cancel(Option<Pulse>);
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        if let Some(pulse) = &self.0 {
+            pulse.reset_at_end();
+        }
+    }
 }
 
 impl<B> Clone for Pool<B> {
@@ -95,13 +115,19 @@ where
     pub fn take(&self, key: &Key) -> Option<Lent<B>> {
         let mut state = self.0.lock();
         let parked = state.parked.get_mut(key)?;
-        while let Some(Parked { sender, pulse, until }) = parked.pop_back() {
-            if sender.is_ready() && until > Instant::now() {
-                return Some(Lent { sender, pulse, key: key.clone(), reused: true });
+        while let Some(Parked { link, until }) = parked.pop_back() {
+            if link.sender.is_ready() && until > Instant::now() {
+                return Some(Lent::new(link, key.clone(), true));
             }
         }
         state.parked.remove(key);
         None
+    }
+
+    /// Connections that wait for a request now.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.0.lock().parked.values().flatten().filter(|parked| !parked.link.sender.is_closed()).count()
     }
 
     /// A new connection to an endpoint. `open` makes what lives as long as the connection.
@@ -120,47 +146,51 @@ where
         let (sender, connection) =
             builder().handshake(socket).await.map_err(|error| NotOpen::Refused(error.to_string()))?;
         let open = open();
+        let token = CancellationToken::new();
+        let dropped = token.clone();
         self.0.drain.spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "a connection to a service ended");
+            tokio::select! {
+                ended = connection.with_upgrades() => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection to a service ended");
+                },
+                // hyper would first write what it has, to a service that may not read.
+                () = dropped.cancelled() => {}
             }
             drop(open);
         });
-        Ok(Lent { sender, pulse, key, reused: false })
+        Ok(Lent::new(Link { sender, pulse, _task: token.drop_guard() }, key, false))
     }
 
     /// Takes back a connection whose answer is over.
-    pub fn give_back(&self, mut lent: Lent<B>, rules: PoolRules) {
-        if rules.idle == 0 || lent.sender.is_closed() {
-            return;
-        }
-        if lent.sender.is_ready() {
-            self.park(lent, rules);
+    pub fn give_back(&self, lent: Lent<B>, rules: PoolRules) {
+        let Lent { mut cancel, mut link, key, .. } = lent;
+        cancel.0 = None;
+        if link.sender.is_ready() {
+            self.park(key, link, rules);
             return;
         }
         let pool = self.clone();
         self.0.drain.spawn(async move {
             // Ends with the connection, if that never is ready again.
-            if lent.sender.ready().await.is_ok() {
-                pool.park(lent, rules);
+            if link.sender.ready().await.is_ok() {
+                pool.park(key, link, rules);
             }
         });
     }
 
-    fn park(&self, lent: Lent<B>, rules: PoolRules) {
-        let Lent { sender, pulse, key, .. } = lent;
+    fn park(&self, key: Key, link: Link<B>, rules: PoolRules) {
         let until = Instant::now() + rules.idle_timeout;
         let mut state = self.0.lock();
         // Asked under the lock: the watcher empties the pool under it once we are stopping.
-        if self.0.drain.has_begun() {
+        if rules.idle == 0 || self.0.drain.has_begun() {
             return;
         }
         let parked = state.parked.entry(key).or_default();
-        parked.retain(|parked| !parked.sender.is_closed());
+        parked.retain(|parked| !parked.link.sender.is_closed());
         while parked.len() >= rules.idle {
             parked.pop_front();
         }
-        parked.push_back(Parked { sender, pulse, until });
+        parked.push_back(Parked { link, until });
         if !std::mem::replace(&mut state.watched, true) {
             drop(state);
             self.0.drain.spawn(watch(Arc::downgrade(&self.0), self.0.drain.clone()));
@@ -178,7 +208,7 @@ impl<B> Shared<B> {
         let mut state = self.lock();
         let now = Instant::now();
         for parked in state.parked.values_mut() {
-            parked.retain(|parked| parked.until > now && !parked.sender.is_closed());
+            parked.retain(|parked| parked.until > now && !parked.link.sender.is_closed());
         }
         state.parked.retain(|_, parked| !parked.is_empty());
         let next = state.parked.values().flatten().map(|parked| parked.until).min();
@@ -213,12 +243,16 @@ pub(super) fn builder() -> http1::Builder {
 }
 
 impl<B: Body + 'static> Lent<B> {
+    fn new(link: Link<B>, key: Key, reused: bool) -> Self {
+        Self { cancel: Cancel(Some(link.pulse.clone())), link, key, reused }
+    }
+
     /// Sends the request. It comes back in the error if nothing of it was written.
     pub fn send(
         &mut self,
         request: Request<B>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>> + use<B> {
-        self.sender.try_send_request(request)
+        self.link.sender.try_send_request(request)
     }
 
     /// Who is at its other end.
@@ -230,6 +264,6 @@ impl<B: Body + 'static> Lent<B> {
     /// When a byte passed last.
     #[must_use]
     pub const fn pulse(&self) -> &Pulse {
-        &self.pulse
+        &self.link.pulse
     }
 }

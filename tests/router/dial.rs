@@ -5,13 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
 use crate::{
     joined,
     support::{
         Proxy,
         dial::not_before,
         upgrade,
-        upstream::{Mute, Refusing, Upstream},
+        upstream::{Hasty, Mute, Refusing, Upstream},
         wire::{CLOSE, TEXT, Wire, bare, close},
     },
     to,
@@ -187,6 +189,26 @@ async fn an_upstreams_first_frame_behind_its_101_reaches_the_client_and_the_clie
     dialled.expect(TEXT, b"before the answer").await;
     client.send(CLOSE, &close(1000, "")).await;
     assert_eq!(dialled.expect_close().await, Some((1000, String::new())));
+}
+
+// Regression, of others: an answer that is there when the request has just been written is taken for one to nothing.
+#[tokio::test]
+async fn a_101_in_the_very_moment_in_which_the_head_is_seen_is_never_lost() {
+    let upstream = Hasty::start(|head| {
+        let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
+        let accept = derive_accept_key(key.as_bytes());
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        [head.as_bytes(), &bare(TEXT, b"at once"), &bare(CLOSE, &close(1000, ""))].concat()
+    });
+    let proxy = to(&[upstream.address], "");
+    for n in 0..3_000 {
+        let mut client = Wire::open(proxy.address, "/ws").await;
+        client.expect(TEXT, b"at once").await;
+        assert_eq!(client.expect_close().await, Some((1000, String::new())), "{n}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Upstreams to route to: one that does what the test says, one that is not there, one that never answers.
+//! Upstreams to route to: one that does what the test says, one that is not there, one that never answers, one that does
+//! so at once.
 
 use std::net::SocketAddr;
 
@@ -60,5 +61,40 @@ impl Mute {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         Self { _listener: listener, address }
+    }
+}
+
+/// Answers every head in the moment in which it sees it, from a thread that does nothing else, and stays until the other
+/// side ends.
+pub struct Hasty {
+    pub address: SocketAddr,
+}
+
+impl Hasty {
+    pub fn start(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // Ends with the process of the tests.
+        std::thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                Self::converse(stream, &answer);
+            }
+        });
+        Self { address }
+    }
+
+    fn converse(mut stream: std::net::TcpStream, answer: &impl Fn(&str) -> Vec<u8>) {
+        use std::io::{Read as _, Write as _};
+        stream.set_nodelay(true).unwrap();
+        let mut head = Vec::new();
+        let mut piece = [0; 4096];
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut piece) {
+                Ok(read @ 1..) => head.extend_from_slice(&piece[..read]),
+                _ => return,
+            }
+        }
+        let _ = stream.write_all(&answer(&String::from_utf8(head).unwrap()));
+        while matches!(stream.read(&mut piece), Ok(1..)) {}
     }
 }

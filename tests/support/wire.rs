@@ -135,6 +135,64 @@ impl Wire {
         self.buffer.drain(..length).collect()
     }
 
+    /// What was read beyond the head; from here on the socket is the caller's to read.
+    pub fn take_early(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// The next line, without its end.
+    pub async fn line(&mut self) -> String {
+        within("a line", async {
+            loop {
+                if let Some(at) = self.buffer.windows(2).position(|two| two == b"\r\n") {
+                    let line = self.buffer.drain(..at + 2).take(at).collect();
+                    return String::from_utf8(line).unwrap();
+                }
+                assert!(self.fill().await, "the end came before the line: {:?}", self.buffer);
+            }
+        })
+        .await
+    }
+
+    /// So many bytes of a body in chunks, however they are cut.
+    pub async fn take_chunks(&mut self, length: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        while body.len() < length {
+            let line = self.line().await;
+            let size = usize::from_str_radix(&line, 16).unwrap_or_else(|_| panic!("{line:?} is no chunk"));
+            assert!(size > 0, "the end came after {body:?}");
+            body.extend(self.take_body(size).await);
+            assert_eq!(self.line().await, "");
+        }
+        body
+    }
+
+    /// The end of a body in chunks, with its trailers.
+    pub async fn last_chunk(&mut self) -> Vec<String> {
+        assert_eq!(self.line().await, "0");
+        let mut trailers = Vec::new();
+        loop {
+            match self.line().await {
+                line if line.is_empty() => return trailers,
+                line => trailers.push(line),
+            }
+        }
+    }
+
+    /// Everything up to the end, and whether that was an orderly one.
+    pub async fn take_rest(&mut self) -> (Vec<u8>, bool) {
+        within("the end of the connection", async {
+            loop {
+                match self.stream.read_buf(&mut self.buffer).await {
+                    Ok(0) => return (std::mem::take(&mut self.buffer), true),
+                    Ok(_) => {}
+                    Err(_) => return (std::mem::take(&mut self.buffer), false),
+                }
+            }
+        })
+        .await
+    }
+
     /// Reads once; false at the end.
     async fn fill(&mut self) -> bool {
         match self.stream.read_buf(&mut self.buffer).await {

@@ -1,6 +1,6 @@
 //! The backend of the demo's rendezvous: a service that nobody can dial, so it dials in when it is triggered.
 //!
-//! `GET /connect?channelId=ID` at its HTTP port makes it dial `/chat/connect?channelId=ID` at the proxy. The answer says
+//! `GET /connect?channelId=ID`, at its own port or forwarded by the proxy, makes it dial `/chat/connect?channelId=ID` at the proxy. The answer says
 //! whether that was accepted; the conversation follows: a greeting, every text back with a prefix, `bye` closes it.
 //! A triggering connection and its conversation are one task, so the bound on the one bounds the other.
 

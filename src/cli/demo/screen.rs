@@ -68,17 +68,18 @@ impl Screen<'_> {
     }
 
     fn joins(&self, out: &mut String) -> fmt::Result {
-        let Self { proxy, backend, .. } = self;
-        writeln!(out, "\nRENDEZVOUS: a client waits on channel 1; a trigger lets the backend dial in")?;
+        let proxy = self.proxy;
+        writeln!(out, "\nRENDEZVOUS: a client waits on channel 1; a request that is forwarded to the")?;
+        writeln!(out, "backend lets it dial in")?;
         writeln!(out, "  python3 -m websockets \"ws://{proxy}/chat?channelId=1\"")?;
-        writeln!(out, "  curl \"http://{backend}/connect?channelId=1\"   # in another terminal")?;
+        writeln!(out, "  curl \"http://{proxy}/connect?channelId=1\"   # in another terminal")?;
         writeln!(out, "\nROUTER: what is typed comes back from the echo service")?;
         writeln!(out, "  python3 -m websockets \"ws://{proxy}/ws/echo\"")?;
         writeln!(out, "\n  (python3 -m pip install websockets, or: npx wscat -c \"ws://...\")")?;
         writeln!(out, "\nBROWSER, in the console; the last line after the greeting has come")?;
         writeln!(out, "  ws = new WebSocket(\"ws://{proxy}/chat?channelId=2\")")?;
         writeln!(out, "  ws.onmessage = (event) => console.log(event.data)")?;
-        writeln!(out, "  ws.onopen = () => fetch(\"http://{backend}/connect?channelId=2\")")?;
+        writeln!(out, "  ws.onopen = () => fetch(\"http://{proxy}/connect?channelId=2\")")?;
         writeln!(out, "  ws.send(\"hello\")")
     }
 }

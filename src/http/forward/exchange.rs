@@ -47,6 +47,8 @@ pub(in crate::http) struct Exchange {
     /// Of a body that waits to be asked for.
     gate: Option<Gate>,
     answered: OnceLock<Answered>,
+    /// The answer's body has come from the service to its end.
+    download_over: AtomicBool,
     failed: OnceLock<(Cause, String)>,
     /// The edge leaves it to us how long a body may be silent.
     _watched: Watched,
@@ -96,6 +98,7 @@ impl Exchange {
             upload,
             gate: asks_first.then(Gate::default),
             answered: OnceLock::new(),
+            download_over: AtomicBool::new(false),
             failed: OnceLock::new(),
             _in_flight: Counted::one(&connection.board.metrics.http.in_flight),
             place: Arc::new(place),
@@ -182,7 +185,23 @@ impl Exchange {
     /// How long no byte has passed in either direction.
     pub(in crate::http) fn silence(&self) -> Duration {
         let silence = self.pulse.silence();
-        self.answered.get().map_or(silence, |answered| silence.min(answered.pulse.silence()))
+        // With both bodies over the connection to the service may carry somebody else's.
+        let ours = !(self.download_over.load(Ordering::Acquire) && self.upload.over.load(Ordering::Acquire));
+        let service = self.answered.get().filter(|_| ours).map(|answered| answered.pulse.silence());
+        service.map_or(silence, |service| silence.min(service))
+    }
+
+    /// The answer's body has come to its end.
+    pub(in crate::http) fn download_over(&self) {
+        self.download_over.store(true, Ordering::Release);
+        self.gate_over();
+    }
+
+    /// Nobody waits for the answer any more: a body that was not asked for will not be.
+    pub(in crate::http) fn gate_over(&self) {
+        if let Some(gate) = &self.gate {
+            gate.over();
+        }
     }
 
     /// What is wrong after such a silence of the service before its answer; else how long it may last.
@@ -219,9 +238,9 @@ impl Drop for Exchange {
         let failed = self.failed.get();
         let cause = failed.map_or(Cause::Closed, |(cause, _)| *cause);
         let outcome = match cause {
+            Cause::Closed | Cause::Idle => Outcome::Forwarded,
             Cause::Draining => Outcome::Drained,
-            _ if failed.is_some() => Outcome::Error,
-            _ => Outcome::Forwarded,
+            _ => Outcome::Error,
         };
         let account = self.place.presence.account();
         board.metrics.ended(Some(account), outcome, cause);
