@@ -202,7 +202,11 @@ fn the_table_of_causes_is_that_of_the_code() {
 
 #[test]
 fn every_metric_of_the_readme_is_there() {
-    let proxy = Proxy::with(support::CHAT);
+    let proxy = Proxy::with(&format!(
+        "{}  - {{name: plain, match: {{path: /plain}}, mode: http, service: up}}\n\
+         services: {{up: {{endpoints: ['http://127.0.0.1:1']}}}}\n",
+        support::CHAT
+    ));
     // Some series appear with the first thing they count.
     let (head, _) = http(proxy.address, &upgrade("/chat?channelId=1", ""));
     assert_eq!(status(&head), 101);
