@@ -96,6 +96,10 @@ pub struct Metrics {
     pub messages: Counter,
     /// Of plain requests.
     pub http: Http,
+    /// Waiting legs whose `hold` was full.
+    pub holds_filled: Counter,
+    /// Legs that did not come to their end within `close`.
+    pub closes_overdue: Counter,
 }
 
 impl Metrics {
@@ -118,6 +122,8 @@ impl Metrics {
             bytes: Counter::default(),
             messages: Counter::default(),
             http: Http::default(),
+            holds_filled: Counter::default(),
+            closes_overdue: Counter::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -136,6 +142,16 @@ impl Metrics {
         registry.register("received_bytes", "Bytes received from all legs", this.bytes.clone());
         registry.register("received_messages", "Messages received from all legs", this.messages.clone());
         this.http.register(&mut registry);
+        registry.register(
+            "holds_filled",
+            "Legs that were read no further while they waited, at their end",
+            this.holds_filled.clone(),
+        );
+        registry.register(
+            "closes_overdue",
+            "Legs that did not come to their end within `close`",
+            this.closes_overdue.clone(),
+        );
         for outcome in Outcome::ALL {
             for mode in Mode::ALL {
                 drop(this.outcomes.get_or_create(&ByOutcome { mode: mode.name(), outcome: outcome.label() }));

@@ -214,6 +214,8 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
     for leg in &report.legs {
         board.metrics.bytes.inc_by(leg.bytes_in);
         board.metrics.messages.inc_by(leg.messages_in);
+        board.metrics.holds_filled.inc_by(leg.hold_filled.into());
+        board.metrics.closes_overdue.inc_by(leg.overdue.into());
     }
     if !board.current.load().config.log.sessions {
         return;

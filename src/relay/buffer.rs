@@ -2,12 +2,16 @@
 //!
 //! A direction borrows a buffer when its source is readable and gives it back when the other leg has taken everything,
 //! so that an idle session owns none. A buffer that is dropped goes back by itself, on whichever thread that happens.
+//!
+//! Each is a mapping of its own: one that the pool does not keep goes back to the system at once, however the buffers
+//! around it are used. In a heap one that is kept can hold back all that lies below it.
 
 use std::{
     cell::RefCell,
-    mem,
     ops::{Deref, DerefMut},
 };
+
+use memmap2::MmapMut;
 
 use super::frame::MAX_CONTROL_FRAME;
 
@@ -19,32 +23,45 @@ pub(super) const HEADROOM: usize = 144;
 
 const _: () = assert!(HEADROOM >= MAX_CONTROL_FRAME && HEADROOM >= 14, "what is held back fits in front");
 
-/// Buffers a thread keeps for reuse; more are given back to the allocator.
+/// Buffers a thread keeps for reuse; more are given back to the system.
 const KEPT: usize = 16;
 
+/// The memory of a buffer.
+enum Block {
+    Mapped(MmapMut),
+    /// Where the system allows no more mappings.
+    Heap(Box<[u8]>),
+}
+
+impl Block {
+    fn new() -> Self {
+        MmapMut::map_anon(SIZE).map_or_else(|_| Self::Heap(vec![0; SIZE].into_boxed_slice()), Self::Mapped)
+    }
+}
+
 thread_local! {
-    static FREE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static FREE: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A borrowed buffer of [`SIZE`] bytes with whatever its last user left in it.
-pub(super) struct Buffer(Box<[u8]>);
+pub(super) struct Buffer(Option<Block>);
 
 impl Buffer {
     /// From this thread's pool, or new.
     pub(super) fn take() -> Self {
         let reused = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
-        Self(reused.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice()))
+        Self(Some(reused.unwrap_or_else(Block::new)))
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let bytes = mem::take(&mut self.0);
-        // A thread that is ending has no pool any more; then the allocator gets it.
+        let Some(block) = self.0.take() else { return };
+        // A thread that is ending has no pool any more; then the system gets it.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
             if free.len() < KEPT {
-                free.push(bytes);
+                free.push(block);
             }
         });
     }
@@ -54,13 +71,22 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Some(Block::Mapped(bytes)) => bytes,
+            Some(Block::Heap(bytes)) => bytes,
+            // Only while it is dropped.
+            None => &[],
+        }
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        match &mut self.0 {
+            Some(Block::Mapped(bytes)) => bytes,
+            Some(Block::Heap(bytes)) => bytes,
+            None => &mut [],
+        }
     }
 }
 

@@ -18,6 +18,10 @@ const FAR: Duration = Duration::from_hours(365 * 24);
 /// A `close` below this counts as this: a Close must at least be written before its time is over.
 const SHORTEST_CLOSE: Duration = Duration::from_millis(100);
 
+/// How often a full socket is insisted on within `stall`. The last time is at its end, so that a leg is cut between
+/// `stall` and a quarter more after the last byte that it took.
+const INSISTENCE: u32 = 4;
+
 /// `by` after `at`.
 fn later(at: Instant, by: Duration) -> Instant {
     at + by.min(FAR)
@@ -48,9 +52,10 @@ impl<I: Io> Side<I> {
         }
     }
 
-    /// When it has taken no byte for too long.
-    fn stalled_at(&self) -> Option<Instant> {
-        self.blocked.and_then(|since| limit(since, self.limits.stall))
+    /// When its full socket is to be insisted on, the last time because it has taken no byte for too long.
+    fn insist_at(&self) -> Option<Instant> {
+        let part = self.limits.stall.min(FAR) / INSISTENCE * (self.insisted + 1);
+        self.blocked.and_then(|since| limit(since, part))
     }
 
     /// Notes whether the leg is being read. The clock of silence stops while it is not.
@@ -70,14 +75,23 @@ impl<I: Io> Session<I> {
         for at in 0..self.sides.len() {
             let side = &mut self.sides[at];
             if due(side.deadline) {
-                self.closing_took_too_long(at, now);
-            } else if due(side.stalled_at()) {
-                self.cut(at, Cause::Stalled, now);
+                let full = side.blocked.is_some();
+                // If it still takes what its partner left behind, it has more time.
+                self.insist(at, now);
+                if due(self.sides[at].deadline) {
+                    self.closing_took_too_long(at, full, now);
+                }
+            } else if due(side.insist_at()) {
+                side.insisted += 1;
+                let last = side.insisted >= INSISTENCE;
+                if !self.insist(at, now) && last {
+                    self.cut(at, Cause::Stalled, now);
+                }
             } else if due(side.silent_at()) {
-                if side.pulse.pinged.is_some() {
-                    self.cut(at, Cause::KeepAlive, now);
-                } else {
+                if side.pulse.pinged.is_none() {
                     side.pulse.queued = true;
+                } else if !self.insist(at, now) {
+                    self.cut(at, Cause::KeepAlive, now);
                 }
             }
         }
@@ -93,9 +107,18 @@ impl<I: Io> Session<I> {
         }
     }
 
+    /// Tries whether a full socket takes a byte all the same; `false` for one that is not full.
+    fn insist(&mut self, at: usize, now: Instant) -> bool {
+        let side = &mut self.sides[at];
+        let Some((since, io)) = side.blocked.zip(side.io.as_mut()) else { return false };
+        io.insist();
+        self.push(at, now);
+        self.sides[at].blocked != Some(since)
+    }
+
     /// The nearest instant at which [`Session::tick`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let legs = self.sides.iter().flat_map(|side| [side.deadline, side.stalled_at(), side.silent_at()]);
+        let legs = self.sides.iter().flat_map(|side| [side.deadline, side.insist_at(), side.silent_at()]);
         let whole = match self.ending {
             Some(_) => [None; 3],
             None => [self.patience, self.lifetime_at(), self.idle_at()],

@@ -162,11 +162,17 @@ impl<I: Io> Session<I> {
         self.release_partner(at, cause, now);
     }
 
-    /// A leg did not come to its end within `close`.
-    pub(super) fn closing_took_too_long(&mut self, at: usize, now: Instant) {
+    /// A leg did not come to its end within `close`. One that is `full`, or has got no Close and never will, is cut, lest
+    /// the kernel go on offering what it does not take.
+    pub(super) fn closing_took_too_long(&mut self, at: usize, full: bool, now: Instant) {
         let side = &mut self.sides[at];
-        if let Some(io) = side.io.as_mut().filter(|_| !side.shut) {
-            io.shutdown_write();
+        side.report.overdue = true;
+        if let Some(io) = &mut side.io {
+            if full || side.output == Output::Cut {
+                io.abort();
+            } else if !side.shut {
+                io.shutdown_write();
+            }
         }
         side.release();
         let cause = self.ending.map_or(Cause::Internal, |ending| ending.cause);

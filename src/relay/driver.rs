@@ -6,7 +6,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    io,
+    io, mem,
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -68,7 +68,7 @@ pub fn run_waiting(
 
 fn open(leg: Leg) -> (Tcp, Traits) {
     let Leg { id, stream, early, end, party, limits, extensions } = leg;
-    (Tcp(stream), Traits { conn: id, party, end, limits, extensions, early })
+    (Tcp { stream, insist: false }, Traits { conn: id, party, end, limits, extensions, early })
 }
 
 /// Calls back once, in any case, and says whether there were two legs.
@@ -157,7 +157,7 @@ fn take_commands(session: &mut Session<Tcp>, mailbox: &Mailbox, cx: &Context<'_>
 fn is_ready(session: &Session<Tcp>, wants: &Wants, cx: &mut Context<'_>) -> bool {
     let mut ready = false;
     for (at, side) in session.sides.iter().enumerate() {
-        if let Some(Tcp(stream)) = &side.io {
+        if let Some(Tcp { stream, .. }) = &side.io {
             // An error counts as ready: the next read or write shows it.
             ready |= wants.read[at] && stream.poll_read_ready(cx).is_ready();
             ready |= wants.write[at] && stream.poll_write_ready(cx).is_ready();
@@ -191,14 +191,18 @@ impl Timer<'_> {
 }
 
 /// A leg's socket.
-struct Tcp(TcpStream);
+struct Tcp {
+    stream: TcpStream,
+    /// The next write asks the socket and not tokio.
+    insist: bool,
+}
 
 impl Io for Tcp {
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let asked = buffer.len();
         let mut short = None;
-        let full = self.0.try_io(Interest::READABLE, || {
-            let (read, _) = recv(&self.0, &mut *buffer, RecvFlags::empty())?;
+        let full = self.stream.try_io(Interest::READABLE, || {
+            let (read, _) = recv(&self.stream, &mut *buffer, RecvFlags::empty())?;
             if read > 0 && read < asked {
                 short = Some(read);
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -209,10 +213,14 @@ impl Io for Tcp {
     }
 
     fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if mem::take(&mut self.insist) {
+            // Tokio need not hear of it: it waits for the kernel's word as before.
+            return Ok(send(&self.stream, buffer, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?);
+        }
         let asked = buffer.len();
         let mut short = None;
-        let full = self.0.try_io(Interest::WRITABLE, || {
-            let sent = send(&self.0, buffer, SendFlags::NOSIGNAL)?;
+        let full = self.stream.try_io(Interest::WRITABLE, || {
+            let sent = send(&self.stream, buffer, SendFlags::NOSIGNAL)?;
             if sent < asked {
                 short = Some(sent);
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -224,27 +232,31 @@ impl Io for Tcp {
 
     fn shutdown_write(&mut self) {
         // A socket that is already gone shows it at the next read.
-        let _ = shutdown(&self.0, Shutdown::Write);
+        let _ = shutdown(&self.stream, Shutdown::Write);
+    }
+
+    fn insist(&mut self) {
+        self.insist = true;
     }
 
     fn abort(&mut self) {
         // Without it the kernel would go on offering what is unsent to a peer that does not take it.
-        let _ = self.0.set_zero_linger();
+        let _ = self.stream.set_zero_linger();
     }
 
     fn has_more(&self) -> bool {
-        matches!(recv(&self.0, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((1.., _)))
+        matches!(recv(&self.stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((1.., _)))
     }
 
     fn hung_up(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         // What tokio has heard, which may be behind bytes that are not read.
-        let ready = pin!(self.0.ready(Interest::READABLE)).poll(&mut cx);
+        let ready = pin!(self.stream.ready(Interest::READABLE)).poll(&mut cx);
         if matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed()) {
             return true;
         }
         // What it has not heard yet.
-        match recv(&self.0, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        match recv(&self.stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Ok((length, _)) => length == 0,
             Err(error) => !matches!(error, Errno::AGAIN | Errno::INTR),
         }

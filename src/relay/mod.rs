@@ -130,6 +130,10 @@ pub struct LegReport {
     pub close_received: Option<u16>,
     /// Code of the Close it was sent; 1005 for one without code, `None` if it was sent none.
     pub close_sent: Option<u16>,
+    /// While it waited it said more than its `hold`, so that it was not read any more.
+    pub hold_filled: bool,
+    /// It did not come to its end within `close`.
+    pub overdue: bool,
 }
 
 impl LegReport {
@@ -144,6 +148,8 @@ impl LegReport {
             messages_out: 0,
             close_received: None,
             close_sent: None,
+            hold_filled: false,
+            overdue: false,
         }
     }
 }

@@ -199,10 +199,12 @@ impl<I: Io> Session<I> {
     /// What is to be waited for, and who is being listened to meanwhile.
     fn wants(&mut self, now: Instant) -> Wants {
         let mut wants = Wants { read: [false; 2], write: [false; 2], deadline: None };
+        let waits = self.sides.len() == 1 && self.ending.is_none();
         for at in 0..self.sides.len() {
             let reading = self.appetite(at).is_some();
             let side = &mut self.sides[at];
             side.listen(reading, now);
+            side.report.hold_filled |= waits && !reading;
             wants.read[at] = reading;
             wants.write[at] = side.blocked.is_some();
         }
@@ -296,7 +298,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Writes what a leg is owed.
-    fn push(&mut self, at: usize, now: Instant) -> bool {
+    pub(super) fn push(&mut self, at: usize, now: Instant) -> bool {
         let (side, source) = self.split(at);
         match side.flush(source, now) {
             Flushed::Nothing => false,

@@ -23,6 +23,9 @@ pub(super) trait Io {
     fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize>;
     /// Sends FIN behind what was written. Errors show elsewhere.
     fn shutdown_write(&mut self);
+    /// Lets the next write find out for itself whether the stream takes bytes, which one that counts as full may do: it
+    /// counts as writable again only once a good part of its queue is free.
+    fn insist(&mut self);
     /// Makes the coming drop a cut: what is unsent is thrown away.
     fn abort(&mut self);
     /// Whether the peer's end is known to have come, read or not.
@@ -128,6 +131,8 @@ pub(super) struct Side<I> {
     pub(super) pulse: Pulse,
     /// Since when it takes no byte though there are some.
     pub(super) blocked: Option<Instant>,
+    /// How often it was insisted since then.
+    pub(super) insisted: u32,
     /// When its closing has taken too long.
     pub(super) deadline: Option<Instant>,
     /// Who asked whether it lives.
@@ -165,6 +170,7 @@ impl<I: Io> Side<I> {
             staged: Staged::default(),
             pulse: Pulse { heard: now, pinged: None, queued: false, paused: false, count: 0 },
             blocked: None,
+            insisted: 0,
             deadline: None,
             probes: Vec::new(),
             report: LegReport::new(traits.conn, traits.party),
@@ -284,14 +290,19 @@ impl<I: Io> Side<I> {
                 Ok(sent) => {
                     self.report.bytes_out += sent as u64;
                     if self.blocked.take().is_some() {
-                        // A full socket that takes bytes again has a peer that acknowledges.
+                        // A full socket that takes bytes again has a peer that acknowledges. Our Ping, if there is one,
+                        // stands behind bytes that the peer has still to read.
+                        self.pulse.pinged = self.pulse.pinged.map(|_| now);
                         self.show_life();
                     }
                     return Ok(sent);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked.get_or_insert(now);
+                    if self.blocked.is_none() {
+                        self.blocked = Some(now);
+                        self.insisted = 0;
+                    }
                     return Ok(0);
                 }
                 Err(_) => return Err(()),

@@ -229,3 +229,38 @@ async fn one_that_never_stops_talking_behind_its_close_is_let_go_after_close() {
     .await;
     board.is_at_rest();
 }
+
+/// Whoever takes the seat of a leg that is in the middle of a message is not joined into that message.
+#[tokio::test]
+async fn one_that_replaces_a_leg_within_a_message_waits_for_a_partner_of_its_own() {
+    let board = Board::with_rendezvous("second_client: replace, second_backend: replace", "").await;
+    for (rude, other) in [(Who::Client, Who::Backend), (Who::Backend, Who::Client)] {
+        let mut call = board.call((Mode::Rendezvous, rude)).await;
+        call.rude.say(0x01, b"I was about to ").await;
+        call.other.hears(0x01, b"I was about to ").await;
+        // It is asked whether it lives, and answers.
+        let (mut newcomer, code) = tokio::join!(board.dials_in(rude, call.record.id()), call.rude.hears_code());
+        assert_eq!(code, Some(4409));
+        assert_eq!(call.other.hears_code().await, Some(1001), "{rude:?}");
+        newcomer.say(TEXT, b"I say").await;
+        let mut partner = board.dials_in(other, call.record.id()).await;
+        partner.hears(TEXT, b"I say").await;
+        partner.say(CLOSE, &close(1000, "")).await;
+        assert_eq!(newcomer.hears_code().await, Some(1000));
+        newcomer.leaves(1000).await;
+        assert_eq!(partner.hears_code().await, Some(1000));
+        partner.parts().await;
+        board.expect_end("closed");
+        call.rude.leaves(4409).await;
+        call.other.leaves(1001).await;
+        call.ends(&Account {
+            cause: "replaced",
+            detail: None,
+            by_rude: Some(true),
+            rude: codes(4409, 4409),
+            other: codes(1001, 1001),
+        })
+        .await;
+    }
+    board.is_at_rest();
+}

@@ -144,7 +144,7 @@ async fn a_second_signal_ends_at_once_what_has_not_been_told_yet() {
 #[tokio::test]
 async fn without_a_grace_everything_is_cut_at_once_and_said() {
     let upstream = Upstream::bind().await;
-    let mut proxy = board("grace: 0", "", &upstream);
+    let mut proxy = board("grace: 0", "close: 1m", &upstream);
     let (client, _backend) = pair(&proxy, "1").await;
     proxy.signal("TERM");
     assert_eq!(proxy.ended().code(), Some(0));

@@ -31,28 +31,6 @@ async fn an_idle_leg_is_pinged_waiting_or_joined_and_its_pong_goes_no_further() 
 }
 
 #[tokio::test]
-async fn a_leg_that_does_not_answer_our_ping_is_cut_and_the_other_told() {
-    let proxy = chat("", "ping_every: 100ms, pong_within: 200ms");
-    for (silent, other, code) in [(CLIENT, BACKEND, 1001), (BACKEND, CLIENT, 1011)] {
-        let mut silent = Wire::open(proxy.address, silent).await;
-        let mut other = Wire::open(proxy.address, other).await;
-        other.send(TEXT, b"joined").await;
-        silent.expect(TEXT, b"joined").await;
-        let close = loop {
-            let frame = other.frame().await.unwrap();
-            match frame.first {
-                PING => other.send(PONG, &frame.payload).await,
-                _ => break frame,
-            }
-        };
-        assert_eq!(close.payload[..2], u16::to_be_bytes(code), "{:?}", String::from_utf8_lossy(&close.payload[2..]));
-        assert_eq!(silent.frame().await.map(|frame| frame.first), Some(PING));
-        silent.expect_end().await;
-    }
-    proxy.logged(&["session ended", "cause=\"keep-alive\""]);
-}
-
-#[tokio::test]
 async fn a_waiting_leg_that_does_not_answer_our_ping_is_cut() {
     let proxy = chat("", "ping_every: 100ms, pong_within: 200ms");
     let mut client = Wire::open(proxy.address, CLIENT).await;

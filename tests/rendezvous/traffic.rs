@@ -149,20 +149,6 @@ async fn five_hundred_pairs_at_once_never_hear_each_other() {
 }
 
 #[tokio::test]
-async fn ten_thousand_messages_before_the_partner_comes_are_all_delivered_first() {
-    let proxy = chat("hold: 4KiB", "");
-    let mut client = dial(&proxy, CLIENT).await;
-    for n in 0..10_000 {
-        say(&mut client, format!("message {n}")).await;
-    }
-    let mut backend = dial(&proxy, BACKEND).await;
-    for n in 0..10_000 {
-        assert_eq!(hear_text(&mut backend).await, format!("message {n}"));
-    }
-    converse(&mut client, &mut backend, "afterwards").await;
-}
-
-#[tokio::test]
 async fn a_waiting_leg_is_no_longer_read_once_its_hold_is_full() {
     let proxy = chat("hold: 64KiB", "");
     let before = proxy.metric("cordboard_resident_memory_bytes");

@@ -98,13 +98,3 @@ async fn a_broken_upstream_is_1011_to_the_client_and_a_broken_client_1001_to_the
     assert_eq!((frame.first, &frame.payload[..2]), (CLOSE, &1001_u16.to_be_bytes()[..]));
     assert!(frame.masked, "towards the upstream we are a client");
 }
-
-#[tokio::test]
-async fn an_upstream_that_masks_its_frames_breaks_the_protocol() {
-    let upstream = Upstream::bind().await;
-    let proxy = to(&[upstream.address], "");
-    let (mut client, mut dialled) = joined(&proxy, &upstream, "", "").await;
-    dialled.send(TEXT, b"masked").await;
-    assert_eq!(dialled.expect_close().await.map(|(code, _)| code), Some(1002));
-    assert_eq!(client.expect_close().await.map(|(code, _)| code), Some(1011));
-}

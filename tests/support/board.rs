@@ -118,7 +118,7 @@ impl Leg {
     /// Code and reason of the Close that must come next but for Pings; none if it has no code.
     pub async fn hears_close(&mut self) -> Option<(u16, String)> {
         let Frame { first, payload, .. } = self.hear().await.expect("a Close and not the end");
-        assert_eq!(first, CLOSE, "a Close was expected and {payload:?} came");
+        assert_eq!(first, CLOSE, "a Close was expected and {} bytes came", payload.len());
         let (code, reason) = payload.split_first_chunk::<2>()?;
         Some((u16::from_be_bytes(*code), String::from_utf8(reason.to_vec()).unwrap()))
     }
@@ -345,6 +345,11 @@ impl Call<'_> {
 }
 
 impl Record<'_> {
+    /// The id of the channel.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The next two on the same channel are joined at once, whatever is left of this session.
     pub async fn its_seat_is_free(&self) {
         if self.mode == Mode::Router {
@@ -369,6 +374,7 @@ impl Record<'_> {
         let outcome = match (account.cause, self.mode) {
             ("closed" | "idle" | "lifetime", Mode::Rendezvous) => "paired",
             ("closed" | "idle" | "lifetime", Mode::Router) => "routed",
+            ("replaced", _) => "replaced",
             _ => "error",
         };
         for (field, expected) in [

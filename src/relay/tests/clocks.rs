@@ -169,6 +169,49 @@ fn a_leg_that_takes_nothing_is_cut() {
     assert_eq!(code_of(&rig.client.frames()), Some(1011));
 }
 
+// Regression: a socket with a long queue counts as full until a third of it is free, and a slow reader was cut meanwhile.
+#[test]
+fn a_leg_that_takes_a_byte_now_and_then_is_not_stalled_though_its_socket_counts_as_full() {
+    let mut rig = Rig::rendezvous(&Limits { stall: 60 * SECOND, ..quiet() });
+    rig.backend.counts_as_full_below(500);
+    rig.backend.takes(600);
+    rig.client.says(&masked(BINARY, &[1; 1000]));
+    rig.backend.takes(0);
+    for _ in 0..10 {
+        rig.after(59 * SECOND);
+        rig.backend.takes(1);
+        rig.after(SECOND);
+        assert!(!rig.is_ending());
+    }
+    rig.after(74 * SECOND);
+    assert!(rig.backend.is_cut());
+    assert_eq!((rig.report().cause, rig.report().ended_by), (Cause::Stalled, Some(BACKEND)));
+}
+
+// Regression: our Ping stood behind what a slow reader had still to read, and it was cut for not answering it.
+#[test]
+fn a_leg_that_still_takes_bytes_has_not_come_to_our_ping_yet() {
+    let mut rig = Rig::rendezvous(&lively());
+    rig.after(25 * SECOND);
+    rig.client.says(&pongs(&rig.client));
+    assert!(!pongs(&rig.backend).is_empty(), "the backend has its Ping");
+    rig.backend.counts_as_full_below(500);
+    rig.backend.takes(600);
+    rig.client.says(&masked(BINARY, &[1; 1000]));
+    for _ in 0..10 {
+        rig.after(9 * SECOND);
+        rig.backend.takes(1);
+        rig.after(SECOND);
+        assert!(!rig.is_ending());
+        rig.client.says(&pongs(&rig.client));
+    }
+    rig.after(9 * SECOND);
+    assert!(!rig.is_ending());
+    rig.after(SECOND);
+    assert!(rig.backend.is_cut());
+    assert_eq!((rig.report().cause, rig.report().ended_by), (Cause::KeepAlive, Some(BACKEND)));
+}
+
 #[test]
 fn only_data_frames_keep_a_session_from_being_idle() {
     let mut rig = Rig::rendezvous(&Limits { idle: 60 * SECOND, ..quiet() });

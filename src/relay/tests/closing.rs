@@ -422,3 +422,42 @@ fn a_slow_reader_gets_the_last_words_as_long_as_it_reads() {
     let frames = rig.backend.frames();
     assert_eq!((frames.len(), code_of(&frames)), (2, Some(1000)));
 }
+
+#[test]
+fn a_slow_reader_whose_socket_counts_as_full_gets_the_last_words_too() {
+    for (mut rig, _) in pairs() {
+        rig.backend.counts_as_full_below(1_000);
+        rig.backend.takes(0);
+        rig.client.says(&masked(TEXT, &[b'x'; 500])).says(&masked(CLOSE, &code(1000, "")));
+        rig.run();
+        for _ in 0..12 {
+            rig.after(4 * SECOND);
+            rig.backend.takes(30);
+            rig.after(SECOND);
+            assert!(!rig.backend.is_closed());
+        }
+        rig.backend.takes(usize::MAX);
+        rig.run();
+        let frames = rig.backend.frames();
+        assert_eq!((frames.len(), code_of(&frames)), (2, Some(1000)));
+        assert!(!rig.legs().1.overdue);
+    }
+}
+
+// Regression: what such a leg had not taken was left to the kernel, which went on offering it.
+#[test]
+fn a_leg_that_takes_nothing_is_cut_when_its_closing_takes_too_long() {
+    for (mut rig, _) in pairs() {
+        rig.backend.takes(0);
+        rig.client.says(&masked(TEXT, b"unheard")).says(&masked(CLOSE, &code(4000, "")));
+        rig.after(4 * SECOND);
+        assert!(!rig.backend.is_closed());
+        rig.after(SECOND);
+        assert!(rig.backend.is_cut());
+        assert_eq!(rig.client.frames(), [Seen::plain(CLOSE, &code(4000, ""))]);
+        rig.client.ends();
+        assert!(rig.is_over());
+        let (client, backend) = rig.legs();
+        assert_eq!((client.overdue, backend.overdue, backend.close_sent), (false, true, None));
+    }
+}

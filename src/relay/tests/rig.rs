@@ -38,6 +38,9 @@ struct Wire {
     chunk: usize,
     from_us: Vec<u8>,
     window: usize,
+    /// Counts as full while this much is not free, as a kernel's queue does; asked for itself it takes what it can.
+    coarse: usize,
+    insisted: bool,
     shut: bool,
     aborted: bool,
     closed: bool,
@@ -60,6 +63,8 @@ impl Peer {
             chunk: usize::MAX,
             from_us: Vec::new(),
             window: usize::MAX,
+            coarse: 0,
+            insisted: false,
             shut: false,
             aborted: false,
             closed: false,
@@ -95,6 +100,11 @@ impl Peer {
     pub(in crate::relay) fn takes(&self, bytes: usize) -> &Self {
         self.0.borrow_mut().window = bytes;
         self
+    }
+
+    /// Counts as full until so many bytes are free.
+    pub(in crate::relay) fn counts_as_full_below(&self, bytes: usize) {
+        self.0.borrow_mut().coarse = bytes;
     }
 
     /// What it has got since the last call.
@@ -158,7 +168,8 @@ impl Io for Fake {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let length = buffer.len().min(wire.window);
-        if length == 0 {
+        let insisted = std::mem::take(&mut wire.insisted);
+        if length == 0 || (wire.window < wire.coarse && !insisted) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         wire.window -= length;
@@ -168,6 +179,10 @@ impl Io for Fake {
 
     fn shutdown_write(&mut self) {
         self.0.borrow_mut().shut = true;
+    }
+
+    fn insist(&mut self) {
+        self.0.borrow_mut().insisted = true;
     }
 
     fn abort(&mut self) {

@@ -41,6 +41,7 @@ fn a_waiting_leg_is_read_up_to_the_hold_and_no_further() {
     assert_eq!(wants.read, [false, false]);
     let read = bytes.len() - rig.client.unread();
     assert!((HOLD..=HOLD + 12).contains(&read), "the hold, and the masks that were taken off: {read}");
+    assert!(rig.report().legs[0].hold_filled);
     assert!(rig.join(&quiet(), b""));
     let frames = rig.backend.frames();
     assert_eq!(frames.len(), 2, "a frame that was held by half goes on");

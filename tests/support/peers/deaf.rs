@@ -1,6 +1,8 @@
 //! Never reads, however much is said to it; its kernel acknowledges what fits into its buffers.
 
-use socket2::SockRef;
+use std::time::Duration;
+
+use tokio::time::interval;
 
 use crate::support::{
     board::Leg,
@@ -12,15 +14,22 @@ pub struct Deaf(Leg);
 
 impl Deaf {
     /// From now on.
-    pub fn turns(leg: Leg) -> Self {
-        // So that little is needed to fill it.
-        SockRef::from(&leg.wire.stream).set_recv_buffer_size(16 << 10).unwrap();
+    pub const fn turns(leg: Leg) -> Self {
         Self(leg)
     }
 
     /// It lives all the same: a Pong that nobody asked for (RFC 6455 §5.5.3).
     pub async fn shows_life(&mut self) {
         self.0.say(PONG, b"").await;
+    }
+
+    /// The same now and then, for ever.
+    pub async fn shows_life_for_ever(&mut self) {
+        let mut pace = interval(Duration::from_millis(50));
+        loop {
+            pace.tick().await;
+            self.shows_life().await;
+        }
     }
 
     /// How its connection ended; only now it reads what had come before.

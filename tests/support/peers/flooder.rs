@@ -2,9 +2,15 @@
 
 use std::{io, time::Duration};
 
+use socket2::SockRef;
 use tokio::time::timeout;
 
-use crate::support::{board::Leg, dial::within, wire::BINARY};
+use super::announcer::announce;
+use crate::support::{
+    board::Leg,
+    dial::within,
+    wire::{BINARY, PING, PONG},
+};
 
 /// Payload of one message.
 const MESSAGE: usize = 60_000;
@@ -39,6 +45,8 @@ fn message(seed: u64, n: u64) -> Vec<u8> {
 
 impl Flooder {
     pub fn new(leg: Leg, seed: u64) -> Self {
+        // So that its own kernel takes little off it.
+        SockRef::from(&leg.wire.stream).set_send_buffer_size(64 << 10).unwrap();
         Self { leg, seed, frame: Vec::new(), sent: 0, messages: 0 }
     }
 
@@ -77,8 +85,41 @@ impl Flooder {
         Ok(())
     }
 
+    /// Writes for ever.
+    pub async fn goes_on(&mut self) {
+        loop {
+            self.leg.wire.stream.writable().await.unwrap();
+            match self.write() {
+                Ok(()) => {}
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+    }
+
+    /// Waits for as long, and hears nothing that ends it.
+    pub async fn waits(&mut self, time: Duration) {
+        let harmless = async {
+            loop {
+                match self.leg.frame().await {
+                    Some(frame) if matches!(frame.first, PING | PONG) => {}
+                    other => break other,
+                }
+            }
+        };
+        let heard = timeout(time, harmless).await;
+        assert!(heard.is_err(), "nothing was expected and {heard:?} came");
+    }
+
+    /// Messages sent to the end or by half.
+    pub fn begun(&self) -> u64 {
+        self.messages + u64::from(self.sent > 0)
+    }
+
     /// Ends the message that it is in the middle of, and stops.
     pub async fn stops(mut self) -> (Leg, u64) {
+        if self.sent == 0 {
+            return (self.leg, self.messages);
+        }
         within("the rest of a message to be taken", async {
             while self.sent < self.frame.len() {
                 self.leg.wire.stream.writable().await.unwrap();
@@ -90,6 +131,16 @@ impl Flooder {
         })
         .await;
         (self.leg, self.messages)
+    }
+}
+
+/// Begins a frame that never ends, and writes of it until the socket has taken nothing for a while.
+pub async fn pours_into_one_frame(leg: &mut Leg) {
+    announce(leg, BINARY, 1 << 40).await;
+    let zeros = vec![0; MESSAGE];
+    while let Ok(ready) = timeout(FULL, leg.wire.stream.writable()).await {
+        ready.unwrap();
+        let _ = leg.wire.stream.try_write(&zeros);
     }
 }
 

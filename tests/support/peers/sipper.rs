@@ -2,22 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::support::board::Leg;
 
-/// Most that it reads at a time, and how often it does: less than 200 KiB a second.
-const SIP: usize = 4 << 10;
+/// Most that it reads at a time, and how often it does: less than 100 KiB a second.
+const SIP: usize = 2 << 10;
 const PACE: Duration = Duration::from_millis(20);
 
 /// One that reads slowly.
 pub struct Sipper(Leg);
 
 impl Sipper {
-    pub fn new(leg: Leg) -> Self {
-        // So that its kernel does not read for it.
-        SockRef::from(&leg.wire.stream).set_recv_buffer_size(16 << 10).unwrap();
+    pub const fn new(leg: Leg) -> Self {
         Self(leg)
     }
 
