@@ -29,7 +29,8 @@ NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test build release fmt lint deny soak fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir setup test-tools clean-cache
+.PHONY: help run test build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir
+.PHONY: setup test-tools clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -44,6 +45,10 @@ test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
 
 soak: setup ## the long proofs in full: swaps under load, and 210,000 connections of which nothing stays
 	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test soak -- --nocapture
+
+conformance: setup test-tools ## the Autobahn cases, all or CASES=7.1.*,router/9.*; UPDATE=1 writes what is to be expected
+	@$(WITH_GUESTS) $(WITH_TOOLS) CORDBOARD_CONFORMANCE="$(or $(CASES),full)" \
+		cargo test --locked --no-fail-fast --test conformance $(if $(UPDATE),write_what_to_expect -- --ignored,--) --nocapture
 
 # Without a sanitizer: the code that is fuzzed has no `unsafe`, and the stable compiler offers none.
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
@@ -158,9 +163,9 @@ test-tools: ## installs what the tests need beyond Rust, into the target folder
 		python3 -m venv "$(TOOLS)/venv" || { echo "Python cannot make environments; apt-get install python3-venv" >&2; exit 1; }; \
 		"$(TOOLS)/venv/bin/python" -m pip install -q --disable-pip-version-check -r tests/support/requirements.txt && \
 		cp tests/support/requirements.txt "$(TOOLS)/requirements.txt"; }
-	@"$${CORDBOARD_TEST_PYTHON:-$(TOOLS)/venv/bin/python}" -c 'import websockets' 2>/dev/null || { \
+	@"$${CORDBOARD_TEST_PYTHON:-$(TOOLS)/venv/bin/python}" -c 'import kosoku, websockets' 2>/dev/null || { \
 		rm -f "$(TOOLS)/requirements.txt"; \
-		echo "the Python of the tests lacks websockets; install it: pip install -r tests/support/requirements.txt" >&2; exit 1; }
+		echo "the Python of the tests lacks kosoku or websockets; install them: pip install -r tests/support/requirements.txt" >&2; exit 1; }
 	@cmp -s tests/support/package.json "$(TOOLS)/package.json" || { \
 		rm -rf "$(TOOLS)/node_modules" "$(TOOLS)/npm"; mkdir "$(TOOLS)/npm"; cp tests/support/package.json "$(TOOLS)/npm/"; \
 		npm install --prefix "$(TOOLS)/npm" --silent --no-audit --no-fund --no-package-lock --ignore-scripts && \

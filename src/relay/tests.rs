@@ -12,6 +12,7 @@ mod chaos;
 mod clocks;
 #[cfg(test)]
 mod closing;
+#[cfg(test)]
 mod farewell;
 pub(in crate::relay) mod rig;
 #[cfg(test)]

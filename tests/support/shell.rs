@@ -28,11 +28,19 @@ pub fn output(mut command: Command) -> String {
     out.into_owned()
 }
 
-/// Where the `python3` of `make test-tools` is.
+/// Where `make test-tools` installs.
+pub fn tools() -> PathBuf {
+    // Beside `target/tmp`, whatever `target` is called.
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools")
+}
+
+/// The Python that has the packages of `requirements.txt`.
+pub fn python() -> PathBuf {
+    env::var_os("CORDBOARD_TEST_PYTHON").map_or_else(|| tools().join("venv/bin/python"), PathBuf::from)
+}
+
 fn python_folder() -> PathBuf {
-    let python = env::var_os("CORDBOARD_TEST_PYTHON").map(PathBuf::from);
-    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools/venv/bin/python");
-    python.unwrap_or(tools).parent().unwrap().to_owned()
+    python().parent().unwrap().to_owned()
 }
 
 /// A process that is killed when it is dropped.
