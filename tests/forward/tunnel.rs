@@ -110,22 +110,26 @@ async fn a_tunnel_in_which_nothing_passes_ends_after_idle() {
 }
 
 #[tokio::test]
-async fn any_other_answer_is_passed_on_and_the_client_goes_on() {
+async fn any_other_answer_is_passed_on_and_ends_the_connection() {
     let upstream = Upstream::bind().await;
     let proxy = to(&[upstream.address], "", "");
-    let mut client = Wire::knock(proxy.address, "", b"").await;
     let answers = [
         ("426 Upgrade Required\r\nUpgrade: chess/3\r\nConnection: Upgrade", 426, Some("chess/3")),
         ("200 OK\r\nUpgrade: chess/3\r\nConnection: Upgrade", 200, None),
         ("401 Unauthorized\r\nSec-WebSocket-Version: 13", 401, None),
     ];
     for (head, status, upgrade) in answers {
-        client.write(request("GET /game", ASKS).as_bytes()).await;
+        // What stands behind the request could be meant for the other protocol, so nothing is made of it.
+        let behind = request("GET /admin", "");
+        let mut client = Wire::knock(proxy.address, &request("GET /game", ASKS), behind.as_bytes()).await;
         let mut service = upstream.accept().await;
         service.write(format!("HTTP/1.1 {head}\r\nContent-Length: 4\r\n\r\nbody").as_bytes()).await;
         answered(&mut client, status).await;
         assert_eq!((client.field("upgrade"), client.field("x-cordboard-error")), (upgrade, None), "{}", client.head);
+        assert!(client.fields("connection").join(",").contains("close"), "{}", client.head);
         assert_eq!(client.take_body(4).await, b"body");
+        client.expect_end().await;
+        assert!(upstream.is_left_alone().await);
         // It was opened for this request, and carries no other.
         assert_eq!(service.take_rest().await, (vec![], true));
     }

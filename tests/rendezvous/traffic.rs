@@ -19,7 +19,7 @@ use crate::{
     BACKEND, CLIENT, chat,
     support::{
         CHAT, Proxy,
-        dial::{Ws, converse, dial, dial_with, hear_text, part, say, within},
+        dial::{Ws, converse, dial, dial_with, part, within},
         wire::{BINARY, CLOSE, PING, PONG, TEXT, Wire, close, masked},
     },
 };

@@ -14,6 +14,8 @@ use crate::{
 async fn who_finds_a_seat_taken_is_told_nothing_and_the_operator_by_whom() {
     let proxy = Proxy::with(&format!("log: {{format: json}}\n{CHAT}"));
     let mut holder = leg(&proxy, "/chat?channelId=1").await;
+    // A seat whose leg is not known to wait yet counts as alive without being asked.
+    proxy.metric_becomes("cordboard_legs_waiting", 1.0);
     let mut second = Wire::knock(proxy.address, &upgrade("/chat?channelId=1", ""), b"").await;
     let ping = holder.frame().await.expect("the Ping");
     holder.write(&masked(PONG, &ping.payload)).await;

@@ -95,6 +95,7 @@ impl Hasty {
             }
         }
         let _ = stream.write_all(&answer(&String::from_utf8(head).unwrap()));
-        while matches!(stream.read(&mut piece), Ok(1..)) {}
+        // It ends the connection first, as a server does, once it has heard of the other end.
+        let _ = stream.read(&mut piece);
     }
 }
