@@ -3,18 +3,19 @@
 use std::{
     collections::HashMap,
     io::ErrorKind,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{
     SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::interval};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_tungstenite::{accept_async, tungstenite::Message};
 
 use crate::{
@@ -28,12 +29,12 @@ use crate::{
     },
 };
 
-/// Conversations of each kind.
-const EACH: usize = 250;
-/// Messages in one go.
+/// Conversations of each kind; together they have more sockets than the kernel tells of at once.
+const EACH: usize = 300;
+/// Messages that each end has to say in a round.
 const BURST: usize = 20;
-/// How often each end has so much to say.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Until accepting ends; what is said is said before.
+const DELAY: Duration = Duration::from_secs(6);
 
 /// How many messages one end has sent, and how many of the other's it has heard.
 #[derive(Default)]
@@ -74,9 +75,12 @@ fn message(name: &str, number: usize) -> String {
     format!("{name} {number} {}", "x".repeat(number * 37 % 1500))
 }
 
-async fn say(name: &str, mut sink: SplitSink<Ws, Message>, count: &Count, mut over: watch::Receiver<bool>) {
-    let mut pause = interval(PAUSE);
+async fn say(name: &str, mut sink: SplitSink<Ws, Message>, count: &Count, mut rounds: watch::Receiver<usize>) {
     for number in 0.. {
+        // Whoever has heard the Close has nothing to say any more.
+        if number % BURST == 0 && rounds.wait_for(|rounds| *rounds * BURST > number).await.is_err() {
+            return;
+        }
         if sink.feed(Message::text(message(name, number))).await.is_err() {
             return;
         }
@@ -85,12 +89,11 @@ async fn say(name: &str, mut sink: SplitSink<Ws, Message>, count: &Count, mut ov
                 return;
             }
             count.sent.store(number + 1, SeqCst);
-            tokio::select! { _ = pause.tick() => {}, _ = over.wait_for(|over| *over) => return }
         }
     }
 }
 
-async fn hear(name: &str, mut stream: SplitStream<Ws>, count: &Count, over: watch::Sender<bool>) {
+async fn hear(name: &str, mut stream: SplitStream<Ws>, count: &Count) {
     let mut code = None;
     while let Some(Ok(heard)) = stream.next().await {
         match heard {
@@ -102,33 +105,35 @@ async fn hear(name: &str, mut stream: SplitStream<Ws>, count: &Count, over: watc
             _ => {}
         }
     }
-    over.send_replace(true);
     assert_eq!(code, Some(1012), "how it ended for {name}");
 }
 
-async fn talk(name: String, ws: Ws, count: Arc<Count>) {
+async fn talk(name: String, ws: Ws, count: Arc<Count>, rounds: watch::Receiver<usize>) {
     let (sink, stream) = ws.split();
-    let (over, is_over) = watch::channel(false);
-    tokio::join!(say(&name, sink, &count, is_over), hear(&name, stream, &count, over));
+    let (mut said, mut heard) = (pin!(say(&name, sink, &count, rounds)), pin!(hear(&name, stream, &count)));
+    tokio::select! {
+        () = &mut said => heard.await,
+        () = &mut heard => {}
+    }
 }
 
 /// A service that learns from the first message with whom it talks.
-async fn serve(mut ws: Ws, ends: Arc<Ends>) {
+async fn serve(mut ws: Ws, ends: Arc<Ends>, rounds: watch::Receiver<usize>) {
     let Some(Ok(Message::Text(first))) = ws.next().await else { panic!("a message was expected") };
     let caller = first.split(' ').next().unwrap();
     assert_eq!(first.as_str(), message(caller, 0));
     let name = partner(caller);
     let count = ends.enter(&name);
     count.heard.store(1, SeqCst);
-    talk(name, ws, count).await;
+    talk(name, ws, count, rounds).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_five_hundred_conversations_nothing_is_lost_that_was_said_before() {
+async fn of_six_hundred_conversations_nothing_is_lost_that_was_said_before() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut proxy = Proxy::with(&format!(
         "log: {{format: json}}
-drain: {{grace: 1m, spread: 2s}}
+drain: {{delay: 6s, grace: 1m, spread: 0}}
 plugins: {{rendezvous: {{component: 'builtin:rendezvous', limits: {{decision: 20s}}}}}}
 routes:
   - {{name: chat, match: {{path: /chat}}, mode: rendezvous, plugins: [rendezvous]}}
@@ -138,6 +143,7 @@ services: {{up: {{endpoints: ['ws://{}']}}}}
         listener.local_addr().unwrap()
     ));
     let ends = Arc::<Ends>::default();
+    let (rounds, round) = watch::channel(1);
     let mut talking = JoinSet::new();
     for n in 0..EACH {
         for (name, path) in [
@@ -145,23 +151,37 @@ services: {{up: {{endpoints: ['ws://{}']}}}}
             (format!("b{n}"), format!("/chat/connect?channelId={n}")),
         ] {
             let (ws, count) = (dial(&proxy, &path).await, ends.enter(&name));
-            talking.spawn(talk(name, ws, count));
+            talking.spawn(talk(name, ws, count, round.clone()));
         }
         let (ws, dialled) = tokio::join!(dial(&proxy, "/ws"), async {
             accept_async(listener.accept().await.unwrap().0).await.unwrap()
         });
         let name = format!("r{n}");
         let count = ends.enter(&name);
-        talking.spawn(talk(name, ws, count));
-        talking.spawn(serve(dialled, Arc::clone(&ends)));
+        talking.spawn(talk(name, ws, count, round.clone()));
+        talking.spawn(serve(dialled, Arc::clone(&ends), round.clone()));
     }
-    soon("everybody to be in conversation", async || {
-        let heard = ends.read(|count| &count.heard);
-        (heard.len() == 4 * EACH && heard.values().all(|count| *count > BURST)).then_some(())
-    })
-    .await;
-    let before = ends.read(|count| &count.sent);
+    let all = async |what: fn(&Count) -> &AtomicUsize, least: usize| {
+        soon(&format!("{least} messages of everybody"), async || {
+            let counts = ends.read(what);
+            (counts.len() == 4 * EACH && counts.values().all(|count| *count >= least)).then_some(())
+        })
+        .await;
+    };
+    all(|count| &count.heard, BURST).await;
+    // Everybody says something while the proxy sleeps: when it wakes up it is time to close, and nothing is read yet.
     proxy.signal("TERM");
+    proxy.logged(&["draining; a second signal ends at once"]);
+    let announced = Instant::now();
+    proxy.signal("STOP");
+    assert!(announced.elapsed() < DELAY, "this machine is too slow for {DELAY:?}");
+    rounds.send_replace(2);
+    all(|count| &count.sent, 2 * BURST).await;
+    soon("the end of the delay", async || (announced.elapsed() > DELAY).then_some(())).await;
+    let before = ends.read(|count| &count.sent);
+    proxy.signal("CONT");
+    // And goes on meanwhile.
+    rounds.send_replace(3);
     // Each end asserts that it hears what the other said, in order and without a gap, and how it was told to end.
     while let Some(ended) = talking.join_next().await {
         ended.unwrap();
