@@ -27,7 +27,7 @@ use runner::{Batch, Outcome, Outcomes, run};
 use verdict::{CaseId, Verdict};
 
 /// Some of each group, none of which needs long.
-const SHORT: Batch = Batch {
+const SHORT: Batch<'_> = Batch {
     cases: "[1-5].*,6.[1-3].*,6.[5-9].1,6.1?.1,6.2?.1,7.*,9.1.1,9.2.1,9.3.4,9.5.2,10.*,12.1.1",
     parallel: 16,
     limit: Duration::from_mins(2),
@@ -35,7 +35,7 @@ const SHORT: Batch = Batch {
 
 /// Kept apart: those that mostly wait, with clocks of a second, and those that need the processor. The longest give
 /// themselves eight minutes.
-const FULL: [Batch; 3] = [
+const FULL: [Batch<'_>; 3] = [
     Batch { cases: "[1-7].*,10.*", parallel: 16, limit: Duration::from_mins(2) },
     Batch { cases: "9.*", parallel: 2, limit: Duration::from_mins(10) },
     Batch { cases: "12.*,13.*", parallel: 4, limit: Duration::from_mins(10) },

@@ -1,6 +1,6 @@
 //! `expected.txt`: what each case is to come out as on each link.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 
 use crate::{
     link::Link,
@@ -79,7 +79,7 @@ impl Expected {
     /// The number of the first bad line and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut file = Self::default();
-        let mut link = None;
+        let mut current = None;
         for (number, line) in text.lines().enumerate() {
             let at = |error: String| format!("{}: {error}", number + 1);
             let line = line.trim();
@@ -91,10 +91,10 @@ impl Expected {
                 if file.0.insert(new, section).is_some() {
                     return Err(at(format!("[{new}] stands here a second time")));
                 }
-                link = Some(new);
+                current = Some(new);
                 continue;
             }
-            let section = link.and_then(|link| file.0.get_mut(&link));
+            let section = current.and_then(|link| file.0.get_mut(&link));
             let section = section.ok_or_else(|| at("this stands in front of the first [link]".into()))?;
             section.lines.push(line_of(line).map_err(at)?);
         }
@@ -104,9 +104,9 @@ impl Expected {
     pub fn text(&self) -> String {
         let mut text = HEAD.to_owned();
         for (link, section) in &self.0 {
-            text += &format!("\n[{link}] {} cases: {}\n", section.cases, link.means());
+            let _ = writeln!(text, "\n[{link}] {} cases: {}", section.cases, link.means());
             for Line { pattern, verdict, reason } in &section.lines {
-                text += &format!("{pattern:<9}{verdict}  {reason}\n");
+                let _ = writeln!(text, "{pattern:<9}{verdict}  {reason}");
             }
         }
         text
