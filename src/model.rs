@@ -410,7 +410,8 @@ mod tests {
             for n in 0..100 {
                 let place = ConnId::from_raw(0x1234_5678_0000_0000 + n * step).fraction();
                 assert!((0.0..=1.0).contains(&place));
-                tenths[((place * 10.0) as usize).min(9)] += 1;
+                let tenth = (0..9).find(|tenth| place < f64::from(tenth + 1) / 10.0).unwrap_or(9);
+                tenths[usize::try_from(tenth).unwrap_or(9)] += 1;
             }
             assert!(tenths.iter().all(|count| (1..=30).contains(count)), "{step}: {tenths:?}");
         }

@@ -1,6 +1,7 @@
 //! The strict edge: what is no plain request is refused before it is parsed, whatever comes behind it is never looked at,
 //! heads and connections are bounded in size, number and time.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::large_stack_arrays)] // bodies of some length
 
 mod support;
 

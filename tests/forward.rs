@@ -1,5 +1,12 @@
 //! Plain HTTP: a request on a route of `mode: http` is passed to a service as it comes, and its answer back.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::large_stack_arrays,
+    clippy::type_complexity,
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    clippy::disallowed_methods
+)] // bodies of some length; a test's runtime owns its tasks
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Accounts: each session leaves one log line and moves the counters once; together they are the script of the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counters are small and whole
 
 mod support;
 

@@ -3,6 +3,14 @@
 //! something else.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+// Texts of a few bytes, and numbers that are small.
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::needless_pass_by_value,
+    clippy::large_stack_arrays
+)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 mod forwarded;
 mod headers;
@@ -17,7 +25,7 @@ use crate::fuzzing::Input;
 /// Routes that match or do not, and rules that rewrite.
 pub fn matching_rewriting(data: &[u8]) {
     let mut input = Input::new(data);
-    if input.byte() % 2 == 0 { matching::matching(&mut input) } else { rewriting::rewriting(&mut input) }
+    if input.byte().is_multiple_of(2) { matching::matching(&mut input) } else { rewriting::rewriting(&mut input) }
 }
 
 #[cfg(test)]

@@ -508,12 +508,11 @@ impl Drop for Attempt {
         if self.settled {
             return;
         }
-        match self.board.drain.is_cut() {
-            Some(cut) => self.log(Cause::Draining, None, None, Cause::Draining.row().reason, Cut::why(cut)),
-            None => {
-                let row = Cause::ClientGone.row();
-                self.log(Cause::ClientGone, StatusCode::from_u16(row.status).ok(), None, row.reason, "");
-            }
+        if let Some(cut) = self.board.drain.is_cut() {
+            self.log(Cause::Draining, None, None, Cause::Draining.row().reason, Cut::why(cut));
+        } else {
+            let row = Cause::ClientGone.row();
+            self.log(Cause::ClientGone, StatusCode::from_u16(row.status).ok(), None, row.reason, "");
         }
     }
 }

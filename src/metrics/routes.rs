@@ -62,7 +62,7 @@ impl State {
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Behind every state: the leg is not counted any more.
-const GONE: u8 = State::ALL.len() as u8;
+const GONE: u8 = u8::MAX;
 
 /// The counters of one route.
 #[derive(Debug)]

@@ -61,10 +61,10 @@ impl<I: Io> Session<I> {
         let Some(Farewell { frame, until }) = self.farewell.take() else { return false };
         let due = until <= now;
         let mut changed = false;
-        for at in 0..self.sides.len() {
+        for (at, pulled) in pulled.into_iter().enumerate().take(self.sides.len()) {
             let Some(partner) = self.partner(at) else { continue };
             let side = &self.sides[at];
-            let said = !pulled[at] && side.flow.pending.is_empty() && side.io.as_ref().is_none_or(|io| !io.has_more());
+            let said = !pulled && side.flow.pending.is_empty() && side.io.as_ref().is_none_or(|io| !io.has_more());
             if (said || due) && self.sides[partner].output == Output::Open {
                 self.finish(partner, frame.clone(), now);
                 changed = true;

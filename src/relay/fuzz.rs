@@ -2,6 +2,14 @@
 //! where the relay does not do what a reference says; the reference reads and writes headers with tungstenite's codec.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+// Texts of a few bytes, and numbers that are small.
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::needless_pass_by_value,
+    clippy::large_stack_arrays
+)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 mod endpoint;
 mod frame;

@@ -175,8 +175,8 @@ impl<I: Io> Session<I> {
         let mut progress = true;
         for _ in 0..TURNS {
             let mut pulled = [false; 2];
-            for at in 0..self.sides.len() {
-                pulled[at] = self.pull(at, now);
+            for (at, pulled) in pulled.iter_mut().enumerate().take(self.sides.len()) {
+                *pulled = self.pull(at, now);
             }
             progress = pulled.contains(&true);
             for at in 0..self.sides.len() {
@@ -199,12 +199,12 @@ impl<I: Io> Session<I> {
     /// What is to be waited for, and who is being listened to meanwhile.
     fn wants(&mut self, now: Instant) -> Wants {
         let mut wants = Wants { read: [false; 2], write: [false; 2], deadline: None };
-        let waits = self.sides.len() == 1 && self.ending.is_none();
+        let alone = self.sides.len() == 1 && self.ending.is_none();
         for at in 0..self.sides.len() {
             let reading = self.appetite(at).is_some();
             let side = &mut self.sides[at];
             side.listen(reading, now);
-            side.report.hold_filled |= waits && !reading;
+            side.report.hold_filled |= alone && !reading;
             wants.read[at] = reading;
             wants.write[at] = side.blocked.is_some();
         }

@@ -58,9 +58,10 @@ pub fn forwarded(data: &[u8]) {
     let mut lines: Vec<Vec<u8>> = written.iter().map(|value| value.as_bytes().to_vec()).collect();
     for (address, _) in &nodes {
         let port = input.byte() % 2 == 1;
-        let element = match of_rfc_7239 {
-            true => format!("proto=http;for={}", node(*address, port, true)),
-            false => node(*address, port, false),
+        let element = if of_rfc_7239 {
+            format!("proto=http;for={}", node(*address, port, true))
+        } else {
+            node(*address, port, false)
         };
         match lines.last_mut().filter(|_| !own_lines) {
             Some(line) => line.extend_from_slice(format!(", {element}").as_bytes()),

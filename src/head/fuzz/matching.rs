@@ -67,16 +67,17 @@ pub(super) fn matching(input: &mut Input<'_>) {
     let methods = [Method::GET, Method::POST, Method::HEAD];
     let method = methods[usize::from(input.byte() % 3)].clone();
     if chosen & 8 != 0 {
-        conditions.methods = methods[..usize::from(input.byte() % 3) + 1].to_vec();
-        wanted &= conditions.methods.iter().any(|allowed| *allowed == method);
+        conditions.methods = methods[..=usize::from(input.byte() % 3)].to_vec();
+        wanted &= conditions.methods.contains(&method);
     }
 
     let host = HOSTS[usize::from(input.byte()) % HOSTS.len()];
     let authority = ["", ":80", ":", "."][usize::from(input.byte() % 4)];
-    let authority = if input.byte() % 2 == 0 { format!("{host}{authority}") } else { host.to_ascii_uppercase() };
+    let authority =
+        if input.byte().is_multiple_of(2) { format!("{host}{authority}") } else { host.to_ascii_uppercase() };
     if chosen & 16 != 0 {
         let known = HOSTS[usize::from(input.byte()) % HOSTS.len()];
-        let below = input.byte() % 2 == 0;
+        let below = input.byte().is_multiple_of(2);
         conditions.hosts =
             vec![if below { HostRule::Below(format!(".{known}")) } else { HostRule::Exact(known.to_owned()) }];
         wanted &= if below {

@@ -152,7 +152,7 @@ fn decoded(raw: &str) -> String {
     let mut escapes = raw.split('%').skip(1);
     let whole = escapes.all(|rest| rest.get(..2).is_some_and(|two| two.bytes().all(|b| b.is_ascii_hexdigit())));
     let text = percent_decode_str(raw).decode_utf8().ok().filter(|_| whole);
-    text.map_or_else(|| raw.to_owned(), |text| text.into_owned())
+    text.map_or_else(|| raw.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Everything but unreserved characters escaped, byte by byte.

@@ -57,21 +57,18 @@ impl Parts {
     fn of_chars(input: &mut Input<'_>, of: Option<&(Regex, Pattern)>, allowed: fn(char) -> bool) -> (Self, Template) {
         let (mut parts, mut text) = (Vec::new(), String::new());
         for _ in 0..input.byte() % 4 {
-            match (input.byte(), of) {
-                (choice @ 128.., Some((compiled, _))) => {
-                    let group = usize::from(choice) % compiled.captures_len();
-                    parts.push(Part::Group(group));
-                    match compiled.capture_names().nth(group).flatten() {
-                        Some(name) if choice % 2 == 0 => text += &format!("${name}"),
-                        _ => text += &format!("${group}"),
-                    }
+            if let (choice @ 128.., Some((compiled, _))) = (input.byte(), of) {
+                let group = usize::from(choice) % compiled.captures_len();
+                parts.push(Part::Group(group));
+                match compiled.capture_names().nth(group).flatten() {
+                    Some(name) if choice % 2 == 0 => text += &format!("${name}"),
+                    _ => text += &format!("${group}"),
                 }
-                _ => {
-                    // What stands behind a name must not go on with it.
-                    let literal = format!("-{}", String::from_utf8_lossy(input.text()).replace(|c| !allowed(c), "."));
-                    text += &literal.replace('$', "$$");
-                    parts.push(Part::Text(literal));
-                }
+            } else {
+                // What stands behind a name must not go on with it.
+                let literal = format!("-{}", String::from_utf8_lossy(input.text()).replace(|c| !allowed(c), "."));
+                text += &literal.replace('$', "$$");
+                parts.push(Part::Text(literal));
             }
         }
         // A name ends where no letter or digit follows, so that two groups may stand side by side.

@@ -17,7 +17,7 @@ pub(super) struct Size {
     /// Its length with its end.
     pub(super) end: usize,
     /// How many bytes follow; 0 is the last chunk.
-    pub(super) size: u64,
+    pub(super) bytes: u64,
     /// Bytes of extensions in this body so far.
     pub(super) extensions: usize,
 }
@@ -64,7 +64,7 @@ pub(super) fn size(
         let most = bounds.chunk_extensions;
         return Err(bad(format!("the chunk extensions of one body are longer than {most} bytes")));
     }
-    Ok(Some(Size { end: lf + 1, size, extensions: extensions + extension.len() }))
+    Ok(Some(Size { end: lf + 1, bytes: size, extensions: extensions + extension.len() }))
 }
 
 /// Whether a chunk is followed by its line end; false if that is not complete.

@@ -258,8 +258,8 @@ impl Scanner {
             }
             State::ChunkSize { extensions } => {
                 let size = chunked::size(rest, searched, *extensions, &self.bounds)?;
-                let Some(Size { end, size, extensions }) = size else { return Ok(0) };
-                self.state = match size {
+                let Some(Size { end, bytes, extensions }) = size else { return Ok(0) };
+                self.state = match bytes {
                     0 => State::Trailers(Section::default()),
                     left => State::ChunkData { left, extensions },
                 };

@@ -389,8 +389,7 @@ fn hyper_reads(bytes: &[u8]) -> (Vec<Option<usize>>, String) {
         });
         client.write_all(bytes).await.unwrap();
         client.shutdown().await.unwrap();
-        let served = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(server), service).await;
-        drop(served);
+        drop(http1::Builder::new().half_close(true).serve_connection(TokioIo::new(server), service).await);
         let mut answers = Vec::new();
         tokio::io::AsyncReadExt::read_to_end(&mut client, &mut answers).await.unwrap();
         let seen = seen.lock().unwrap().clone();

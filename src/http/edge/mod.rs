@@ -250,10 +250,12 @@ impl Edge {
 
     /// What is to happen next while nothing comes.
     fn due(&mut self, now: Instant) -> Option<(Instant, Due)> {
-        let at_rest = |edge: &Self| match edge.door.is_busy() {
-            // The answer is on its way; hyper may not ask again when it is done, so that this looks again.
-            true => (now + edge.times.idle, Due::Nothing),
-            false => (edge.moved + edge.times.idle, Due::Close(Cut::Idle)),
+        let at_rest = |edge: &Self| {
+            if edge.door.is_busy() {
+                (now + edge.times.idle, Due::Nothing)
+            } else {
+                (edge.moved + edge.times.idle, Due::Close(Cut::Idle))
+            }
         };
         match (self.scanner.place(), self.partial) {
             (_, Some((_, begun))) => Some((begun + self.times.establish, Due::Late)),

@@ -70,7 +70,8 @@ pub(super) fn size(input: &mut Input<'_>) -> usize {
 pub(super) fn key(input: &mut Input<'_>, masked: bool) -> Option<[u8; 4]> {
     masked.then(|| {
         let seed = input.byte();
-        [seed, seed.rotate_left(3), seed.wrapping_mul(31), !seed].map(|byte| if seed % 16 == 0 { seed } else { byte })
+        [seed, seed.rotate_left(3), seed.wrapping_mul(31), !seed]
+            .map(|byte| if seed.is_multiple_of(16) { seed } else { byte })
     })
 }
 

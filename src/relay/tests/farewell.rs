@@ -71,7 +71,7 @@ fn at_a_farewell_neither_a_sender_without_a_pause_nor_one_that_takes_nothing_is_
     for (mut rig, from_backend) in pairs() {
         rig.backend.takes(0);
         rig.client.takes(10);
-        rig.client.says(&masked(BINARY, &[1; 100_000]));
+        rig.client.says(&masked(BINARY, &vec![1; 100_000]));
         rig.backend.says(&from_backend(BINARY, &[2; 1000])).says(&from_backend(BINARY, &[3; 1000]));
         rig.run();
         rig.session.take_leave(farewell(), rig.now);

@@ -9,7 +9,7 @@ pub fn header(leg: &Leg, first: u8, length: u64) -> Vec<u8> {
     let mask = if leg.masks() { 0x80 } else { 0 };
     let mut bytes = match length {
         0..=125 => vec![first, mask | u8::try_from(length).unwrap()],
-        126..=0xffff => [&[first, mask | 126][..], &u16::try_from(length).unwrap().to_be_bytes()].concat(),
+        126..=0xffff => [&[first, mask | 0x7e][..], &u16::try_from(length).unwrap().to_be_bytes()].concat(),
         _ => [&[first, mask | 127][..], &length.to_be_bytes()].concat(),
     };
     if leg.masks() {

@@ -6,8 +6,11 @@ use crate::support::{
     wire::{BINARY, CLOSE, PING, TEXT, bare, close, masked},
 };
 
+/// How a frame is written.
+type Writes = fn(u8, &[u8]) -> Vec<u8>;
+
 pub fn frames(leg: &Leg) -> Vec<Offence> {
-    let (wrong, reason): (fn(u8, &[u8]) -> Vec<u8>, _) = if leg.masks() {
+    let (wrong, reason): (Writes, _) = if leg.masks() {
         (bare, "frames of this side must be masked")
     } else {
         (masked, "frames of this side must not be masked")
