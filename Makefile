@@ -43,8 +43,9 @@ test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
 	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --no-fail-fast $(ARGS)
 	@[ -n "$(ARGS)" ] || cargo test --locked --no-fail-fast $(GUESTS)
 
-soak: setup ## the long proofs in full: swaps under load, and 210,000 connections of which nothing stays
+soak: setup ## the long proofs in full: swaps under load, 210,000 connections of which nothing stays, bodies of a GiB
 	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test soak -- --nocapture
+	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test forward large -- --nocapture
 
 conformance: setup test-tools ## the Autobahn cases, all or CASES=7.1.*,router/9.*; UPDATE=1 writes what is to be expected
 	@$(WITH_GUESTS) $(WITH_TOOLS) CORDBOARD_CONFORMANCE="$(or $(CASES),full)" \

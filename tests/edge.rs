@@ -7,6 +7,8 @@ mod support;
 
 #[path = "edge/bounds.rs"]
 mod bounds;
+#[path = "edge/forwarded.rs"]
+mod forwarded;
 #[path = "edge/order.rs"]
 mod order;
 #[path = "edge/places.rs"]

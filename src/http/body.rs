@@ -15,7 +15,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use super::forward::Exchange;
+use super::{edge, forward::Exchange};
 use crate::{
     error::Cause,
     head::plain::may_trail,
@@ -137,7 +137,10 @@ impl Body for Upload {
                 }
             }
             Some(Err(error)) => {
-                this.exchange.fail(Cause::ClientGone, error.to_string());
+                match edge::violation(error) {
+                    Some(violation) => this.exchange.fail(violation.cause, violation.to_string()),
+                    None => this.exchange.fail(Cause::ClientGone, error.to_string()),
+                }
                 this.body = None;
             }
             None => this.body = None,

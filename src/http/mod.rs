@@ -346,7 +346,7 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
                 handshake.route = Arc::clone(&route.config.name);
             }
         }
-        let permit = enter(&route, matches!(asked, Ok(Asked::Upgrade(_))))?;
+        let permit = enter(&route, request.is_some() || plain::upgrade_asked(&handshake).is_some())?;
         let mut verdict = policy::decide(&route.plugins, &handshake, route.mode()).await?;
         let edits = std::mem::take(&mut verdict.edits);
         let policy = verdict.policy.clone();

@@ -33,6 +33,9 @@ use crate::{
     socket::{Pulse, Socket},
 };
 
+/// How exact `idle_timeout` is: each look is at all that is parked.
+const GRAIN: Duration = Duration::from_millis(20);
+
 /// Which connections may stand in for each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -213,7 +216,7 @@ impl<B> Shared<B> {
         state.parked.retain(|_, parked| !parked.is_empty());
         let next = state.parked.values().flatten().map(|parked| parked.until).min();
         state.watched = next.is_some();
-        next
+        next.map(|next| next.max(now + GRAIN))
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Raw, answers, get, proxy};
 use crate::support::{Proxy, upgrade, upstream::Refusing};
 
 /// Name, bytes, status, label.
-type Shape = (&'static str, String, u16, &'static str);
+pub type Shape = (&'static str, String, u16, &'static str);
 
 fn post(fields: &str) -> String {
     format!("POST /chat HTTP/1.1\r\nHost: test\r\n{fields}\r\n")
@@ -16,7 +16,7 @@ fn ws(fields: &str) -> String {
     upgrade("/ws", fields)
 }
 
-fn heads() -> Vec<Shape> {
+pub fn heads() -> Vec<Shape> {
     let (te, cl) = ("Transfer-Encoding: chunked\r\n", "Content-Length: 4\r\n");
     let bad = |name, bytes: String| (name, bytes, 400, "bad-head");
     let host = |name, bytes: String| (name, bytes, 400, "bad-header");
@@ -105,8 +105,28 @@ fn heads() -> Vec<Shape> {
     ]
 }
 
+/// Chunks that are none.
+pub const BAD_BODIES: &[&str] = &[
+    "5 \r\nhello\r\n0\r\n\r\n",
+    "0x5\r\nhello\r\n0\r\n\r\n",
+    "5\nhello\r\n0\r\n\r\n",
+    "5\r\nhello0\r\n\r\n",
+    "5\r\nhello\n0\r\n\r\n",
+    "5;a\rb\r\nhello\r\n0\r\n\r\n",
+    "10000000000000005\r\nhello\r\n0\r\n\r\n",
+    "0\r\nContent-Length: 4\r\n\r\n",
+    "0\r\nX : y\r\n\r\n",
+    "0\r\n\n",
+    "0\r\nX: y\n\r\n",
+];
+
+/// A request with these chunks.
+pub fn chunked(chunks: &str) -> String {
+    post("Transfer-Encoding: chunked\r\n") + chunks
+}
+
 /// What is smuggled if a shape is read in another way.
-fn behind() -> String {
+pub fn behind() -> String {
     get("/admin") + &upgrade("/ws/admin", "") + &get("/admin")
 }
 
@@ -193,26 +213,12 @@ fn a_shape_that_comes_in_pieces_is_the_same_shape() {
 fn a_body_that_breaks_the_rules_is_the_last_thing_that_is_read() {
     let nobody = Refusing::bind();
     let proxy = proxy("", nobody.address);
-    let chunked = |chunks: &str| post("Transfer-Encoding: chunked\r\n") + chunks;
-    let bodies = [
-        "5 \r\nhello\r\n0\r\n\r\n",
-        "0x5\r\nhello\r\n0\r\n\r\n",
-        "5\nhello\r\n0\r\n\r\n",
-        "5\r\nhello0\r\n\r\n",
-        "5\r\nhello\n0\r\n\r\n",
-        "5;a\rb\r\nhello\r\n0\r\n\r\n",
-        "10000000000000005\r\nhello\r\n0\r\n\r\n",
-        "0\r\nContent-Length: 4\r\n\r\n",
-        "0\r\nX : y\r\n\r\n",
-        "0\r\n\n",
-        "0\r\nX: y\n\r\n",
-    ];
-    for body in bodies {
+    for body in BAD_BODIES {
         let mut raw = Raw::dial(&proxy);
         raw.send(chunked(body) + &behind());
         let said = answers(&raw.rest());
         assert_eq!(said, [(426, "not-an-upgrade".to_owned())], "{body:?}");
     }
     nothing_was_smuggled(&proxy);
-    proxy.metric_becomes("cordboard_connections_cut_total{why=\"bad-body\"}", bodies.len() as f64);
+    proxy.metric_becomes("cordboard_connections_cut_total{why=\"bad-body\"}", BAD_BODIES.len() as f64);
 }

@@ -109,3 +109,16 @@ async fn a_route_has_as_many_requests_at_once_as_it_may() {
     service.write(b"HTTP/1.1 204 No Content\r\n\r\n").await;
     answered(&mut third, 204).await;
 }
+
+#[tokio::test]
+async fn upgrades_are_counted_whatever_they_are_to_and_plain_requests_are_not() {
+    let upstream = Upstream::bind().await;
+    let proxy = to(&[upstream.address], ", limits: {upgrades_per_second: 1}", "");
+    let asks = request("GET /", "Connection: Upgrade\r\nUpgrade: chess/2\r\n");
+    let (_first, _service) = exchange(&proxy, &upstream, &asks).await;
+    let mut second = Wire::knock(proxy.address, &asks, b"").await;
+    refused(&mut second, 429, "too-many-upgrades").await;
+    for _ in 0..3 {
+        exchange(&proxy, &upstream, &request("GET /", "")).await;
+    }
+}

@@ -17,6 +17,7 @@ mod alarm;
 mod door;
 
 use std::{
+    error::Error as _,
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
@@ -414,6 +415,13 @@ impl AsyncWrite for Edge {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// What was wrong with a body that hyper could not read.
+#[must_use]
+pub fn violation(error: &hyper::Error) -> Option<&Violation> {
+    let broken = error.source()?.downcast_ref::<io::Error>()?;
+    broken.get_ref()?.downcast_ref()
 }
 
 /// The socket of an upgraded connection of ours, and the bytes that were read behind the request, in order; the only
