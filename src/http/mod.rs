@@ -47,6 +47,7 @@ use crate::{
     generation::{Generation, Route},
     head::{
         forwarded,
+        headers::has_token,
         matching::Subject,
         plain, target,
         upgrade::{self, Asked, UpgradeRequest},
@@ -235,10 +236,13 @@ pub async fn handle(
         Err(refuse) => {
             watch.begin_own();
             let mut response = attempt.refused(&refuse);
+            if matches!(&refuse, Refuse::Refusal(refusal) if refusal.cause == Cause::BadBody) {
+                end_with(&mut response);
+            }
             match body.filter(|rest| !rest.is_end_stream()) {
                 Some(rest) if lingers => connection.linger(rest),
                 // What is not read nothing can follow (RFC 9112 §9.3).
-                Some(_) if version < Version::HTTP_2 => drop(response.headers_mut().append(header::CONNECTION, CLOSE)),
+                Some(_) if version < Version::HTTP_2 => end_with(&mut response),
                 _ => {}
             }
             response
@@ -247,9 +251,16 @@ pub async fn handle(
     let stays = version < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
     if stays && connection.board.drain.is_announced() {
         // Whoever keeps connections for later is to dial somebody else the next time.
-        response.headers_mut().append(header::CONNECTION, CLOSE);
+        end_with(&mut response);
     }
     Ok(response)
+}
+
+/// Says that the connection ends with this answer.
+fn end_with(response: &mut Answer) {
+    if !has_token(response.headers(), &header::CONNECTION, "close") {
+        response.headers_mut().append(header::CONNECTION, CLOSE);
+    }
 }
 
 /// Answers a request that the edge refused in place of its head.

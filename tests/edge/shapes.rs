@@ -6,7 +6,7 @@ use super::{Raw, answers, get, proxy};
 use crate::support::{Proxy, upgrade, upstream::Refusing};
 
 /// Name, bytes, status, label.
-pub type Shape = (&'static str, String, u16, &'static str);
+pub(crate) type Shape = (&'static str, String, u16, &'static str);
 
 fn post(fields: &str) -> String {
     format!("POST /chat HTTP/1.1\r\nHost: test\r\n{fields}\r\n")
@@ -16,7 +16,7 @@ fn ws(fields: &str) -> String {
     upgrade("/ws", fields)
 }
 
-pub fn heads() -> Vec<Shape> {
+pub(crate) fn heads() -> Vec<Shape> {
     let (te, cl) = ("Transfer-Encoding: chunked\r\n", "Content-Length: 4\r\n");
     let bad = |name, bytes: String| (name, bytes, 400, "bad-head");
     let host = |name, bytes: String| (name, bytes, 400, "bad-header");
@@ -106,7 +106,7 @@ pub fn heads() -> Vec<Shape> {
 }
 
 /// Chunks that are none.
-pub const BAD_BODIES: &[&str] = &[
+pub(crate) const BAD_BODIES: &[&str] = &[
     "5 \r\nhello\r\n0\r\n\r\n",
     "0x5\r\nhello\r\n0\r\n\r\n",
     "5\nhello\r\n0\r\n\r\n",
@@ -121,12 +121,12 @@ pub const BAD_BODIES: &[&str] = &[
 ];
 
 /// A request with these chunks.
-pub fn chunked(chunks: &str) -> String {
+pub(crate) fn chunked(chunks: &str) -> String {
     post("Transfer-Encoding: chunked\r\n") + chunks
 }
 
 /// What is smuggled if a shape is read in another way.
-pub fn behind() -> String {
+pub(crate) fn behind() -> String {
     get("/admin") + &upgrade("/ws/admin", "") + &get("/admin")
 }
 
