@@ -48,6 +48,7 @@ pub(super) struct Buffer(Option<Block>);
 
 impl Buffer {
     /// From this thread's pool, or new.
+    #[inline]
     pub(super) fn take() -> Self {
         let reused = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
         Self(Some(reused.unwrap_or_else(Block::new)))
@@ -70,6 +71,7 @@ impl Drop for Buffer {
 impl Deref for Buffer {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Some(Block::Mapped(bytes)) => bytes,
@@ -81,6 +83,7 @@ impl Deref for Buffer {
 }
 
 impl DerefMut for Buffer {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
             Some(Block::Mapped(bytes)) => bytes,

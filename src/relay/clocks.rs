@@ -54,8 +54,9 @@ impl<I: Io> Side<I> {
 
     /// When its full socket is to be insisted on, the last time because it has taken no byte for too long.
     fn insist_at(&self) -> Option<Instant> {
-        let part = self.limits.stall.min(FAR) / INSISTENCE * (self.insisted + 1);
-        self.blocked.and_then(|since| limit(since, part))
+        // Reckoned only for a leg that is full: this is asked at every wake.
+        let since = self.blocked?;
+        limit(since, self.limits.stall.min(FAR) / INSISTENCE * (self.insisted + 1))
     }
 
     /// Notes whether the leg is being read. The clock of silence stops while it is not.
