@@ -123,22 +123,30 @@ impl App {
         let board = &self.control.board;
         let drain = &board.drain;
         drain.announce();
+        // A reload may change it until then; afterwards there is none.
+        let begin = || {
+            let config::Drain { grace, spread, close_code, .. } = board.current.load().config.drain;
+            drain.begin(Orders { spread, close_code });
+            grace
+        };
         let in_order = async {
             tokio::time::sleep(board.current.load().config.drain.delay).await;
-            // A reload may have changed it meanwhile; from here on there is none.
-            let config = board.current.load().config.drain;
-            tracing::info!(legs = board.sessions.len(), grace = ?config.grace, "no more connections are accepted");
-            drain.begin(Orders { spread: config.spread, close_code: config.close_code });
-            drain.finish(config.grace).await
+            let grace = begin();
+            tracing::info!(legs = board.sessions.len(), ?grace, "no more connections are accepted");
+            drain.finish(grace).await
         };
         let why = tokio::select! {
             clean = in_order => if clean { return None } else { Cut::Grace },
             () = hurry => Cut::Hurry,
         };
         let legs = board.sessions.len();
+        // In this order: whoever learns that we stop knows that there is no time left.
         drain.cut(why);
+        begin();
         // Nobody is waited for any more; this is for the last words of what was cut.
-        drain.finish(LAST_WORDS).await;
+        if !drain.finish(LAST_WORDS).await {
+            tracing::warn!(tasks = drain.tasks(), "some tasks have not ended");
+        }
         Some(legs)
     }
 }

@@ -80,6 +80,14 @@ fn refuses(proxy: &Proxy) {
     eventually("an end of accepting", || TcpStream::connect(proxy.address).is_err().then_some(()));
 }
 
+/// Waits for the process to end and for its last line; the exit code.
+fn stopped(proxy: &mut Proxy) -> Option<i32> {
+    let code = proxy.ended().code();
+    proxy.logged(&["stopped"]);
+    assert!(!proxy.log().iter().any(|line| line.contains("some tasks have not ended")), "{:#?}", proxy.log());
+    code
+}
+
 /// The log, as far as it is JSON.
 fn lines(proxy: &Proxy) -> Vec<Value> {
     proxy.log().iter().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()

@@ -173,7 +173,7 @@ pub(super) async fn run(
             handle.drain(drain.turn(if waiting() { 0.0 } else { line.conn.fraction() }).await);
             std::future::pending().await
         };
-        let why = tokio::select! { why = drain.cut_off() => why, why = told => why };
+        let why = tokio::select! { biased; why = drain.cut_off() => why, why = told => why };
         handle.cut(Cause::Draining);
         why
     };

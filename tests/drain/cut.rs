@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    board, lines, pair, refuses, routed, sessions,
+    board, lines, pair, refuses, routed, sessions, stopped,
     support::{
         upgrade,
         upstream::Upstream,
@@ -53,7 +53,7 @@ async fn at_the_end_of_the_grace_what_does_not_close_is_cut_and_each_session_sai
     for leg in [&mut polite, &mut other] {
         leg.expect_end().await;
     }
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
     let sessions = sessions(&proxy);
     assert_eq!(sessions.len(), 4, "{sessions:#?}");
     let cut = [
@@ -117,7 +117,7 @@ async fn a_second_signal_ends_at_once_what_has_not_been_told_yet() {
         proxy.signal(first);
         refuses(&proxy);
         proxy.signal(second);
-        assert_eq!(proxy.ended().code(), Some(0), "{first}, then {second}");
+        assert_eq!(stopped(&mut proxy), Some(0), "{first}, then {second}");
         for leg in [&mut client, &mut backend, &mut caller, &mut service, &mut asking] {
             leg.expect_end().await;
         }
@@ -147,6 +147,6 @@ async fn without_a_grace_everything_is_cut_at_once_and_said() {
     let mut proxy = board("grace: 0", "close: 1m", &upstream);
     let (client, _backend) = pair(&proxy, "1").await;
     proxy.signal("TERM");
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
     holds(&line(&sessions(&proxy), &client), &[("outcome", "drained".into()), ("level", "WARN".into())]);
 }

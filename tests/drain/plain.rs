@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    board, lines, refuses,
+    board, lines, refuses, stopped,
     support::{Proxy, upstream::Upstream, wire::Wire},
 };
 
@@ -39,7 +39,7 @@ async fn requests_that_a_service_was_asked_are_answered_to_the_end_and_their_con
     assert_eq!((late.status(), late.field("connection")), (200, Some("close")), "{}", late.head);
     assert_eq!(late.take_body(4).await, b"done");
     late.expect_end().await;
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
     let lines = forwarded(&proxy);
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert!(lines.iter().all(|line| line["outcome"] == "forwarded"), "{lines:#?}");
@@ -54,7 +54,7 @@ async fn at_the_end_of_the_grace_a_request_is_cut_and_said() {
     half.read_head().await;
     let (mut none, _thinking) = asked(&proxy, &upstream, ASK).await;
     proxy.signal("TERM");
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
     assert_eq!(half.end().await.0, b"half");
     assert_eq!(none.end().await.0, b"");
     let cut = "cut: it was still there at the end of drain.grace";
@@ -81,7 +81,7 @@ async fn a_tunnel_is_ended_in_its_turn() {
     assert_eq!((client.status(), client.take_body(5).await.as_slice()), (101, &b"hello"[..]), "{}", client.head);
     proxy.signal("TERM");
     assert_eq!((client.end().await.0, service.end().await.0), (Vec::new(), Vec::new()));
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
     let lines = forwarded(&proxy);
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert_eq!((&lines[0]["outcome"], &lines[0]["cause"]), (&"drained".into(), &"draining".into()), "{:#}", lines[0]);

@@ -9,7 +9,7 @@ use cordboard::model::ConnId;
 use futures_util::future::join_all;
 
 use crate::{
-    board, pair, routed, sessions,
+    board, pair, routed, sessions, stopped,
     support::{
         upstream::Upstream,
         wire::{CLOSE, Wire, bare, close, masked},
@@ -45,7 +45,7 @@ async fn each_session_is_closed_on_both_sides_in_its_turn_and_none_is_forgotten(
         join_all(dialled.into_iter().map(|wire| closed(wire, bare))),
     );
     let told: HashMap<String, Instant> = told.into_iter().collect();
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
     let lines = sessions(&proxy);
     assert_eq!(lines.len(), 120);
     let mut turns = Vec::new();

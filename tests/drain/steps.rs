@@ -5,8 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::StreamExt as _;
+
 use crate::{
-    board, guests, lines, pair, readiness, refuses, routed, sessions,
+    board, guests, lines, pair, readiness, refuses, routed, sessions, stopped,
     support::{
         CHAT, Proxy, Setup,
         dial::{converse, dial, hear_close, not_before, within},
@@ -55,7 +57,7 @@ async fn either_signal_ends_readiness_then_accepting_then_the_sessions_and_the_p
         backend.send(CLOSE, &close(1012, "")).await;
         dialled.write(&bare(CLOSE, &close(1012, ""))).await;
         drop((client, backend, caller, dialled));
-        assert_eq!(proxy.ended().code(), Some(0), "{signal}");
+        assert_eq!(stopped(&mut proxy), Some(0), "{signal}");
         let said: Vec<_> = lines(&proxy).iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect();
         let steps = ["draining; a second signal ends at once", "no more connections are accepted", "stopped"];
         assert_eq!(said.iter().filter(|line| steps.contains(&line.as_str())).collect::<Vec<_>>(), steps);
@@ -89,9 +91,12 @@ async fn while_only_readiness_has_ended_everything_is_served_and_kept_connection
     let length = kept.field("content-length").unwrap().parse().unwrap();
     kept.take_body(length).await;
     kept.expect_end().await;
-    // A second signal is one, whatever the first has come to.
+    // A second signal is one, whatever the first has come to: nobody is told anything, and nothing is waited for.
     proxy.signal("TERM");
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
+    for ws in [&mut before, &mut after, &mut waiting, &mut partner] {
+        assert!(!matches!(within("the end", ws.next()).await, Some(Ok(_))));
+    }
 }
 
 #[tokio::test]
@@ -115,7 +120,7 @@ async fn connections_that_the_kernel_took_for_us_are_answered() {
     }
     refuses(&proxy);
     drop(taken);
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
 }
 
 #[tokio::test]
@@ -137,7 +142,7 @@ async fn a_connection_that_has_not_asked_yet_is_answered_and_one_that_was_answer
     is_turned_away(&mut talking).await;
     silent.write(b"GET /chat HTTP/1.1\r\nHost: a\r\n\r\n").await;
     is_turned_away(&mut silent).await;
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
     proxy.logged(&["stopped clean=true"]);
 }
 
@@ -151,7 +156,7 @@ async fn a_dial_in_flight_is_given_up_and_its_client_answered() {
     proxy.signal("TERM");
     is_turned_away(&mut client).await;
     dialled.expect_end().await;
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
     let line = lines(&proxy).into_iter().find(|line| line["message"] == "handshake refused").unwrap();
     assert_eq!((&line["cause"], &line["route"], &line["status"]), (&"draining".into(), &"ws".into(), &503.into()));
 }
@@ -163,7 +168,7 @@ async fn a_leg_whose_101_waits_for_its_partner_is_answered_at_once() {
     proxy.metric_becomes("cordboard_sessions{state=\"waiting\"}", 1.0);
     proxy.signal("TERM");
     is_turned_away(&mut client).await;
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
 }
 
 #[tokio::test]
@@ -180,7 +185,7 @@ async fn a_leg_that_a_policy_thinks_about_is_answered_at_once() {
     proxy.metric_becomes("cordboard_sessions{state=\"deciding\"}", 1.0);
     proxy.signal("TERM");
     is_turned_away(&mut client).await;
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
     proxy.logged(&["stopped clean=true"]);
 }
 
@@ -210,7 +215,7 @@ async fn the_code_and_the_times_of_the_generation_that_serves_count() {
         leg.send(CLOSE, &close(3333, "")).await;
     }
     drop((client, backend));
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
 }
 
 #[tokio::test]
@@ -225,5 +230,5 @@ async fn a_closed_port_is_refused_by_the_kernel_while_sessions_go_on() {
     within("a message while draining", backend.frame()).await.expect("a frame");
     drop((client, backend));
     kill(proxy.pid(), "TERM");
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(stopped(&mut proxy), Some(0));
 }
