@@ -139,17 +139,21 @@ pub fn run(scale: &Scale) {
         let world = Arc::clone(&world);
         async move { world.serve(listener).await }
     });
+    // Counts on from phase to phase: what is put must differ from what is there.
+    let mut variant = 0;
     for (name, routed) in [("rendezvous", false), ("router", true)] {
         phase(&runtime, &proxy, &world, routed, |done| done * 10 >= scale.sessions);
         let resting = phase(&runtime, &proxy, &world, routed, |done| done >= scale.sessions);
         println!("{name}, no swaps: {resting}");
         let (mut swaps, mut generation) = (0, proxy.generation());
-        put(&proxy.setup, 1);
+        variant += 1;
+        put(&proxy.setup, variant);
         let swapping = phase(&runtime, &proxy, &world, routed, |done| {
             let serves = proxy.generation();
             if serves > generation {
                 (swaps, generation) = (swaps + 1, serves);
-                put(&proxy.setup, swaps);
+                variant += 1;
+                put(&proxy.setup, variant);
                 proxy.setup.write(&configuration(swaps, service));
             }
             done >= scale.sessions && swaps >= scale.swaps
