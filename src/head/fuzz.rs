@@ -1,4 +1,4 @@
-//! Bodies of the fuzz targets `target`, `headers`, `forwarded` and `matching_rewriting` (see `tests/fuzz/README.md`). Each
+//! Bodies of the fuzz targets `target`, `headers`, `forwarded`, `matching_rewriting` and `raw` (see `tests/fuzz/README.md`). Each
 //! takes any bytes and panics where a rule of this module does not hold, or where a plain restatement of it comes to
 //! something else.
 
@@ -15,11 +15,12 @@
 mod forwarded;
 mod headers;
 mod matching;
+mod raw;
 mod rewriting;
 mod rules;
 mod target;
 
-pub use self::{forwarded::forwarded, headers::headers, target::target};
+pub use self::{forwarded::forwarded, headers::headers, raw::raw, target::target};
 use crate::fuzzing::Input;
 
 /// Routes that match or do not, and rules that rewrite.
@@ -45,6 +46,11 @@ mod tests {
     #[test]
     fn chains_of_proxies_that_were_fuzzed_still_lead_to_the_client() {
         replay("forwarded", super::forwarded);
+    }
+
+    #[test]
+    fn raw_requests_that_were_fuzzed_still_end_where_their_reader_sees_them_end() {
+        replay("raw", super::raw);
     }
 
     #[test]

@@ -95,16 +95,16 @@ pub fn forwarded(data: &[u8]) {
         assert_eq!(found.remote, remote.to_canonical(), "whatever it writes in front");
     }
     let authority = String::from_utf8_lossy(input.rest()).into_owned();
-    said(headers, peer, found, &authority);
+    said(&headers, peer, found, &authority);
 }
 
 /// What the next hop reads.
-fn said(headers: HeaderMap, peer: IpAddr, client: Client, authority: &str) {
+fn said(headers: &HeaderMap, peer: IpAddr, client: Client, authority: &str) {
     let mut after = headers.clone();
     Forwarded { peer, client, authority }.set(&mut after);
     let others =
         |headers: &HeaderMap| owned(headers).into_iter().filter(|(name, _)| !is_forwarded(name)).collect::<Vec<Line>>();
-    assert_eq!(others(&after), others(&headers), "the others stay");
+    assert_eq!(others(&after), others(headers), "the others stay");
 
     let one = |name: &str| {
         let mut values = after.get_all(name).iter();

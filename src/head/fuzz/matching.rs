@@ -52,7 +52,7 @@ pub(super) fn matching(input: &mut Input<'_>) {
     let Ok(segments) = target::segments(&raw) else { return };
     let path = percent_decode_str(&raw).decode_utf8().expect("it was accepted").into_owned();
     let of_rule: Vec<String> = (0..input.byte() % 4).map(|_| word(input)).filter(|word| !word.contains('/')).collect();
-    let joined = |segments: &[String]| segments.iter().map(|segment| format!("/{segment}")).collect::<String>();
+    let joined = |segments: &[String]| segments.iter().fold(String::new(), |text, segment| text + "/" + segment);
     let (rule, path_fits) = match chosen % 3 {
         0 => (PathRule::Prefix(of_rule.clone()), format!("{path}/").starts_with(&(joined(&of_rule) + "/"))),
         1 => (PathRule::Exact(of_rule.clone()), !of_rule.is_empty() && path == joined(&of_rule)),

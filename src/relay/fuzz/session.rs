@@ -229,7 +229,7 @@ impl Play {
             actor.message += size;
             actor.fragments += 1;
             let over = self.limits.message != 0
-                && (actor.message > self.limits.message as usize || actor.fragments > self.limits.fragments);
+                && (actor.message as u64 > self.limits.message || actor.fragments > self.limits.fragments);
             if over {
                 actor.last = Last::Broken;
                 self.calm = false;
@@ -253,7 +253,7 @@ impl Play {
         let bytes = frame(true, opcode, &whole, key);
         let there = usize::from(part) * (bytes.len() - 1) / 255;
         if actor.last == Last::Nothing {
-            let over = self.limits.message != 0 && actor.message + size + 1 > self.limits.message as usize
+            let over = self.limits.message != 0 && (actor.message + size + 1) as u64 > self.limits.message
                 || self.limits.fragments != 0 && actor.fragments + 1 > self.limits.fragments;
             if !over {
                 actor.half = Some(Seen { fin: true, opcode, masked: false, payload: whole });
