@@ -119,13 +119,24 @@ impl<I: Io> Session<I> {
 
     /// The nearest instant at which [`Session::tick`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let legs = self.sides.iter().flat_map(|side| [side.deadline, side.insist_at(), side.silent_at()]);
-        let whole = match self.ending {
-            Some(_) => [None; 3],
-            None => [self.patience, self.lifetime_at(), self.idle_at()],
+        let mut nearest = None;
+        let mut note = |deadline: Option<Instant>| {
+            if let Some(deadline) = deadline {
+                nearest = Some(nearest.map_or(deadline, |nearest: Instant| nearest.min(deadline)));
+            }
         };
-        let farewell = self.farewell.as_ref().map(|farewell| farewell.until);
-        legs.chain(whole).chain([farewell]).flatten().min()
+        for side in &self.sides {
+            note(side.deadline);
+            note(side.insist_at());
+            note(side.silent_at());
+        }
+        if self.ending.is_none() {
+            note(self.patience);
+            note(self.lifetime_at());
+            note(self.idle_at());
+        }
+        note(self.farewell.as_ref().map(|farewell| farewell.until));
+        nearest
     }
 
     fn lifetime_at(&self) -> Option<Instant> {

@@ -37,6 +37,17 @@ pub(super) enum Next {
     Done,
 }
 
+/// What reading a leg came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pulled {
+    /// There was nothing to read, or nothing may be read.
+    Nothing,
+    /// All that there was, for now.
+    All,
+    /// There may be more, or its stream has ended.
+    More,
+}
+
 /// What a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wants {
@@ -174,15 +185,22 @@ impl<I: Io> Session<I> {
         self.tick(now);
         let mut progress = true;
         for _ in 0..TURNS {
-            let mut pulled = [false; 2];
+            let mut pulled = [Pulled::Nothing; 2];
             for (at, pulled) in pulled.iter_mut().enumerate().take(self.sides.len()) {
                 *pulled = self.pull(at, now);
             }
-            progress = pulled.contains(&true);
+            progress = pulled.iter().any(|pulled| *pulled != Pulled::Nothing);
             for at in 0..self.sides.len() {
                 progress |= self.push(at, now);
             }
-            progress |= self.farewell.is_some() && self.say_farewell(pulled, now);
+            if self.ending.is_none() && !pulled.contains(&Pulled::More) {
+                // The usual case: a message has gone through, and the socket it came from has no more for now. What a
+                // write has made room for shows by the readiness that is waited for.
+                progress = false;
+                break;
+            }
+            progress |=
+                self.farewell.is_some() && self.say_farewell(pulled.map(|pulled| pulled != Pulled::Nothing), now);
             for at in 0..self.sides.len() {
                 progress |= self.settle(at);
             }
@@ -248,8 +266,8 @@ impl<I: Io> Session<I> {
     }
 
     /// Reads a leg once.
-    fn pull(&mut self, at: usize, now: Instant) -> bool {
-        let Some(room) = self.appetite(at) else { return false };
+    fn pull(&mut self, at: usize, now: Instant) -> Pulled {
+        let Some(room) = self.appetite(at) else { return Pulled::Nothing };
         let side = &mut self.sides[at];
         let mut buffer = Buffer::take();
         match side.read(&mut buffer[HEADROOM..HEADROOM + room]) {
@@ -259,12 +277,15 @@ impl<I: Io> Session<I> {
                 if side.input == Input::Open {
                     self.digest(at, buffer, bytes, now);
                 }
+                if bytes < room {
+                    return Pulled::All;
+                }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Pulled::Nothing,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => self.stream_ended(at, now),
         }
-        true
+        Pulled::More
     }
 
     /// Makes of what was read what the partner gets.

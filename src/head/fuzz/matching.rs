@@ -72,7 +72,14 @@ pub(super) fn matching(input: &mut Input<'_>) {
     }
 
     let host = HOSTS[usize::from(input.byte()) % HOSTS.len()];
-    let authority = ["", ":80", ":", "."][usize::from(input.byte() % 4)];
+    let authority = match input.byte() % 4 {
+        0 => "",
+        1 => ":80",
+        2 => ":",
+        // Names alone may end with a dot.
+        _ if host.ends_with(']') => "",
+        _ => ".",
+    };
     let authority =
         if input.byte().is_multiple_of(2) { format!("{host}{authority}") } else { host.to_ascii_uppercase() };
     if chosen & 16 != 0 {

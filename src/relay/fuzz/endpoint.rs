@@ -64,7 +64,10 @@ pub(super) fn compare(stream: &[u8], out: &[u8], reference: &Reference, rules: &
         }
         _ => true,
     });
+    // It knows no extension, so it stops at the first frame that has a bit of one; that may be a Ping which we answer.
+    let blind = rules.extensions && matches!(why, Error::Protocol(ProtocolError::NonZeroReservedBits));
     match &reference.stop {
+        _ if blind => assert!(sent.starts_with(&heard) || heard.starts_with(&sent), "{sent:?} became {heard:?}"),
         Some(ending) if goes_on(ending, stream) => assert!(sent.starts_with(&heard), "{sent:?} became {heard:?}"),
         _ => assert!(sent == heard, "{sent:?} became {heard:?}"),
     }

@@ -375,6 +375,7 @@ impl Rig {
         for _ in 0..100_000 {
             match self.session.step(self.now) {
                 Next::Again => {}
+                Next::Wait(wants) if is_ready(&self.session, &wants) => {}
                 next => return next,
             }
         }
@@ -424,4 +425,10 @@ impl Rig {
     pub(in crate::relay) fn is_over(&mut self) -> bool {
         self.run() == Next::Done
     }
+}
+
+/// Whether a leg that is to be read has something, as a poll of its socket would say.
+fn is_ready(session: &Session<Fake>, wants: &Wants) -> bool {
+    let mut wanted = session.sides.iter().zip(wants.read).filter(|(_, wanted)| *wanted);
+    wanted.any(|(side, _)| side.io.as_ref().is_some_and(|io| io.has_more() || io.hung_up()))
 }

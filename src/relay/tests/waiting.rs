@@ -61,6 +61,7 @@ fn early_bytes_are_read_first_and_held_like_others() {
     let now = tokio::time::Instant::now();
     let mut session = crate::relay::session::Session::waiting(client_io, traits, HOLD, now + SECOND, now);
     client.says(&masked(TEXT, b"behind it"));
+    assert!(matches!(session.step(now), Next::Wait(_)), "what the socket has is for the next step");
     session.step(now);
     let (backend, backend_io) = Peer::new();
     let newcomer = super::rig::traits(crate::relay::Party::Backend, crate::relay::End::Server, &quiet());
