@@ -9,11 +9,13 @@ use arc_swap::ArcSwap;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    admin, config,
+    admin,
+    candidate::Candidate,
+    config,
     drain::{Cut, Drain, Orders},
-    generation::{Candidate, Population},
+    generation::{Generation, Population},
     http::{Switchboard, session::Sessions},
-    listener::{self, BindError, Bound},
+    listener::{self, BindError},
     metrics::Metrics,
     policy::PolicyHost,
     reload::{self, Control},
@@ -39,9 +41,9 @@ pub enum StartError {
     /// The configuration or a plugin was refused.
     #[error("{}", .0.join("\n"))]
     Configuration(Vec<String>),
-    /// An address could not be had.
-    #[error(transparent)]
-    Bind(#[from] BindError),
+    /// Addresses could not be had.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Bind(Vec<BindError>),
     /// The WebAssembly engine could not be started.
     #[error("{0}")]
     Engine(String),
@@ -50,7 +52,6 @@ pub enum StartError {
 /// A running proxy.
 pub struct App {
     control: Arc<Control>,
-    addresses: Vec<(Arc<str>, SocketAddr)>,
     admin: Option<SocketAddr>,
     /// Answers until everything else has ended.
     _admin: Option<AbortOnDropHandle<()>>,
@@ -63,13 +64,15 @@ impl App {
     /// [`StartError`]; nothing was accepted then.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let host = PolicyHost::start(options.code_cache.as_deref()).map_err(StartError::Engine)?;
-        let candidate = Candidate::read(&options.config).map_err(StartError::Configuration)?;
+        let refused = StartError::Configuration;
+        let candidate = Candidate::read(&options.config).map_err(|unread| refused(unread.problems()))?;
         let files = candidate.files().to_vec();
         let population = Population::default();
-        let generation = candidate.build(&host, None, &population).await.map_err(StartError::Configuration)?;
+        let generation = Generation::build(Arc::new(candidate), &host, None, &population).await.map_err(refused)?;
         host.serve();
-        let bound = generation.config.listeners.iter().map(Bound::bind).collect::<Result<Vec<_>, _>>()?;
-        let admin = generation.config.admin.map(|address| listener::bind(address, "`admin.address`")).transpose()?;
+        let config = Arc::clone(&generation.config);
+        let admin = config.admin.map(|address| listener::bind(address, "`admin.address`")).transpose();
+        let admin = admin.map_err(|error| StartError::Bind(vec![error]))?;
         let control = Arc::new_cyclic(|control| {
             let mut metrics = Metrics::new();
             metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
@@ -85,23 +88,19 @@ impl App {
             });
             Control::new(board, host, population, options.config)
         });
-        let addresses = bound.iter().map(|bound| (Arc::clone(bound.name()), bound.address())).collect();
+        let prepared = control.listeners.prepare(&config.listeners).map_err(StartError::Bind)?;
+        control.listeners.commit(prepared, &control.board);
         let drain = &control.board.drain;
-        if control.board.current.load().config.reload.watch == config::Watch::Auto {
-            drain.spawn(reload::watch(Arc::clone(&control), files));
-        }
-        for bound in bound {
-            drain.spawn(bound.serve(Arc::clone(&control.board)));
-        }
+        drain.spawn(reload::watch(Arc::clone(&control), files));
         let admin_address = admin.as_ref().and_then(|socket| socket.local_addr().ok());
         let admin = admin.map(|socket| drain.spawn_beside(admin::serve(Arc::clone(&control), socket)));
-        Ok(Self { addresses, admin: admin_address, _admin: admin, control })
+        Ok(Self { admin: admin_address, _admin: admin, control })
     }
 
     /// Where it listens, by name.
     #[must_use]
-    pub fn addresses(&self) -> &[(Arc<str>, SocketAddr)] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.control.listeners.addresses()
     }
 
     /// The admin address.

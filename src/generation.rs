@@ -7,8 +7,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
-    path::{Path, PathBuf},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,26 +15,16 @@ use std::{
     time::SystemTime,
 };
 
+use tokio::sync::Notify;
+
 use crate::{
     admission::Gate,
     balance::Cursor,
-    config::{self, Component, Config, Endpoint, PluginConfig, Source},
+    candidate::{Candidate, origin},
+    config::{self, Config, Endpoint, PluginConfig},
     model::{Limits, Mode, RendezvousRules, ServiceId},
-    policy::{self, Plugin, PluginSpec, PolicyHost},
+    policy::{Plugin, PluginSpec, PolicyHost},
 };
-
-/// Everything a candidate consists of, read into memory before anything is judged.
-#[derive(Debug)]
-pub struct Candidate {
-    /// The checked configuration.
-    pub config: Config,
-    /// Components by plugin name.
-    components: BTreeMap<Arc<str>, Arc<[u8]>>,
-    /// Files that were read: what must be watched.
-    files: Vec<PathBuf>,
-    /// SHA-256 over the text and every component.
-    hash: String,
-}
 
 /// A generation, immutable.
 pub struct Generation {
@@ -46,7 +35,9 @@ pub struct Generation {
     /// When it was published.
     pub since: SystemTime,
     /// The configuration it was made from.
-    pub config: Config,
+    pub config: Arc<Config>,
+    /// What it was made from.
+    pub candidate: Arc<Candidate>,
     /// In the order of the file.
     pub routes: Vec<Arc<Route>>,
     /// By id.
@@ -112,84 +103,65 @@ impl Service {
 
 /// How many generations are in memory; the gauge that proves old ones are freed.
 #[derive(Clone, Default)]
-pub struct Population(Arc<AtomicUsize>);
+pub struct Population(Arc<Count>);
+
+#[derive(Default)]
+struct Count {
+    alive: AtomicUsize,
+    fewer: Notify,
+}
 
 impl Population {
     /// The count.
     #[must_use]
     pub fn alive(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.alive.load(Ordering::Acquire)
+    }
+
+    /// Waits until there are fewer than `most`.
+    pub async fn fewer_than(&self, most: usize) {
+        loop {
+            let mut fewer = pin!(self.0.fewer.notified());
+            fewer.as_mut().enable();
+            if self.alive() < most {
+                return;
+            }
+            fewer.await;
+        }
     }
 
     fn join(&self) -> Alive {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.alive.fetch_add(1, Ordering::AcqRel);
         Alive(Arc::clone(&self.0))
     }
 }
 
-struct Alive(Arc<AtomicUsize>);
+struct Alive(Arc<Count>);
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.alive.fetch_sub(1, Ordering::AcqRel);
+        self.0.fewer.notify_waiters();
     }
 }
 
-impl Candidate {
-    /// Reads the configuration and every component it names.
-    ///
-    /// # Errors
-    /// Each problem as a text that says where and what would be right.
-    pub fn read(path: &Path) -> Result<Self, Vec<String>> {
-        let (text, config) = parse(path)?;
-        let mut problems = Vec::new();
-        let mut files = vec![path.to_owned()];
-        let mut components = BTreeMap::new();
-        for plugin in config.plugins.values() {
-            if let Component::File(file) = &plugin.component {
-                files.push(file.clone());
-            }
-            match component(plugin) {
-                Ok(wasm) => drop(components.insert(Arc::clone(&plugin.name), wasm)),
-                Err(problem) => problems.push(format!("{}: plugins.{}: {problem}", path.display(), plugin.name)),
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let mut parts = vec![text.as_bytes()];
-        parts.extend(components.values().map(AsRef::as_ref));
-        let hash = policy::digest(&parts);
-        Ok(Self { config, components, files, hash })
-    }
-
-    /// What tells this candidate from another.
-    #[must_use]
-    pub fn hash(&self) -> &str {
-        &self.hash
-    }
-
-    /// The files it was read from.
-    #[must_use]
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
-    }
-
+impl Generation {
     /// Loads the policies and makes the generation; `before` is the one that serves now.
     ///
     /// # Errors
     /// What each refused plugin said.
     pub async fn build(
-        self,
+        candidate: Arc<Candidate>,
         host: &PolicyHost,
-        before: Option<&Generation>,
+        before: Option<&Self>,
         population: &Population,
-    ) -> Result<Generation, Vec<String>> {
+    ) -> Result<Self, Vec<String>> {
+        let config = &candidate.config;
         let mut plugins = BTreeMap::new();
         let mut problems = Vec::new();
-        for (name, wasm) in &self.components {
-            let Some(config) = self.config.plugins.get(name) else { continue };
-            let spec = spec(config, wasm);
+        for (name, code) in &candidate.code {
+            let Some(plugin) = config.plugins.get(name) else { continue };
+            let spec = spec(plugin, &code.wasm);
             let kept = before.and_then(|before| before.plugins.get(name)).filter(|plugin| same(plugin.spec(), &spec));
             let loaded = match kept {
                 Some(plugin) => Ok(Arc::clone(plugin)),
@@ -203,7 +175,7 @@ impl Candidate {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let routes = self.config.routes.iter().map(|route| {
+        let routes = config.routes.iter().map(|route| {
             let kept = before.and_then(|before| before.routes.iter().find(|old| old.config.name == route.name));
             Arc::new(Route {
                 gate: Gate::new(route.admission, kept.map(|route| &route.gate)),
@@ -213,45 +185,21 @@ impl Candidate {
                 config: Arc::clone(route),
             })
         });
-        let services = self.config.services.iter().map(|(id, service)| {
+        let services = config.services.iter().map(|(id, service)| {
             let kept = before.and_then(|before| before.services.get(id));
             (id.clone(), Arc::new(Service::new(service, kept.map(AsRef::as_ref))))
         });
-        Ok(Generation {
+        Ok(Self {
             number: before.map_or(1, |before| before.number + 1),
             since: SystemTime::now(),
             routes: routes.collect(),
             services: services.collect(),
             plugins,
-            hash: self.hash,
-            config: self.config,
+            hash: candidate.hash().to_owned(),
+            config: Arc::clone(config),
+            candidate,
             _alive: population.join(),
         })
-    }
-}
-
-/// The configuration file and the components it names now; none if it cannot be read.
-#[must_use]
-pub fn files(path: &Path) -> Option<Vec<PathBuf>> {
-    let config = parse(path).ok()?.1;
-    let components = config.plugins.values().filter_map(|plugin| match &plugin.component {
-        Component::File(file) => Some(file.clone()),
-        Component::Builtin(_) => None,
-    });
-    Some(std::iter::once(path.to_owned()).chain(components).collect())
-}
-
-/// The text of a configuration file and what it says.
-///
-/// # Errors
-/// Each problem as a text that says where and what would be right.
-pub fn parse(path: &Path) -> Result<(String, Config), Vec<String>> {
-    let text = fs::read_to_string(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
-    let dir = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
-    let source = Source { name: path.display().to_string(), dir, text };
-    match config::parse(&source) {
-        Ok(config) => Ok((source.text, config)),
-        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
     }
 }
 
@@ -270,33 +218,5 @@ fn spec(config: &PluginConfig, wasm: &Arc<[u8]>) -> PluginSpec {
         config: config.config.as_json().to_string(),
         limits: config.limits,
         on_failure: config.on_failure,
-    }
-}
-
-fn origin(component: &Component) -> String {
-    match component {
-        Component::Builtin(name) => format!("builtin:{name}"),
-        Component::File(path) => path.display().to_string(),
-    }
-}
-
-fn component(plugin: &PluginConfig) -> Result<Arc<[u8]>, String> {
-    let wasm: Arc<[u8]> = match &plugin.component {
-        Component::Builtin(name) => policy::builtin(name)
-            .ok_or_else(|| {
-                let names: Vec<_> = policy::builtin_names().map(|name| format!("builtin:{name}")).collect();
-                format!("there is no `builtin:{name}`; there are {}", names.join(", "))
-            })?
-            .into(),
-        Component::File(path) => fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?.into(),
-    };
-    match plugin.sha256 {
-        Some(pin) if policy::sha256(&wasm) != pin => Err(format!(
-            "{} hashes to {}, but `sha256` pins {}",
-            origin(&plugin.component),
-            policy::hex(&policy::sha256(&wasm)),
-            policy::hex(&pin)
-        )),
-        _ => Ok(wasm),
     }
 }

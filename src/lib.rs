@@ -6,15 +6,16 @@
 //!
 //! Who may know whom: [`model`], [`error`], [`places`] and [`socket`] import nothing of ours; [`metrics`] and [`drain`] only
 //! the first two; [`head`] (pure) → `model`; [`config`] → `head`, `model`; [`admission`] → the types of `config`;
-//! [`policy`] → `head`, `model` and the types of `config`; [`generation`] → config, admission and policy; [`route`] is
+//! [`policy`] → `head`, `model` and the types of `config`; [`candidate`] and [`generation`] → config, admission, policy; [`route`] is
 //! pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the admin address; [`http`]
-//! composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http; [`admin`] reads; [`app`]
+//! composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http; [`admin`] → reload; [`app`]
 //! imports everything and only [`cli`] imports it. `wasmtime` appears only under `policy`.
 
 pub mod admin;
 pub mod admission;
 pub mod app;
 pub mod balance;
+pub mod candidate;
 pub mod cli;
 pub mod config;
 pub mod drain;

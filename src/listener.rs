@@ -8,22 +8,26 @@
 mod full;
 mod http1;
 mod http2;
+mod set;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
-use self::full::{Seldom, TurnedAway};
+pub use self::set::{Listeners, Prepared};
+use self::{full::Seldom, set::Shared};
 use crate::{
     config,
     head::raw::Bounds,
     http::{Connection, Switchboard, edge::Times},
     metrics::Counted,
-    places::{Most, Places},
+    places::Most,
     socket::Pulse,
     upstream,
 };
@@ -34,12 +38,14 @@ const BACKLOG: u32 = 4096;
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// A listener that holds its address and does not accept yet.
-pub struct Bound {
-    name: Arc<str>,
+struct Bound {
+    /// As they are now.
+    settings: Arc<ArcSwap<config::Listener>>,
     socket: TcpListener,
     address: SocketAddr,
-    places: Arc<Places>,
-    turned_away: TurnedAway,
+    shared: Arc<Shared>,
+    /// Cancelled when the configuration has it no more.
+    gone: CancellationToken,
 }
 
 /// An address that could not be had.
@@ -74,40 +80,29 @@ impl Bound {
     ///
     /// # Errors
     /// [`BindError`] names address and key.
-    pub fn bind(listener: &config::Listener) -> Result<Self, BindError> {
+    fn bind(listener: &config::Listener, shared: Arc<Shared>) -> Result<Self, BindError> {
         let key = format!("`address` of the listener `{}`", listener.name);
         let socket = bind(listener.address, key)?;
         let address = socket.local_addr().unwrap_or(listener.address);
-        let (name, places) = (Arc::clone(&listener.name), Arc::default());
-        Ok(Self { name, socket, address, places, turned_away: TurnedAway::default() })
+        let settings = Arc::new(ArcSwap::from_pointee(listener.clone()));
+        Ok(Self { settings, socket, address, shared, gone: CancellationToken::new() })
     }
 
-    /// Its name.
-    #[must_use]
-    pub const fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// Where it really listens.
-    #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Accepts until we stop. What the kernel has taken on our behalf by then is still answered.
-    pub async fn serve(self, board: Arc<Switchboard>) {
+    /// Accepts until we stop or the listener is gone. What the kernel has taken on our behalf by then is still answered.
+    async fn serve(self, board: Arc<Switchboard>) {
         let mut errors = Seldom::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = board.drain.begun() => break,
+                () = self.gone.cancelled() => break,
             };
             match accepted {
                 Ok((stream, peer)) => self.admit(&board, stream, peer),
                 Err(error) => {
                     board.metrics.accept_errors.inc();
                     if errors.say().is_some() {
-                        tracing::warn!(listener = %self.name, %error, "a connection could not be accepted");
+                        tracing::warn!(listener = %self.settings.load().name, %error, "a connection could not be accepted");
                     }
                     tokio::time::sleep(BACK_OFF).await;
                 }
@@ -116,7 +111,7 @@ impl Bound {
         self.empty_backlog(&board);
     }
 
-    /// Takes what the kernel has taken for us, which it would reset when the socket is closed; then it refuses.
+    /// Takes what the kernel has taken for us, which it would reset when the socket is closed; after that it refuses.
     fn empty_backlog(&self, board: &Arc<Switchboard>) {
         let next = || {
             let (socket, peer) = SockRef::from(&self.socket).accept().ok()?;
@@ -132,17 +127,16 @@ impl Bound {
     fn admit(&self, board: &Arc<Switchboard>, stream: TcpStream, peer: SocketAddr) {
         board.metrics.accepted.inc();
         let accepted = Instant::now();
-        let generation = board.current.load();
-        let Some(settings) = generation.config.listeners.iter().find(|listener| listener.name == self.name) else {
-            // A reload that takes listeners away is refused.
-            return;
-        };
+        let settings = self.settings.load();
         // The clients of a trusted proxy share its address.
         let trusted = settings.trusted_proxies.iter().any(|network| network.contains(&peer.ip().to_canonical()));
         let per_ip = if trusted { 0 } else { settings.connections_per_ip };
-        let place = match self.places.take(peer.ip(), Most { connections: settings.connections, per_ip }) {
+        let place = match self.shared.places.take(peer.ip(), Most { connections: settings.connections, per_ip }) {
             Ok(place) => Arc::new(place),
-            Err(why) => return self.turned_away.tell(board, &self.name, (stream, peer), why, settings.linger),
+            Err(why) => {
+                let told = &self.shared.turned_away;
+                return told.tell(board, &settings.name, (stream, peer), why, settings.linger);
+            }
         };
         if upstream::tune(&stream, None).is_err() {
             // It is gone already.
@@ -157,7 +151,7 @@ impl Bound {
         };
         let connection = Arc::new(Connection {
             board: Arc::clone(board),
-            listener: Arc::clone(&self.name),
+            listener: Arc::clone(&settings.name),
             peer,
             accepted,
             establish: settings.establish,

@@ -160,7 +160,7 @@ impl Metrics {
         for why in Cut::ALL {
             drop(this.cut.get_or_create(&ByWhy { why: why.label() }));
         }
-        for result in ["applied", "refused", "unchanged"] {
+        for result in ["applied", "pinned", "refused", "unchanged"] {
             drop(this.reloads.get_or_create(&ByResult { result }));
         }
         Self { registry, ..this }

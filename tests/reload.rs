@@ -1,7 +1,17 @@
 //! Reload: a change on disk decides the next handshake and touches no conversation; a bad one changes nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
 mod support;
+
+#[path = "policy/guests.rs"]
+#[allow(dead_code)] // most of them are for the tests of policies
+mod guests;
+#[path = "reload/history.rs"]
+mod history;
+#[path = "reload/listeners.rs"]
+mod listeners;
+#[path = "reload/orders.rs"]
+mod orders;
 
 use std::{
     fs,
@@ -190,7 +200,7 @@ fn a_refusal_is_said_once_however_often_the_folder_changes() {
 async fn what_needs_a_restart_is_refused_and_says_so() {
     let proxy = Proxy::with(CHAT);
     proxy.setup.write(&format!("workers: 3\n{CHAT}"));
-    proxy.logged(&["a change of workers needs a restart"]);
+    proxy.logged(&["a change of `workers` needs a restart"]);
     assert_eq!((proxy.generation(), handshake(&proxy, "/chat?channelId=1")), (1, 101));
 }
 

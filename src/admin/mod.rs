@@ -1,28 +1,30 @@
-//! The admin address: liveness, readiness, metrics, and what is being served. Loopback only, and never on a data
-//! listener; it reads and changes nothing.
+//! The admin address: liveness, readiness, metrics, what is being served, and the orders to change that. Loopback only,
+//! and never on a data listener. A GET changes nothing; what a POST may do stands in [`orders`].
 
 mod live;
+mod orders;
+mod page;
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::json;
+use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 
 pub use self::live::Live;
-use crate::reload::{Control, short};
+use crate::reload::Control;
 
+/// Where there is something to GET.
+const PAGES: &str = "there is /livez, /readyz, /metrics, /generation, /generations and /adm/modules\n";
+/// What can be done.
+const ORDERS: &str = "POST /reload, /rollback, /resume or /adm/modules; all else is only read\n";
 /// How long accept rests after an error.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// How long a request's head may take.
@@ -46,10 +48,7 @@ pub async fn serve(control: Arc<Control>, socket: TcpListener) {
 }
 
 async fn converse(control: Arc<Control>, stream: TcpStream) {
-    let service = service_fn(|request| {
-        let response = answer(&control, &request);
-        async move { Ok::<_, Infallible>(response) }
-    });
+    let service = service_fn(|request| async { Ok::<_, Infallible>(answer(&control, request).await) });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
@@ -61,11 +60,16 @@ async fn converse(control: Arc<Control>, stream: TcpStream) {
     }
 }
 
-fn answer(control: &Control, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+async fn answer(control: &Control, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    if request.method() == Method::POST && orders::is_known(path) {
+        let (status, body) = orders::carry_out(control, request).await;
+        return page(status, &body);
     }
-    match request.uri().path() {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return text(StatusCode::METHOD_NOT_ALLOWED, ORDERS);
+    }
+    match path {
         "/livez" => text(StatusCode::OK, "live\n"),
         "/readyz" if control.board.drain.is_announced() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         "/readyz" => text(StatusCode::OK, "ready\n"),
@@ -75,41 +79,19 @@ fn answer(control: &Control, request: &Request<Incoming>) -> Response<Full<Bytes
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
         }
-        "/generation" => {
-            let mut response = text(StatusCode::OK, format!("{:#}\n", generation(control)));
-            let kind = header::HeaderValue::from_static("application/json");
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            response
-        }
-        _ => text(StatusCode::NOT_FOUND, "there is /livez, /readyz, /metrics and /generation\n"),
+        "/generation" => page(StatusCode::OK, &page::generation(control)),
+        "/generations" => page(StatusCode::OK, &page::generations(control)),
+        "/adm/modules" => page(StatusCode::OK, &page::modules(&control.board.current.load())),
+        path if orders::is_known(path) => text(StatusCode::METHOD_NOT_ALLOWED, ORDERS),
+        _ => text(StatusCode::NOT_FOUND, PAGES),
     }
 }
 
-/// What serves, and the last candidate that was refused.
-fn generation(control: &Control) -> serde_json::Value {
-    let generation = control.board.current.load_full();
-    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    json!({
-        "generation": generation.number,
-        "hash": generation.hash,
-        "since": seconds(generation.since),
-        "alive": control.population.alive(),
-        "plugins": generation.plugins.values().map(|plugin| json!({
-            "name": &*plugin.name(),
-            "identity": &**plugin.identity(),
-            "component": plugin.described(),
-            "origin": plugin.spec().origin,
-        })).collect::<Vec<_>>(),
-        "routes": generation.routes.iter().map(|route| json!({
-            "name": &*route.config.name,
-            "mode": route.mode().name(),
-            "plugins": route.config.plugins.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
-        })).collect::<Vec<_>>(),
-        "refused": control.refused().map(|refused| json!({
-            "hash": refused.hash.as_deref().map(short),
-            "problems": refused.problems,
-        })),
-    })
+fn page(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = text(status, format!("{body:#}\n"));
+    let kind = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

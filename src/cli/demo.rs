@@ -142,7 +142,7 @@ impl Demo {
             let options = Options { config: self.config.path().to_owned(), code_cache: code_cache_dir() };
             match App::start(options).await {
                 Ok(app) => return Ok(app),
-                Err(StartError::Bind(error)) if matches!(self.config, ConfigFile::Embedded(_)) && tries < TRIES => {
+                Err(error @ StartError::Bind(_)) if matches!(self.config, ConfigFile::Embedded(_)) && tries < TRIES => {
                     tracing::info!(%error, "choosing other ports");
                     self.choose_ports().map_err(failed)?;
                 }

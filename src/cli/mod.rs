@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod descriptors;
+mod remote;
 mod run;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -50,6 +51,32 @@ enum Command {
         #[arg(value_name = "FILE")]
         config: PathBuf,
     },
+    /// Lists the generations that served a running proxy, and why, with what each changed
+    Generations {
+        #[command(flatten)]
+        remote: remote::Remote,
+    },
+    /// Has a running proxy read its files again, and says what became of them
+    Reload {
+        #[command(flatten)]
+        remote: remote::Remote,
+        /// Only what hashes to this (`/generation` and `check` show it); waited for up to ten seconds
+        #[arg(long, value_name = "SHA256")]
+        hash: Option<String>,
+    },
+    /// Has a running proxy serve again what served before, and pins that
+    Rollback {
+        #[command(flatten)]
+        remote: remote::Remote,
+        /// The generation to go back to [default: the one before]
+        #[arg(value_name = "GENERATION")]
+        generation: Option<u64>,
+    },
+    /// Takes the pin of a rollback away: what the files say serves again
+    Resume {
+        #[command(flatten)]
+        remote: remote::Remote,
+    },
     /// Runs the proxy with an echo service and a rendezvous backend to try it with
     Demo {
         /// A configuration of one's own instead of the built-in one
@@ -64,6 +91,10 @@ pub fn main() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Run { config, code_cache } => run::run(config, code_cache.or_else(code_cache_dir)),
         Command::Check { config } => check::check(&config),
+        Command::Generations { remote } => remote::generations(remote),
+        Command::Reload { remote, hash } => remote::reload(remote, hash.as_deref()),
+        Command::Rollback { remote, generation } => remote::rollback(remote, generation),
+        Command::Resume { remote } => remote::resume(remote),
         Command::Demo { config } => demo::demo(config),
     };
     ExitCode::from(code)

@@ -11,8 +11,9 @@ use tracing_subscriber::filter::LevelFilter;
 use super::{descriptors, exit, refused};
 use crate::{
     app::{App, Options},
+    candidate,
     config::{self, Config, LogFormat},
-    generation, reload,
+    reload::{self, Why},
 };
 
 pub(super) fn run(config: PathBuf, code_cache: Option<PathBuf>) -> u8 {
@@ -31,7 +32,7 @@ pub(super) fn run(config: PathBuf, code_cache: Option<PathBuf>) -> u8 {
 
 /// Reads ahead what must be known before anything is started, and begins to log.
 pub(super) fn prepare(config: &Path) -> Result<Config, u8> {
-    match generation::parse(config) {
+    match candidate::parse(config) {
         Ok((_, parsed)) => {
             log_to_stderr(parsed.log);
             Ok(parsed)
@@ -124,8 +125,11 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
                 signal = next() => break signal,
                 // By custom it asks for a reload; a closing terminal sends it, too, and ends nothing.
                 Some(()) = hangup.recv() => {
-                    let what = control.reload().await;
-                    tracing::info!(signal = "SIGHUP", ?what, "the files were read again");
+                    let control = Arc::clone(&control);
+                    app.control().board.drain.spawn(async move {
+                        let what = control.reload(Why::Signal, None).await;
+                        tracing::info!(signal = "SIGHUP", what = what.name(), "the files were read again");
+                    });
                 }
             }
         };

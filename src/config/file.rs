@@ -113,10 +113,10 @@ sections! {
     ReloadFile {
         watch: Text,
         quiet: Text,
-        generations: Later,
+        generations: Text,
         oldest: Later,
         sessions: Later,
-        history: Later,
+        history: Text,
     }
 
     /// One of `plugins`.

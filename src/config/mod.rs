@@ -11,6 +11,7 @@
 
 mod check;
 mod diagnose;
+pub mod diff;
 mod file;
 mod matching;
 mod plugin;
@@ -185,11 +186,16 @@ pub struct Reload {
     pub watch: Watch,
     /// How long the files must rest before they are read. Default 200ms, 10ms to 2s.
     pub quiet: Duration,
+    /// Most generations in memory at once; a candidate beyond them waits until handshakes have let go of one. Default
+    /// 16, 2 to 1000.
+    pub generations: usize,
+    /// How many generations are remembered, with what it takes to go back to them. Default 16, 1 to 1000.
+    pub history: usize,
 }
 
 impl Default for Reload {
     fn default() -> Self {
-        Self { watch: Watch::Auto, quiet: Duration::from_millis(200) }
+        Self { watch: Watch::Auto, quiet: Duration::from_millis(200), generations: 16, history: 16 }
     }
 }
 
@@ -198,7 +204,9 @@ impl Default for Reload {
 pub enum Watch {
     /// The system tells us.
     Auto,
-    /// Only when asked to, at the admin address.
+    /// We look at the files every second: for file systems that tell nothing.
+    Poll,
+    /// Only when asked to, by SIGHUP or at the admin address.
     Off,
 }
 

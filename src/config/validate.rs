@@ -251,15 +251,15 @@ fn log(check: &mut Check, at: &At<'_>, file: &LogFile) -> Log {
 
 fn reload(check: &mut Check, at: &At<'_>, file: &ReloadFile) -> Reload {
     let default = Reload::default();
-    check.later(&at.key("generations"), &file.generations, &json!(16));
     check.later(&at.key("oldest"), &file.oldest, &json!("wait"));
     check.later(&at.key("sessions"), &file.sessions, &json!("pin"));
-    check.later(&at.key("history"), &file.history, &json!(16));
-    let watch = [("auto", Watch::Auto), ("off", Watch::Off)];
+    let watch = [("auto", Watch::Auto), ("poll", Watch::Poll), ("off", Watch::Off)];
     let quiet = Range { min: Duration::from_millis(10), max: Duration::from_secs(2), zero: None };
     Reload {
-        watch: check.choice(&at.key("watch"), &file.watch, default.watch, &watch, &["poll"]),
+        watch: check.choice(&at.key("watch"), &file.watch, default.watch, &watch, &[]),
         quiet: check.duration(&at.key("quiet"), &file.quiet, default.quiet, &quiet),
+        generations: check.count(&at.key("generations"), &file.generations, default.generations, &(2..=1000)),
+        history: check.count(&at.key("history"), &file.history, default.history, &(1..=1000)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A well-behaved WebSocket client: dials the proxy, says and hears, each within [`PATIENCE`].
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
@@ -29,6 +29,15 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// Dials a path; anything but a 101 fails the test.
 pub async fn dial(proxy: &Proxy, path: &str) -> Ws {
     dial_with(proxy, path, &[]).await.0
+}
+
+/// The same at another of its addresses.
+pub async fn dial_at(address: SocketAddr, path: &str) -> Ws {
+    within(&format!("the 101 of {path}"), async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        client_async(format!("ws://{address}{path}"), stream).await.unwrap().0
+    })
+    .await
 }
 
 /// The same with headers of one's own, and with the 101.

@@ -1,0 +1,192 @@
+//! What can be asked of the proxy at the admin address: to reload, to go back, to go on.
+//!
+//! An order is a POST with a body of JSON, or with none. A page in the operator's browser cannot give one: what it sends
+//! of its own accord has an `Origin`, and a name that was made to point here is not a loopback name.
+
+use std::{net::IpAddr, time::Duration};
+
+use http::{HeaderMap, Request, StatusCode, header, request::Parts, uri::Authority};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
+
+use crate::reload::{Control, NoRollback, Reloaded, Why, short};
+
+/// Longest body of an order, in bytes.
+const MAX_BODY: usize = 64 << 10;
+/// How long it may take to come.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+/// How long an answer waits for a reload; after that it says that one is under way.
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+
+/// A status and what the body says.
+pub(super) type Reply = (StatusCode, Value);
+
+/// Whether there is such an order.
+pub(super) fn is_known(path: &str) -> bool {
+    matches!(path, "/reload" | "/rollback" | "/resume" | "/adm/modules")
+}
+
+/// Carries out an order.
+pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> Reply {
+    let (head, body) = request.into_parts();
+    if let Err(why) = comes_from_here(&head) {
+        return problem(StatusCode::FORBIDDEN, why);
+    }
+    let asked = match read(&head.headers, body).await {
+        Ok(asked) => asked,
+        Err(reply) => return reply,
+    };
+    let order = async {
+        match head.uri.path() {
+            "/reload" => reload(control, &asked).await,
+            "/rollback" => rollback(control, &asked).await,
+            "/resume" => nothing_but(&asked, &[]).unwrap_or(told(control.resume().await)),
+            _ => modules(control, &asked).await,
+        }
+    };
+    let Ok(reply) = timeout(ANSWER_WITHIN, order).await else {
+        let waits = control.overview().waits.unwrap_or("the policies to be loaded");
+        let problem = format!("given up; it waited for {waits}");
+        return (StatusCode::GATEWAY_TIMEOUT, json!({"result": "late", "problems": [problem]}));
+    };
+    reply
+}
+
+/// Whether it can only come from somebody on this machine who means it.
+fn comes_from_here(head: &Parts) -> Result<(), &'static str> {
+    if head.headers.contains_key(header::ORIGIN) {
+        return Err("orders are not taken from web pages: there is an Origin");
+    }
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else {
+        return Err("a Host is missing");
+    };
+    let name = authority.host().trim_matches(['[', ']']);
+    let here = name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if here { Ok(()) } else { Err("the Host must be `localhost` or a loopback address") }
+}
+
+/// The body as JSON; null where there is none.
+async fn read(headers: &HeaderMap, body: Incoming) -> Result<Value, Reply> {
+    let collected = timeout(BODY_WITHIN, Limited::new(body, MAX_BODY).collect()).await;
+    let bytes = match collected {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {MAX_BODY} bytes")));
+        }
+        Ok(Err(error)) => return Err(problem(StatusCode::BAD_REQUEST, error.to_string())),
+        Err(_) => return Err(problem(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
+    };
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| problem(StatusCode::BAD_REQUEST, format!("the body: {error}")))
+}
+
+async fn reload(control: &Control, asked: &Value) -> Reply {
+    if let Some(reply) = nothing_but(asked, &["hash"]) {
+        return reply;
+    }
+    let hash = match &asked["hash"] {
+        Value::Null => None,
+        Value::String(hash) if hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+            Some(hash.to_ascii_lowercase())
+        }
+        _ => return problem(StatusCode::BAD_REQUEST, "`hash` must be 64 hexadecimal digits"),
+    };
+    told(control.reload(Why::Asked, hash.as_deref()).await)
+}
+
+async fn rollback(control: &Control, asked: &Value) -> Reply {
+    if let Some(reply) = nothing_but(asked, &["generation"]) {
+        return reply;
+    }
+    let number = match &asked["generation"] {
+        Value::Null => None,
+        value => match value.as_u64() {
+            Some(number) => Some(number),
+            None => return problem(StatusCode::BAD_REQUEST, "`generation` must be the number of one"),
+        },
+    };
+    match control.rollback(number).await {
+        Ok(reloaded) => told(reloaded),
+        Err(none @ NoRollback::Unknown(..)) => problem(StatusCode::NOT_FOUND, none.to_string()),
+        Err(none) => problem(StatusCode::CONFLICT, none.to_string()),
+    }
+}
+
+/// Reloads, and says what became of the modules that were named; `ALL`, or none, is all of them.
+async fn modules(control: &Control, asked: &Value) -> Reply {
+    let names: Vec<&str> = match asked {
+        Value::Null => Vec::new(),
+        Value::Array(names) if names.iter().all(Value::is_string) => names.iter().filter_map(Value::as_str).collect(),
+        _ => return problem(StatusCode::BAD_REQUEST, "the body must be a list of names, or [\"ALL\"]"),
+    };
+    let before = control.board.current.load_full();
+    let all = names.is_empty() || names.contains(&"ALL");
+    let unknown: Vec<_> = names.iter().filter(|name| !all && !before.plugins.contains_key(**name)).collect();
+    if !unknown.is_empty() {
+        let known: Vec<_> = before.plugins.keys().map(AsRef::as_ref).collect();
+        return problem(
+            StatusCode::NOT_FOUND,
+            format!("there is no module {unknown:?}; there are {}", known.join(", ")),
+        );
+    }
+    let (status, mut reply) = told(control.reload(Why::Asked, None).await);
+    let after = control.board.current.load_full();
+    let mut became = Map::new();
+    for (name, plugin) in &after.plugins {
+        if all || names.contains(&name.as_ref()) {
+            let same = before.plugins.get(name).is_some_and(|old| old.identity() == plugin.identity());
+            became.insert(name.to_string(), if same { "unchanged" } else { "reloaded" }.into());
+        }
+    }
+    reply["modules"] = Value::Object(became);
+    (status, reply)
+}
+
+/// What became of it.
+fn told(reloaded: Reloaded) -> Reply {
+    let result = reloaded.name();
+    match reloaded {
+        Reloaded::Applied(number) => (StatusCode::OK, json!({"result": result, "generation": number})),
+        Reloaded::Unchanged => (StatusCode::OK, json!({"result": result})),
+        Reloaded::Pinned(pending) => (
+            StatusCode::CONFLICT,
+            json!({
+                "result": result,
+                "pending": super::page::pending(&pending),
+                "problems": ["what serves is pinned by a rollback; resume to take up what the files say"],
+            }),
+        ),
+        Reloaded::Refused(refused) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            json!({
+                "result": result,
+                "hash": refused.hash.as_deref().map(short),
+                "problems": refused.problems,
+            }),
+        ),
+    }
+}
+
+fn problem(status: StatusCode, why: impl Into<String>) -> Reply {
+    (status, json!({"result": "not done", "problems": [why.into()]}))
+}
+
+/// A reply where something else is asked than these keys of an object.
+fn nothing_but(asked: &Value, keys: &[&str]) -> Option<Reply> {
+    let wrong = match asked {
+        Value::Null => return None,
+        Value::Object(map) => map.keys().find(|key| !keys.contains(&key.as_str()))?,
+        _ => return Some(problem(StatusCode::BAD_REQUEST, "the body must be an object")),
+    };
+    let known = if keys.is_empty() { "none".to_owned() } else { format!("`{}`", keys.join("`, `")) };
+    Some(problem(StatusCode::BAD_REQUEST, format!("unknown key `{wrong}`: there is {known}")))
+}

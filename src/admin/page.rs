@@ -1,0 +1,77 @@
+//! What is shown: what serves, what served before, what was refused, the modules.
+
+use serde_json::{Value, json};
+
+use crate::{
+    config::diff::Change,
+    generation::Generation,
+    policy::Plugin,
+    reload::{Control, Overview, Pending, seconds, short},
+};
+
+/// What serves, and what is known besides.
+pub(super) fn generation(control: &Control) -> Value {
+    let generation = control.board.current.load_full();
+    let Overview { refused, pinned, pending, waits, .. } = control.overview();
+    json!({
+        "generation": generation.number,
+        "hash": generation.hash,
+        "since": seconds(generation.since),
+        "alive": control.population.alive(),
+        "listeners": control.listeners.addresses().iter().map(|(name, address)| json!({
+            "name": &**name,
+            "address": address.to_string(),
+        })).collect::<Vec<_>>(),
+        "plugins": modules(&generation),
+        "routes": generation.routes.iter().map(|route| json!({
+            "name": &*route.config.name,
+            "mode": route.mode().name(),
+            "plugins": route.config.plugins.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
+        })).collect::<Vec<_>>(),
+        "refused": refused.map(|refused| json!({
+            "hash": refused.hash.as_deref().map(short),
+            "problems": refused.problems,
+        })),
+        "pinned": pinned,
+        "pending": pending.map(|pending| self::pending(&pending)),
+        "waits_for": waits,
+    })
+}
+
+/// What served, oldest first.
+pub(super) fn generations(control: &Control) -> Value {
+    let Overview { records, pinned, pending, .. } = control.overview();
+    json!({
+        "generations": records.iter().map(|record| json!({
+            "generation": record.number,
+            "since": seconds(record.since),
+            "why": record.why.to_string(),
+            "changes": changes(&record.changes),
+            "hash": record.candidate.hash(),
+        })).collect::<Vec<_>>(),
+        "pinned": pinned,
+        "pending": pending.map(|pending| self::pending(&pending)),
+    })
+}
+
+/// The policies that serve.
+pub(super) fn modules(generation: &Generation) -> Value {
+    let module = |plugin: &Plugin| {
+        json!({
+            "name": &*plugin.name(),
+            "identity": &**plugin.identity(),
+            "component": plugin.described(),
+            "origin": plugin.spec().origin,
+        })
+    };
+    generation.plugins.values().map(|plugin| module(plugin)).collect()
+}
+
+/// What would serve without the pin.
+pub(super) fn pending(pending: &Pending) -> Value {
+    json!({"hash": pending.hash, "changes": changes(&pending.changes)})
+}
+
+fn changes(changes: &[Change]) -> Vec<String> {
+    changes.iter().map(ToString::to_string).collect()
+}

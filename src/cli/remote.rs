@@ -1,0 +1,151 @@
+//! What is asked of a running proxy: `cordboard generations | reload | rollback | resume`, at its admin address.
+
+use std::{
+    error::Error,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+
+use super::exit;
+use crate::config::DEFAULT_ADMIN;
+
+/// How long it may take to reach it.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// A little longer than the proxy lets an order wait.
+const ANSWER_WITHIN: Duration = Duration::from_secs(70);
+
+/// Where the proxy is, and how its answer is shown.
+#[derive(Clone, Copy, clap::Args)]
+pub(super) struct Remote {
+    /// The admin address of the running proxy
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
+    admin: SocketAddr,
+    /// The answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// An answer of the admin address.
+struct Answer {
+    status: StatusCode,
+    body: Value,
+}
+
+/// `cordboard generations`: what served, oldest first.
+pub(super) fn generations(remote: Remote) -> u8 {
+    finish(remote, ask(remote.admin, Method::GET, "/generations", None), |body| {
+        for record in list(&body["generations"]) {
+            let changes = list(&record["changes"]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ");
+            println!(
+                "{:>4}  {}  {}  {}{}{changes}",
+                record["generation"],
+                httpdate::fmt_http_date(
+                    SystemTime::UNIX_EPOCH + Duration::from_secs(record["since"].as_u64().unwrap_or_default())
+                ),
+                record["hash"].as_str().and_then(|hash| hash.get(..12)).unwrap_or("-"),
+                record["why"].as_str().unwrap_or("-"),
+                if changes.is_empty() { "" } else { ": " },
+            );
+        }
+        if body["pinned"] == true {
+            println!("pinned: changes of the files do not serve before `cordboard resume`");
+        }
+        if let Some(changes) = body["pending"]["changes"].as_array() {
+            let changes: Vec<_> = changes.iter().filter_map(Value::as_str).collect();
+            println!("pending: {}", changes.join("; "));
+        }
+    })
+}
+
+/// `cordboard reload [--hash HASH]`.
+pub(super) fn reload(remote: Remote, hash: Option<&str>) -> u8 {
+    order(remote, "/reload", hash.map(|hash| json!({ "hash": hash })).as_ref())
+}
+
+/// `cordboard rollback [GENERATION]`.
+pub(super) fn rollback(remote: Remote, generation: Option<u64>) -> u8 {
+    order(remote, "/rollback", generation.map(|generation| json!({ "generation": generation })).as_ref())
+}
+
+/// `cordboard resume`.
+pub(super) fn resume(remote: Remote) -> u8 {
+    order(remote, "/resume", None)
+}
+
+fn order(remote: Remote, path: &str, body: Option<&Value>) -> u8 {
+    finish(remote, ask(remote.admin, Method::POST, path, body), |body| match body["generation"].as_u64() {
+        Some(generation) => println!("generation {generation} serves"),
+        None => println!("{}", body["result"].as_str().unwrap_or_default()),
+    })
+}
+
+/// Shows an answer; one that says that it was not done is a failure.
+fn finish(remote: Remote, answer: Result<Answer, String>, show: impl FnOnce(&Value)) -> u8 {
+    let Answer { status, body } = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            eprintln!("cordboard: {}: {error}; is the proxy running, and is this its `admin.address`?", remote.admin);
+            return exit::FAILURE;
+        }
+    };
+    if remote.json {
+        println!("{body:#}");
+    } else if status == StatusCode::OK {
+        show(&body);
+    } else {
+        eprintln!("cordboard: {}", body["result"].as_str().unwrap_or("the answer is not one of a proxy of this kind"));
+        for problem in list(&body["problems"]).iter().filter_map(Value::as_str) {
+            eprintln!("{problem}");
+        }
+    }
+    match (status, body["result"].as_str()) {
+        (StatusCode::OK, _) => exit::OK,
+        (_, Some("refused")) => exit::CONFIG,
+        _ => exit::FAILURE,
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Asks once.
+fn ask(admin: SocketAddr, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answer = async {
+        let stream = timeout(CONNECT_WITHIN, TcpStream::connect(admin)).await??;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, admin.to_string());
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::<Bytes>::new(body.map(Value::to_string).unwrap_or_default().into()))?;
+        let answer = async {
+            let (head, body) = sender.send_request(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok::<_, Box<dyn Error>>(Answer {
+                status: head.status,
+                body: serde_json::from_slice(&body).unwrap_or_default(),
+            })
+        };
+        timeout(ANSWER_WITHIN, async {
+            tokio::select! {
+                answer = answer => answer,
+                Err(error) = connection => Err(error.into()),
+            }
+        })
+        .await?
+    };
+    runtime
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(answer))
+        .map_err(|error: Box<dyn Error>| error.to_string())
+}

@@ -1,0 +1,106 @@
+//! When to look at the files again.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+use super::{Control, Why};
+use crate::{
+    candidate,
+    config::{Watch, watch::Watcher},
+};
+
+/// How often files are looked at that nobody tells us about.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Reloads whenever a file of the configuration changes, in the way that the configuration which serves says, until we
+/// stop.
+pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
+    let mut watcher = None;
+    // Between reading and watching something may have changed.
+    let mut look = true;
+    loop {
+        let reload = control.board.current.load().config.reload;
+        if reload.watch != Watch::Auto {
+            watcher = None;
+        } else if watcher.is_none() {
+            watcher = Watcher::new()
+                .inspect_err(|error| {
+                    tracing::error!(%error, "the system tells nothing of changes; files are looked at every second");
+                })
+                .ok();
+            look |= watcher.is_some();
+        }
+        if let Some(watcher) = &watcher {
+            watcher.watch(&files);
+        }
+        if !std::mem::take(&mut look) {
+            let changed = async {
+                match (&watcher, reload.watch) {
+                    (_, Watch::Off) => std::future::pending().await,
+                    (Some(watcher), _) => watcher.changed(reload.quiet).await,
+                    (None, _) => changed(&files, reload.quiet).await,
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                // It may want to be watched in another way, and other files.
+                () = control.published.notified() => {
+                    files = candidate::files(&control.path).unwrap_or(files);
+                    look = reload.watch == Watch::Off;
+                    continue;
+                }
+                () = control.board.drain.begun() => return,
+            }
+        }
+        if control.board.current.load().config.reload.watch != Watch::Off {
+            control.reload(Why::Files, None).await;
+        }
+        // A refused candidate may name new files; they are watched too, so that completing one of them is noticed.
+        if let Some(named) = candidate::files(&control.path) {
+            files = named;
+        }
+    }
+}
+
+/// Looks at the files until they are others than now, and then until they rest.
+async fn changed(files: &[PathBuf], quiet: Duration) {
+    let begun = look_at(files);
+    let mut last = begun.clone();
+    loop {
+        sleep(if last == begun { POLL } else { quiet }).await;
+        let now = look_at(files);
+        if now != begun && now == last {
+            return;
+        }
+        last = now;
+    }
+}
+
+/// What tells a file that was written from what it was before, and one file of a name from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    file: (u64, u64),
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+fn look_at(files: &[PathBuf]) -> Vec<Option<Seen>> {
+    let seen = |file: &Path| {
+        let about = fs::metadata(file).ok()?;
+        Some(Seen {
+            file: (about.dev(), about.ino()),
+            length: about.len(),
+            modified: (about.mtime(), about.mtime_nsec()),
+            changed: (about.ctime(), about.ctime_nsec()),
+        })
+    };
+    files.iter().map(|file| seen(file)).collect()
+}
