@@ -60,13 +60,25 @@ impl Watcher {
         *known = wanted;
     }
 
-    /// Waits for a change, and then until nothing has changed for `quiet`.
+    /// Waits for a change, and then until nothing has changed for `quiet`. A change that was noticed by a wait that was
+    /// given up is told to the next one.
     pub async fn changed(&self, quiet: Duration) {
         self.changed.notified().await;
+        let untold = Untold(&self.changed);
         let end = Instant::now() + PATIENCE;
         while timeout_at(end.min(Instant::now() + quiet), self.changed.notified()).await.is_ok() && Instant::now() < end
         {
         }
+        std::mem::forget(untold);
+    }
+}
+
+/// A change that nobody was told.
+struct Untold<'a>(&'a Notify);
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 
@@ -98,6 +110,18 @@ mod tests {
 
     async fn noticed(watcher: &Watcher) {
         tokio::time::timeout(LONG, watcher.changed(Duration::from_millis(20))).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_is_not_lost_with_the_wait_that_noticed_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.yaml");
+        let watcher = Watcher::new().unwrap();
+        watcher.watch(std::slice::from_ref(&file));
+        fs::write(&file, "1").unwrap();
+        let given_up = tokio::time::timeout(Duration::from_millis(200), watcher.changed(LONG));
+        assert!(given_up.await.is_err(), "it waits for rest");
+        noticed(&watcher).await;
     }
 
     #[tokio::test]

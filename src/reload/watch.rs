@@ -25,6 +25,7 @@ pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
     let mut watcher = None;
     // Between reading and watching something may have changed.
     let mut look = true;
+    let mut seen = look_at(&files);
     loop {
         let reload = control.board.current.load().config.reload;
         if reload.watch != Watch::Auto {
@@ -45,7 +46,7 @@ pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
                 match (&watcher, reload.watch) {
                     (_, Watch::Off) => std::future::pending().await,
                     (Some(watcher), _) => watcher.changed(reload.quiet).await,
-                    (None, _) => changed(&files, reload.quiet).await,
+                    (None, _) => changed(&files, &seen, reload.quiet).await,
                 }
             };
             tokio::select! {
@@ -59,6 +60,7 @@ pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
                 () = control.board.drain.begun() => return,
             }
         }
+        seen = look_at(&files);
         if control.board.current.load().config.reload.watch != Watch::Off {
             control.reload(Why::Files, None).await;
         }
@@ -69,14 +71,13 @@ pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
     }
 }
 
-/// Looks at the files until they are others than now, and then until they rest.
-async fn changed(files: &[PathBuf], quiet: Duration) {
-    let begun = look_at(files);
-    let mut last = begun.clone();
+/// Looks at the files until they are others than those that were `seen`, and then until they rest.
+async fn changed(files: &[PathBuf], seen: &[Option<Seen>], quiet: Duration) {
+    let mut last = look_at(files);
     loop {
-        sleep(if last == begun { POLL } else { quiet }).await;
+        sleep(if last == seen { POLL } else { quiet }).await;
         let now = look_at(files);
-        if now != begun && now == last {
+        if now != seen && now == last {
             return;
         }
         last = now;
