@@ -87,13 +87,19 @@ impl Service {
         Self { cursors: cursors.collect(), config: Arc::clone(config) }
     }
 
-    /// The endpoints with exactly this tag and, where the service has both, this transport; next one first.
+    /// The endpoints with exactly this tag and, where the service has both, this transport, in the order of the file.
     #[must_use]
-    pub fn candidates(&self, env_tag: Option<&str>, transport: config::Transport) -> Vec<&Endpoint> {
+    pub fn fitting(&self, env_tag: Option<&str>, transport: config::Transport) -> Vec<&Endpoint> {
         let tagged = || self.config.endpoints.iter().filter(|endpoint| endpoint.env_tag.as_deref() == env_tag);
         let first = tagged().next().map(|endpoint| endpoint.transport);
         let mixed = tagged().any(|endpoint| Some(endpoint.transport) != first);
-        let endpoints: Vec<_> = tagged().filter(|endpoint| !mixed || endpoint.transport == transport).collect();
+        tagged().filter(|endpoint| !mixed || endpoint.transport == transport).collect()
+    }
+
+    /// The same, the one whose turn it is first; the next time it is another's.
+    #[must_use]
+    pub fn candidates(&self, env_tag: Option<&str>, transport: config::Transport) -> Vec<&Endpoint> {
+        let endpoints = self.fitting(env_tag, transport);
         match self.cursors.iter().find(|(tag, _)| tag.as_deref() == env_tag) {
             Some((_, cursor)) => cursor.order(endpoints.len()).filter_map(|n| endpoints.get(n).copied()).collect(),
             None => Vec::new(),

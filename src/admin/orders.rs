@@ -1,4 +1,4 @@
-//! What can be asked of the proxy at the admin address: to reload, to go back, to go on.
+//! What can be asked of the proxy at the admin address: to reload, to go back, to go on, and to explain.
 //!
 //! An order is a POST with a body of JSON, or with none. A page in the operator's browser cannot give one: what it sends
 //! of its own accord has an `Origin`, and a name that was made to point here is not a loopback name.
@@ -11,7 +11,10 @@ use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use crate::reload::{Control, NoRollback, Reloaded, Why, short};
+use crate::{
+    http::explain,
+    reload::{Control, NoRollback, Reloaded, Why, short},
+};
 
 /// Longest body of an order, in bytes.
 const MAX_BODY: usize = 64 << 10;
@@ -25,7 +28,7 @@ pub(super) type Reply = (StatusCode, Value);
 
 /// Whether there is such an order.
 pub(super) fn is_known(path: &str) -> bool {
-    matches!(path, "/reload" | "/rollback" | "/resume" | "/adm/modules")
+    matches!(path, "/explain" | "/reload" | "/rollback" | "/resume" | "/adm/modules")
 }
 
 /// Carries out an order.
@@ -40,6 +43,10 @@ pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> 
     };
     let order = async {
         match head.uri.path() {
+            "/explain" => match explain::Asked::from_json(&asked) {
+                Ok(asked) => (StatusCode::OK, explain::explain(&control.board.current.load_full(), &asked).await),
+                Err(why) => problem(StatusCode::BAD_REQUEST, why),
+            },
             "/reload" => reload(control, &asked).await,
             "/rollback" => rollback(control, &asked).await,
             "/resume" => nothing_but(&asked, &[]).unwrap_or(told(control.resume().await)),

@@ -1,8 +1,10 @@
 //! The command line; one file a command.
 
 mod check;
+mod curl;
 mod demo;
 mod descriptors;
+mod explain;
 mod remote;
 mod run;
 
@@ -77,6 +79,8 @@ enum Command {
         #[command(flatten)]
         remote: remote::Remote,
     },
+    /// Says what would be done with a request, and why: which routes match, what each policy says, what follows
+    Explain(explain::Explain),
     /// Runs the proxy with an echo service and a rendezvous backend to try it with
     Demo {
         /// A configuration of one's own instead of the built-in one
@@ -95,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Reload { remote, hash } => remote::reload(remote, hash.as_deref()),
         Command::Rollback { remote, generation } => remote::rollback(remote, generation),
         Command::Resume { remote } => remote::resume(remote),
+        Command::Explain(asked) => explain::explain(&asked),
         Command::Demo { config } => demo::demo(config),
     };
     ExitCode::from(code)

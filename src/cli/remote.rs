@@ -34,9 +34,9 @@ pub(super) struct Remote {
 }
 
 /// An answer of the admin address.
-struct Answer {
-    status: StatusCode,
-    body: Value,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
 }
 
 /// `cordboard generations`: what served, oldest first.
@@ -92,8 +92,7 @@ fn finish(remote: Remote, answer: Result<Answer, String>, show: impl FnOnce(&Val
     let Answer { status, body } = match answer {
         Ok(answer) => answer,
         Err(error) => {
-            eprintln!("cordboard: {}: {error}; is the proxy running, and is this its `admin.address`?", remote.admin);
-            return exit::FAILURE;
+            return unreachable(remote.admin, &error);
         }
     };
     if remote.json {
@@ -113,12 +112,18 @@ fn finish(remote: Remote, answer: Result<Answer, String>, show: impl FnOnce(&Val
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+/// Says that there is no answer.
+pub(super) fn unreachable(admin: SocketAddr, error: &str) -> u8 {
+    eprintln!("cordboard: {admin}: {error}; is the proxy running, and is this its `admin.address`?");
+    exit::FAILURE
+}
+
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Asks once.
-fn ask(admin: SocketAddr, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+pub(super) fn ask(admin: SocketAddr, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let answer = async {
         let stream = timeout(CONNECT_WITHIN, TcpStream::connect(admin)).await??;

@@ -132,7 +132,7 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
     changes.extend(single(Section::Admin, if *admin == after.admin { Vec::new() } else { vec!["address"] }));
     changes.extend(single(
         Section::Log,
-        differing!(Log { format => "format", level => "level", sessions => "sessions" }, &before.log, &after.log),
+        differing!(Log { format => "format", level => "level", sessions => "sessions", decisions => "decisions" }, &before.log, &after.log),
     ));
     changes.extend(single(
         Section::Reload,

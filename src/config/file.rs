@@ -106,7 +106,7 @@ sections! {
         format: Text,
         level: Text,
         sessions: Text,
-        decisions: Later,
+        decisions: Text,
     }
 
     /// `reload`.

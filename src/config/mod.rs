@@ -162,11 +162,13 @@ pub struct Log {
     pub level: tracing::Level,
     /// Whether each session's end gets a line. Default true.
     pub sessions: bool,
+    /// Whether what each plugin said of each request gets a line. Default false.
+    pub decisions: bool,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: tracing::Level::INFO, sessions: true }
+        Self { format: LogFormat::Text, level: tracing::Level::INFO, sessions: true, decisions: false }
     }
 }
 

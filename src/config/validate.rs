@@ -241,11 +241,11 @@ fn log(check: &mut Check, at: &At<'_>, file: &LogFile) -> Log {
         ("debug", Level::DEBUG),
         ("trace", Level::TRACE),
     ];
-    check.later(&at.key("decisions"), &file.decisions, &json!(false));
     Log {
         format: check.choice(&at.key("format"), &file.format, default.format, &formats, &[]),
         level: check.choice(&at.key("level"), &file.level, default.level, &levels, &[]),
         sessions: check.flag(&at.key("sessions"), &file.sessions, default.sessions),
+        decisions: check.flag(&at.key("decisions"), &file.decisions, default.decisions),
     }
 }
 

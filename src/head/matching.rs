@@ -3,6 +3,8 @@
 //! Paths are compared percent-decoded, segment by segment, so that a route means the same whatever way a caller spells
 //! its path. Names of hosts and header fields do not depend on case, everything else does.
 
+use std::fmt;
+
 use http::{HeaderMap, HeaderName, Method};
 
 use super::{
@@ -75,6 +77,36 @@ pub struct Subject<'a> {
     pub headers: &'a HeaderMap,
 }
 
+/// The condition of a route that a request does not fulfil.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss<'a> {
+    /// The path is another.
+    Path,
+    /// The method is.
+    Method,
+    /// The host is.
+    Host,
+    /// No line of this field fits.
+    Header(&'a HeaderName),
+    /// No value of this parameter fits.
+    Query(&'a str),
+    /// This cookie does not fit.
+    Cookie(&'a str),
+}
+
+impl fmt::Display for Miss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path => f.write_str("path"),
+            Self::Method => f.write_str("method"),
+            Self::Host => f.write_str("host"),
+            Self::Header(name) => write!(f, "headers.{name}"),
+            Self::Query(name) => write!(f, "query.{name}"),
+            Self::Cookie(name) => write!(f, "cookie.{name}"),
+        }
+    }
+}
+
 impl Match {
     /// Every path that begins with these segments, whatever else the request has.
     #[must_use]
@@ -92,22 +124,42 @@ impl Match {
     /// Whether a request fulfils every condition.
     #[must_use]
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
-        self.path.matches(subject.segments)
-            && (self.methods.is_empty() || self.methods.contains(subject.method))
-            && (self.hosts.is_empty() || {
-                let host = host_of(subject.authority);
-                self.hosts.iter().any(|rule| rule.matches(&host))
-            })
-            && self.headers.iter().all(|(name, rule)| {
-                let lines = subject.headers.get_all(name).iter();
-                // Every value is UTF-8; one that is not would fit nothing.
-                rule.matches(lines.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()))
-            })
-            && self.query.iter().all(|(name, rule)| {
-                let pairs: Vec<_> = target::query_pairs(subject.query.unwrap_or_default()).collect();
-                rule.matches(pairs.iter().filter(|(found, _)| found == name).map(|(_, value)| &**value))
-            })
-            && self.cookies.iter().all(|(name, rule)| rule.matches(target::cookie(subject.headers, name).into_iter()))
+        self.miss(subject).is_none()
+    }
+
+    /// The first condition that a request does not fulfil.
+    #[must_use]
+    pub fn miss(&self, subject: &Subject<'_>) -> Option<Miss<'_>> {
+        if !self.path.matches(subject.segments) {
+            return Some(Miss::Path);
+        }
+        if !self.methods.is_empty() && !self.methods.contains(subject.method) {
+            return Some(Miss::Method);
+        }
+        if !self.hosts.is_empty() {
+            let host = host_of(subject.authority);
+            if !self.hosts.iter().any(|rule| rule.matches(&host)) {
+                return Some(Miss::Host);
+            }
+        }
+        let header = self.headers.iter().find(|(name, rule)| {
+            let lines = subject.headers.get_all(name).iter();
+            // Every value is UTF-8; one that is not would fit nothing.
+            !rule.matches(lines.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()))
+        });
+        if let Some((name, _)) = header {
+            return Some(Miss::Header(name));
+        }
+        let query = self.query.iter().find(|(name, rule)| {
+            let pairs: Vec<_> = target::query_pairs(subject.query.unwrap_or_default()).collect();
+            !rule.matches(pairs.iter().filter(|(found, _)| found == name).map(|(_, value)| &**value))
+        });
+        if let Some((name, _)) = query {
+            return Some(Miss::Query(name));
+        }
+        let cookie =
+            self.cookies.iter().find(|(name, rule)| !rule.matches(target::cookie(subject.headers, name).into_iter()));
+        cookie.map(|(name, _)| Miss::Cookie(name))
     }
 
     /// What the path's expression captured, if the path is matched by one.

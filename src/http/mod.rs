@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod edge;
+pub mod explain;
 mod forward;
 mod pair;
 mod router;
@@ -58,7 +59,7 @@ use crate::{
     },
     model::{ConnId, Edit, Handshake, Limits, Mode, Outcome, Refusal, Rejection},
     places,
-    policy::{self, Refused},
+    policy::{self, Opinion, Refused, Trace},
     relay::{End, Leg, Party},
     rendezvous::Registry,
     route::{self, Plan},
@@ -343,6 +344,7 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
         listener: Arc::clone(&connection.listener),
         route: Arc::clone(&first.config.name),
     });
+    let mut trace = Trace::new(generation.config.log.decisions);
     for route in routes {
         attempt.on(&route);
         let request = match &asked {
@@ -358,7 +360,11 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
             }
         }
         let permit = enter(&route, request.is_some() || plain::upgrade_asked(&handshake).is_some())?;
-        let mut verdict = policy::decide(&route.plugins, &handshake, route.mode()).await?;
+        let verdict = policy::decide(&route.plugins, &handshake, route.mode(), &mut trace).await;
+        if let Some(opinions) = trace.take() {
+            log_decision(&handshake, &opinions);
+        }
+        let mut verdict = verdict?;
         let edits = std::mem::take(&mut verdict.edits);
         let policy = verdict.policy.clone();
         if let Some(plan) = route::plan(&generation, &route, verdict)? {
@@ -370,6 +376,18 @@ async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> R
         }
     }
     Err(route::no_opinion(Some(first_mode)).into())
+}
+
+/// What the plugins of a route said of a request; what follows stands in the session's line, which has the same `conn`.
+fn log_decision(handshake: &Handshake, opinions: &[Opinion]) {
+    let said: Vec<_> = opinions.iter().map(ToString::to_string).collect();
+    tracing::info!(
+        target: "cordboard::decision",
+        conn = %handshake.id,
+        route = &*handshake.route,
+        opinions = if said.is_empty() { "nobody was asked".to_owned() } else { said.join("; ") },
+        "decided"
+    );
 }
 
 /// A place on the route, before anything is spent on the request.

@@ -16,6 +16,7 @@ mod inspect;
 mod output;
 mod tally;
 mod ticker;
+mod trace;
 mod v0_1;
 
 use std::{path::Path, sync::Arc};
@@ -25,6 +26,8 @@ pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
 use context::Call;
 pub use engine::MAX_MEMORY;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+pub use trace::{Opinion, Trace};
 use v0_1::{Answer, Question, Wanted};
 
 use crate::{
@@ -103,19 +106,24 @@ impl PolicyHost {
 ///
 /// # Errors
 /// [`Refused`]: a plugin rejected, or failed and is not `on_failure: open`.
-pub async fn decide(plugins: &[Arc<Plugin>], handshake: &Arc<Handshake>, mode: Mode) -> Result<Verdict, Refused> {
+pub async fn decide(
+    plugins: &[Arc<Plugin>],
+    handshake: &Arc<Handshake>,
+    mode: Mode,
+    trace: &mut Trace,
+) -> Result<Verdict, Refused> {
     let mut verdict = Verdict::default();
     let mut call = Arc::new(Call::about(handshake));
     if mode != Mode::Http {
-        detect(plugins, &mut call, &mut verdict, mode).await?;
+        detect(plugins, &mut call, &mut verdict, mode, trace).await?;
         if mode == Mode::Rendezvous && verdict.role.is_none() {
             return Ok(verdict);
         }
-        extract(plugins, &mut call, &mut verdict).await?;
+        extract(plugins, &mut call, &mut verdict, trace).await?;
     }
     if mode != Mode::Rendezvous {
-        resolve(plugins, &mut call, &mut verdict).await?;
-        rewrite(plugins, &call, &mut verdict).await?;
+        resolve(plugins, &mut call, &mut verdict, trace).await?;
+        rewrite(plugins, &call, &mut verdict, trace).await?;
     }
     Ok(verdict)
 }
@@ -125,9 +133,10 @@ async fn detect(
     call: &mut Arc<Call>,
     verdict: &mut Verdict,
     mode: Mode,
+    trace: &mut Trace,
 ) -> Result<(), Refused> {
     for plugin in plugins {
-        let Some(Answer::Role(Some(role))) = ask(plugin, Question::Role, call).await? else { continue };
+        let Some(Answer::Role(Some(role))) = ask(plugin, Question::Role, call, trace).await? else { continue };
         if !mode.allows(&role) {
             let role = output::one_line(role.name(), answer::SHOWN_BYTES);
             let why = format!("gave role `{role}` on a {} route", mode.name());
@@ -145,9 +154,14 @@ async fn detect(
     Ok(())
 }
 
-async fn extract(plugins: &[Arc<Plugin>], call: &mut Arc<Call>, verdict: &mut Verdict) -> Result<(), Refused> {
+async fn extract(
+    plugins: &[Arc<Plugin>],
+    call: &mut Arc<Call>,
+    verdict: &mut Verdict,
+    trace: &mut Trace,
+) -> Result<(), Refused> {
     for plugin in plugins {
-        let Some(Answer::Channel(Some((id, attributes)))) = ask(plugin, Question::Channel, call).await? else {
+        let Some(Answer::Channel(Some((id, attributes)))) = ask(plugin, Question::Channel, call, trace).await? else {
             continue;
         };
         let id = ChannelId::new(&id)
@@ -165,9 +179,14 @@ async fn extract(plugins: &[Arc<Plugin>], call: &mut Arc<Call>, verdict: &mut Ve
     Ok(())
 }
 
-async fn rewrite(plugins: &[Arc<Plugin>], call: &Arc<Call>, verdict: &mut Verdict) -> Result<(), Refused> {
+async fn rewrite(
+    plugins: &[Arc<Plugin>],
+    call: &Arc<Call>,
+    verdict: &mut Verdict,
+    trace: &mut Trace,
+) -> Result<(), Refused> {
     for plugin in plugins {
-        if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, call).await? {
+        if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, call, trace).await? {
             match answer::edits(&edits) {
                 Ok(()) => verdict.edits.extend(edits),
                 Err(why) => broken(plugin, &call.handshake, why)?,
@@ -177,9 +196,15 @@ async fn rewrite(plugins: &[Arc<Plugin>], call: &Arc<Call>, verdict: &mut Verdic
     Ok(())
 }
 
-async fn resolve(plugins: &[Arc<Plugin>], call: &mut Arc<Call>, verdict: &mut Verdict) -> Result<(), Refused> {
+async fn resolve(
+    plugins: &[Arc<Plugin>],
+    call: &mut Arc<Call>,
+    verdict: &mut Verdict,
+    trace: &mut Trace,
+) -> Result<(), Refused> {
     for plugin in plugins {
-        let Some(Answer::Service(Some((target, attributes)))) = ask(plugin, Question::Service, call).await? else {
+        let Some(Answer::Service(Some((target, attributes)))) = ask(plugin, Question::Service, call, trace).await?
+        else {
             continue;
         };
         let handshake = Arc::clone(&call.handshake);
@@ -202,11 +227,19 @@ async fn resolve(plugins: &[Arc<Plugin>], call: &mut Arc<Call>, verdict: &mut Ve
 }
 
 /// One question to one plugin; none where it has nothing to say: not exported, or failed with `on_failure: open`.
-async fn ask(plugin: &Arc<Plugin>, question: Question, call: &Arc<Call>) -> Result<Option<Answer>, Refused> {
+async fn ask(
+    plugin: &Arc<Plugin>,
+    question: Question,
+    call: &Arc<Call>,
+    trace: &mut Trace,
+) -> Result<Option<Answer>, Refused> {
     if !plugin.answers(question) {
         return Ok(None);
     }
-    match plugin.ask(question, call).await {
+    let asked = Instant::now();
+    let said = plugin.ask(question, call).await;
+    trace.note(plugin, question, &said, asked);
+    match said {
         Ok(Answer::Rejected(rejection)) => Err(Refused::Rejected { policy: policy(plugin), rejection }),
         Ok(answer) => Ok(Some(answer)),
         Err(failure) => refused(plugin, &call.handshake, &failure).map(|()| None),

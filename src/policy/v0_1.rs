@@ -70,6 +70,18 @@ pub(super) enum Question {
     Rewrite,
 }
 
+impl Question {
+    /// As it is shown.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Role => "role",
+            Self::Channel => "channel",
+            Self::Service => "service",
+            Self::Rewrite => "rewrite",
+        }
+    }
+}
+
 /// A plugin's answer; `None` is "no opinion".
 #[derive(Debug)]
 pub(super) enum Answer {

@@ -11,7 +11,7 @@ use std::{
 use cordboard::{
     config::{OnFailure, PluginLimits},
     model::{Client, ConnId, Handshake, Mode},
-    policy::{self, Plugin, PluginSpec, PolicyHost},
+    policy::{self, Plugin, PluginSpec, PolicyHost, Trace},
 };
 
 use tokio::task::JoinSet;
@@ -182,7 +182,9 @@ fn request(query: &str) -> Arc<Handshake> {
 }
 
 async fn ask(plugin: &Arc<Plugin>, query: &str) -> bool {
-    policy::decide(std::slice::from_ref(plugin), &request(query), Mode::Rendezvous).await.is_ok()
+    policy::decide(std::slice::from_ref(plugin), &request(query), Mode::Rendezvous, &mut Trace::new(false))
+        .await
+        .is_ok()
 }
 
 /// How many of so many calls at once are answered.

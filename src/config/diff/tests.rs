@@ -40,7 +40,11 @@ fn each_change_is_told_by_section_name_and_key() {
         ("8080'", "8080', trusted_proxies: [10.0.0.0/8]", &["listeners.main changed: trusted_proxies"]),
         (", {name: other, address: '127.0.0.1:0'}", "", &["listeners.other removed"]),
         ("\nplugins", "\nadmin: {address: null}\nplugins", &["admin changed: address"]),
-        ("\nplugins", "\nlog: {level: debug, sessions: false}\nplugins", &["log changed: level, sessions"]),
+        (
+            "\nplugins",
+            "\nlog: {level: debug, sessions: false, decisions: true}\nplugins",
+            &["log changed: level, sessions, decisions"],
+        ),
         (
             "\nplugins",
             "\nreload: {watch: poll, quiet: 1s, generations: 2, history: 3}\nplugins",

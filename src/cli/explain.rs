@@ -1,0 +1,169 @@
+//! `cordboard explain`: what a configuration, or a running proxy, would do with a request, and why.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::{
+    curl, exit,
+    remote::{self, list},
+};
+use crate::{
+    candidate::Candidate,
+    config::DEFAULT_ADMIN,
+    generation::{Generation, Population},
+    http::explain::{self, Asked},
+    policy::PolicyHost,
+};
+
+/// What is asked, and whom.
+#[derive(clap::Args)]
+pub(super) struct Explain {
+    /// Of this configuration; its policies are loaded
+    #[arg(long, value_name = "FILE", conflicts_with = "admin")]
+    config: Option<PathBuf>,
+    /// Of the running proxy with this admin address
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
+    admin: SocketAddr,
+    /// The request comes from this address
+    #[arg(long, value_name = "IP")]
+    peer: Option<String>,
+    /// It comes in on this listener [default: the first]
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+    /// It is a WebSocket handshake; by default where the URL says so, or a path leads to a route for WebSockets
+    #[arg(long, conflicts_with = "plain")]
+    ws: bool,
+    /// It is a plain request
+    #[arg(long)]
+    plain: bool,
+    /// The answer as JSON
+    #[arg(long)]
+    json: bool,
+    /// `[METHOD] URL [-H 'Name: value']...`, where a path is enough, or a command line of curl
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "REQUEST")]
+    request: Vec<String>,
+}
+
+pub(super) fn explain(asked: &Explain) -> u8 {
+    let request = match request(asked) {
+        Ok(request) => request,
+        Err(why) => {
+            eprintln!("cordboard: {why}");
+            return exit::USAGE;
+        }
+    };
+    let told = match &asked.config {
+        Some(config) => of_file(config, &request),
+        None => of_proxy(asked.admin, &request),
+    };
+    match told {
+        Err(code) => code,
+        Ok(told) => {
+            if asked.json {
+                println!("{told:#}");
+            } else {
+                print!("{}", shown(&told));
+            }
+            exit::OK
+        }
+    }
+}
+
+fn request(asked: &Explain) -> Result<Value, String> {
+    let mut request = curl::request(&asked.request)?;
+    if asked.ws || asked.plain {
+        request["websocket"] = asked.ws.into();
+    }
+    if let Some(peer) = &asked.peer {
+        request["peer"] = peer.as_str().into();
+    }
+    if let Some(listener) = &asked.listener {
+        request["listener"] = listener.as_str().into();
+    }
+    // Whoever is asked judges it too; but this is the place to say that it was mistyped.
+    Asked::from_json(&request).map(|_| request)
+}
+
+fn of_proxy(admin: SocketAddr, request: &Value) -> Result<Value, u8> {
+    let answer = remote::ask(admin, Method::POST, "/explain", Some(request));
+    let answer = answer.map_err(|error| remote::unreachable(admin, &error))?;
+    if answer.status == StatusCode::OK {
+        return Ok(answer.body);
+    }
+    for problem in list(&answer.body["problems"]).iter().filter_map(Value::as_str) {
+        eprintln!("cordboard: {admin}: {problem}");
+    }
+    Err(exit::FAILURE)
+}
+
+fn of_file(config: &Path, request: &Value) -> Result<Value, u8> {
+    let say = |code: u8, problems: Vec<String>| {
+        eprintln!("{}", problems.join("\n"));
+        code
+    };
+    let asked = Asked::from_json(request).map_err(|why| say(exit::USAGE, vec![why]))?;
+    let candidate = Candidate::read(config).map_err(|unread| say(exit::CONFIG, unread.problems()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|error| say(exit::FAILURE, vec![error.to_string()]))?;
+    runtime.block_on(async {
+        let host = PolicyHost::start(super::code_cache_dir().as_deref());
+        let host = host.map_err(|error| say(exit::FAILURE, vec![error]))?;
+        let generation = Generation::build(Arc::new(candidate), &host, None, &Population::default()).await;
+        let generation = generation.map_err(|problems| say(exit::CONFIG, problems))?;
+        // The first call of a fresh instance is paid by none of those that are shown.
+        explain::explain(&generation, &asked).await;
+        Ok(explain::explain(&generation, &asked).await)
+    })
+}
+
+/// For people.
+fn shown(told: &Value) -> String {
+    use std::fmt::Write as _;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut out = String::new();
+    for route in list(&told["routes"]) {
+        let (name, mode) = (text(&route["route"]), text(&route["mode"]));
+        if let Some(miss) = route["misses"].as_str() {
+            let _ = writeln!(out, "route {name} ({mode}): does not match: {miss}");
+            continue;
+        }
+        let _ = writeln!(out, "route {name} ({mode}): matches");
+        for opinion in list(&route["opinions"]) {
+            let [plugin, version, question, answer] =
+                ["plugin", "version", "question", "answer"].map(|key| text(&opinion[key]));
+            let _ = writeln!(out, "  {plugin}@{version} {question}: {answer} ({} us)", opinion["took_us"]);
+        }
+    }
+    let (plan, refusal) = (&told["plan"], &told["refusal"]);
+    let _ = match plan["action"].as_str() {
+        Some("pair") => writeln!(
+            out,
+            "plan: a seat as {} on channel {} of {}",
+            text(&plan["role"]),
+            text(&plan["channel"]),
+            text(&plan["namespace"])
+        ),
+        Some(action) => {
+            let endpoints: Vec<_> = list(&plan["endpoints"]).iter().map(text).collect();
+            let endpoints = if endpoints.is_empty() { "none that fits".to_owned() } else { endpoints.join(", ") };
+            let _ = writeln!(out, "plan: {action} {} (endpoints: {endpoints})", text(&plan["service"]));
+            let _ = writeln!(out, "  {}", text(&plan["request"]));
+            for header in list(&plan["headers"]) {
+                let _ = writeln!(out, "  {}: {}", text(&header[0]), text(&header[1]));
+            }
+            Ok(())
+        }
+        None => {
+            let detail = refusal["detail"].as_str().map_or_else(String::new, |detail| format!(" ({detail})"));
+            let (status, cause) = (&refusal["status"], text(&refusal["cause"]));
+            writeln!(out, "refused: {status} {cause}: {}{detail}", text(&refusal["reason"]))
+        }
+    };
+    out
+}

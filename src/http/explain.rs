@@ -1,0 +1,310 @@
+//! What would be done with a request, and why, without doing it: which routes match, what each plugin says and in what
+//! time, and what follows from that.
+//!
+//! The policies are really asked, as they are for a request of a client, and count that. Nothing is dialled, no seat is
+//! taken, no limit of a route or a listener counts.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
+    header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+    request::Parts,
+};
+use serde_json::{Value, json};
+
+use super::Refuse;
+use crate::{
+    config::{Endpoint, Transport},
+    error::Cause,
+    generation::{Generation, Route, Service},
+    head::{
+        forwarded,
+        headers::{Changes, upstream_request},
+        matching::Subject,
+        plain::{self, Length},
+        target,
+        upgrade::{self, Asked as Spoken},
+    },
+    model::{ConnId, Edit, Handshake, Mode, Refusal, Rejection},
+    policy::{self, Opinion, Trace},
+    rendezvous::Side,
+    route::{self, Plan, Wishes},
+};
+
+/// The key of the example in RFC 6455 §1.3.
+const KEY: HeaderValue = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+
+/// A request that is asked about.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    head: Request<()>,
+    /// Whether it is a WebSocket handshake; none is what the first matching route speaks.
+    websocket: Option<bool>,
+    peer: IpAddr,
+    /// None is the first one.
+    listener: Option<String>,
+}
+
+impl Asked {
+    /// From an object of `url` (a path, or an absolute one of `ws`, `wss`, `http`, `https`), and, if wanted, `method`
+    /// (`GET`), `headers` (pairs), `websocket` (whether the fields of a handshake are added; by default for `ws` and
+    /// `wss`, and for a path where the first matching route speaks WebSocket), `peer` (an IP address, `127.0.0.1`) and
+    /// `listener` (its name; the first).
+    ///
+    /// # Errors
+    /// What is wrong, and what would be right.
+    pub fn from_json(value: &Value) -> Result<Self, String> {
+        let map = value.as_object().ok_or("an object is needed, with at least a `url`")?;
+        let known = ["url", "method", "headers", "websocket", "peer", "listener"];
+        if let Some(key) = map.keys().find(|key| !known.contains(&key.as_str())) {
+            return Err(format!("unknown key `{key}`; there are `{}`", known.join("`, `")));
+        }
+        let text = |key: &str| match &value[key] {
+            Value::Null => Ok(None),
+            Value::String(text) => Ok(Some(text.as_str())),
+            _ => Err(format!("`{key}` must be a text")),
+        };
+        let url = text("url")?.ok_or("a `url` is missing")?;
+        let (uri, authority, mut websocket) = place(url)?;
+        let method = text("method")?.unwrap_or("GET");
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("`{method}` is not a method"))?;
+        let mut headers = HeaderMap::new();
+        for pair in value["headers"].as_array().map_or(&[][..], Vec::as_slice) {
+            let (Some(name), Some(text)) = (pair[0].as_str(), pair[1].as_str()) else {
+                return Err("`headers` must be a list of pairs of texts".to_owned());
+            };
+            let field: HeaderName = name.parse().map_err(|_| format!("`{name}` is not the name of a header field"))?;
+            let value =
+                HeaderValue::from_str(text).map_err(|_| format!("the value of `{name}` has control characters"))?;
+            headers.append(field, value);
+        }
+        if !headers.contains_key(HOST) {
+            let host = HeaderValue::from_str(&authority).map_err(|_| format!("`{authority}` is not a host"))?;
+            headers.insert(HOST, host);
+        }
+        match &value["websocket"] {
+            Value::Null => {}
+            Value::Bool(wanted) => websocket = Some(*wanted),
+            _ => return Err("`websocket` must be true or false".to_owned()),
+        }
+        if headers.contains_key(UPGRADE) {
+            // It says what it is.
+            websocket = Some(false);
+        }
+        let peer = text("peer")?.unwrap_or("127.0.0.1");
+        let peer = peer.parse().map_err(|_| format!("`peer`: `{peer}` is not an IP address"))?;
+        let mut head = Request::builder().method(method).uri(uri).version(Version::HTTP_11).body(());
+        if let Ok(head) = &mut head {
+            *head.headers_mut() = headers;
+        }
+        let head = head.map_err(|error| error.to_string())?;
+        Ok(Self { head, websocket, peer, listener: text("listener")?.map(ToOwned::to_owned) })
+    }
+
+    fn parts(&self, websocket: bool) -> Parts {
+        let (mut head, ()) = self.head.clone().into_parts();
+        if websocket {
+            head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            head.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            head.headers.entry(SEC_WEBSOCKET_KEY).or_insert(KEY);
+            head.headers.entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
+        }
+        head
+    }
+}
+
+/// Path and query, authority, and whether the scheme says that it is a WebSocket.
+fn place(url: &str) -> Result<(Uri, String, Option<bool>), String> {
+    let wanted = "it is a path that begins with `/`, or has ws, wss, http or https before its host";
+    let uri: Uri = url.parse().map_err(|error| format!("`{url}` is not a URL ({error}): {wanted}"))?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
+    let websocket = match uri.scheme_str() {
+        None if uri.authority().is_none() => None,
+        None => return Err(format!("`{url}` has no scheme: {wanted}")),
+        Some("ws" | "wss") => Some(true),
+        Some("http" | "https") => Some(false),
+        Some(other) => return Err(format!("the scheme must be ws, wss, http or https, not `{other}`")),
+    };
+    let authority = uri.authority().map_or("localhost", |authority| authority.as_str()).to_owned();
+    Ok((path.parse().map_err(|error| format!("`{url}`: {error}"))?, authority, websocket))
+}
+
+/// What a generation would do with a request, as a JSON object: `routes` with why each matches or not and the opinions
+/// of its plugins, then either a `plan` or a `refusal`.
+pub async fn explain(generation: &Generation, asked: &Asked) -> Value {
+    let mut routes = Vec::new();
+    let outcome = walk(generation, asked, &mut routes).await;
+    let (plan, refusal) = match outcome {
+        Ok(plan) => (plan, Value::Null),
+        Err(refuse) => (Value::Null, refused(&refuse)),
+    };
+    json!({"generation": generation.number, "routes": routes, "plan": plan, "refusal": refusal})
+}
+
+/// As [`super::judge`] goes, without the limits.
+async fn walk(generation: &Generation, asked: &Asked, told: &mut Vec<Value>) -> Result<Value, Refuse> {
+    let listeners = &generation.config.listeners;
+    let wanted = |name: &String| listeners.iter().find(|listener| *listener.name == **name);
+    let Some(listener) = asked.listener.as_ref().map_or(listeners.first(), wanted) else {
+        let names: Vec<_> = listeners.iter().map(|listener| &*listener.name).collect();
+        let why = format!("there is no such listener; there are {}", names.join(", "));
+        return Err(Refusal::because(Cause::NoRoute, why).into());
+    };
+    let mut head = asked.parts(asked.websocket == Some(true));
+    let authority = target::check_head(&head)?;
+    let client = forwarded::client(asked.peer, false, &head.headers, &listener.trusted_proxies);
+    let segments = target::segments(head.uri.path())?;
+    if asked.websocket.is_none() && speaks_websocket(generation, &head, &authority, &segments) {
+        head = asked.parts(true);
+    }
+    let subject = Subject {
+        method: &head.method,
+        authority: &authority,
+        segments: &segments,
+        query: head.uri.query(),
+        headers: &head.headers,
+    };
+    let misses: Vec<_> = generation
+        .routes
+        .iter()
+        .map(|route| (Arc::clone(route), route.config.matching.miss(&subject).map(|miss| miss.to_string())))
+        .collect();
+    let first_mode = misses.iter().find(|(_, miss)| miss.is_none()).map(|(route, _)| route.mode());
+    let spoken = upgrade::inspect(&head);
+    let offers = match &spoken {
+        Ok(Spoken::Upgrade(request)) => request.subprotocols.clone(),
+        _ => Vec::new(),
+    };
+    let mut handshake = Handshake {
+        id: ConnId::next(),
+        method: head.method,
+        version: head.version,
+        uri: head.uri,
+        authority,
+        segments,
+        headers: head.headers,
+        subprotocols: offers,
+        peer: SocketAddr::new(asked.peer, 0),
+        client,
+        listener: Arc::clone(&listener.name),
+        route: "".into(),
+    };
+    for (route, miss) in misses {
+        let name = &*route.config.name;
+        if let Some(miss) = miss {
+            told.push(json!({"route": name, "mode": route.mode().name(), "misses": miss}));
+            continue;
+        }
+        let acceptable = match &spoken {
+            _ if route.mode() == Mode::Http => Ok(()),
+            Ok(Spoken::Upgrade(_)) => Ok(()),
+            Ok(Spoken::Plain) => Err(Refuse::from(Cause::NotAnUpgrade)),
+            Err(refusal) => Err(refusal.clone().into()),
+        };
+        if acceptable.is_err() {
+            told.push(json!({"route": name, "mode": route.mode().name(), "opinions": []}));
+        }
+        acceptable?;
+        handshake.route = Arc::clone(&route.config.name);
+        let shared = Arc::new(handshake);
+        let mut trace = Trace::new(true);
+        let decided = policy::decide(&route.plugins, &shared, route.mode(), &mut trace).await;
+        let opinions: Vec<_> = trace.take().unwrap_or_default().iter().map(opinion).collect();
+        told.push(json!({"route": name, "mode": route.mode().name(), "opinions": opinions}));
+        let mut verdict = decided?;
+        let edits = std::mem::take(&mut verdict.edits);
+        if let Some(plan) = route::plan(generation, &route, verdict)? {
+            return shown(&plan, &route, &shared, &edits);
+        }
+        // No plugin keeps a handshake beyond its call.
+        handshake = Arc::try_unwrap(shared).map_err(|_| Refuse::from(Cause::Internal))?;
+    }
+    Err(route::no_opinion(first_mode).into())
+}
+
+fn speaks_websocket(generation: &Generation, head: &Parts, authority: &str, segments: &[String]) -> bool {
+    let subject =
+        Subject { method: &head.method, authority, segments, query: head.uri.query(), headers: &head.headers };
+    let first = route::matching(generation, &subject).next();
+    first.is_some_and(|route| route.mode() != Mode::Http)
+}
+
+fn opinion(opinion: &Opinion) -> Value {
+    json!({
+        "plugin": &*opinion.plugin,
+        "version": &*opinion.version,
+        "question": opinion.question,
+        "answer": opinion.answer,
+        "took_us": u64::try_from(opinion.took.as_micros()).unwrap_or(u64::MAX),
+    })
+}
+
+fn shown(plan: &Plan, route: &Route, handshake: &Handshake, edits: &[Edit]) -> Result<Value, Refuse> {
+    let (service, wishes, action) = match plan {
+        Plan::Pair { key, side, .. } => {
+            return Ok(json!({
+                "action": "pair",
+                "namespace": &*key.namespace,
+                "channel": key.channel.as_str(),
+                "role": match side {
+                    Side::Client => "client",
+                    Side::Backend => "backend",
+                },
+            }));
+        }
+        Plan::Dial { service, wishes, .. } => (service, wishes, "dial"),
+        Plan::Forward { service, wishes } => (service, wishes, "forward"),
+    };
+    let captured = route.config.matching.captures(&handshake.segments);
+    let changes = Changes {
+        path_and_query: wishes.path_and_query.as_deref(),
+        edits,
+        rewrite: Some(&route.config.rewrite),
+        captured: captured.as_ref(),
+    };
+    let (head, _) = match action {
+        "dial" => upstream_request(handshake, &changes)?.map(|_| Bytes::new()).into_parts(),
+        _ => plain::request(handshake, &changes, Length::None)?.map(|()| Bytes::new()).into_parts(),
+    };
+    let headers =
+        head.headers.iter().map(|(name, value)| [name.as_str().into(), String::from_utf8_lossy(value.as_bytes())]);
+    Ok(json!({
+        "action": action,
+        "service": service.config.id.as_str(),
+        "endpoints": endpoints(service, wishes),
+        "request": format!("{} {}", head.method, head.uri),
+        "headers": headers.collect::<Vec<_>>(),
+    }))
+}
+
+/// Those that would be tried; whose turn it is first is not asked, for then it would be another's.
+fn endpoints(service: &Service, wishes: &Wishes) -> Vec<String> {
+    let transport = wishes.transport.unwrap_or(Transport::Plain);
+    service.fitting(wishes.env_tag.as_deref(), transport).into_iter().map(Endpoint::authority).collect()
+}
+
+fn refused(refuse: &Refuse) -> Value {
+    match refuse {
+        Refuse::Refusal(refusal) => json!({
+            "status": refusal.cause.row().status,
+            "cause": refusal.cause.row().label,
+            "reason": refusal.reason,
+            "detail": refusal.detail,
+        }),
+        Refuse::Rejection { policy, rejection: Rejection { status, code, log_reason, .. } } => json!({
+            "status": status,
+            "cause": Cause::Rejected.row().label,
+            "policy": &**policy,
+            "reason": code,
+            "detail": log_reason,
+        }),
+        // Nobody is dialled.
+        Refuse::Upstream { .. } => Value::Null,
+    }
+}
