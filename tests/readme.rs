@@ -27,6 +27,7 @@ use support::{
 };
 
 const README: &str = include_str!("../README.md");
+const ERRORS: &str = include_str!("../docs/errors.md");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The fenced block after a comment.
@@ -201,7 +202,32 @@ fn the_table_of_causes_is_that_of_the_code() {
 }
 
 #[test]
-fn every_metric_of_the_readme_is_there() {
+fn the_page_of_errors_has_a_line_for_each_cause_and_tells_what_to_do() {
+    let dash = |code: u16| if code == 0 { "–".to_owned() } else { code.to_string() };
+    let (_, rest) = ERRORS.split_once("<!-- causes -->\n").unwrap();
+    let (table, _) = rest.split_once("<!-- /causes -->").unwrap();
+    let lines: Vec<_> = table.lines().skip(2).collect();
+    for (nth, cause) in Cause::ALL.iter().enumerate() {
+        let row = cause.row();
+        let source = format!("{:?}", row.source).to_lowercase();
+        let known = format!(
+            "| `{}` | {} / {}: {} | {}, {source} | ",
+            row.label,
+            dash(row.status),
+            dash(row.close),
+            row.reason,
+            row.level
+        );
+        let line = lines.get(nth).unwrap_or_else(|| panic!("a line is missing that begins with {known}"));
+        let written = line.strip_prefix(known.as_str()).unwrap_or_else(|| panic!("{known} expected: {line}"));
+        let (happened, to_do) = written.strip_suffix(" |").unwrap().split_once(" | ").unwrap();
+        assert!(happened.len() > 20 && to_do.len() > 20, "{line}");
+    }
+    assert_eq!(lines.len(), Cause::ALL.len());
+}
+
+#[test]
+fn every_metric_of_the_documents_is_there() {
     let proxy = Proxy::with(&format!(
         "{}  - {{name: plain, match: {{path: /plain}}, mode: http, service: up}}\n\
          services: {{up: {{endpoints: ['http://127.0.0.1:1']}}}}\n",
@@ -213,14 +239,14 @@ fn every_metric_of_the_readme_is_there() {
     assert_eq!(status(&http(proxy.address, &upgrade("/nowhere", "")).0), 404);
     let page = proxy.get("/metrics");
     let there: BTreeSet<_> = page.lines().filter_map(|line| line.split([' ', '{']).next()).collect();
-    let named = README.split('`').filter(|word| word.starts_with("cordboard_"));
+    let named = README.split('`').chain(ERRORS.split('`')).filter(|word| word.starts_with("cordboard_"));
     let mut count = 0;
     for name in named.map(|name| name.split('{').next().unwrap()) {
         let histogram = format!("{name}_bucket");
         assert!(there.contains(name) || there.contains(histogram.as_str()), "{name} is not in\n{page}");
         count += 1;
     }
-    assert!(count > 10, "the README names metrics");
+    assert!(count > 10, "metrics are named");
 }
 
 #[test]
