@@ -164,9 +164,9 @@ test-tools: ## installs what the tests need beyond Rust, into the target folder
 		python3 -m venv "$(TOOLS)/venv" || { echo "Python cannot make environments; apt-get install python3-venv" >&2; exit 1; }; \
 		"$(TOOLS)/venv/bin/python" -m pip install -q --disable-pip-version-check -r tests/support/requirements.txt && \
 		cp tests/support/requirements.txt "$(TOOLS)/requirements.txt"; }
-	@"$${CORDBOARD_TEST_PYTHON:-$(TOOLS)/venv/bin/python}" -c 'import kosoku, websockets' 2>/dev/null || { \
+	@"$${CORDBOARD_TEST_PYTHON:-$(TOOLS)/venv/bin/python}" -c 'import jsonschema, kosoku, websockets' 2>/dev/null || { \
 		rm -f "$(TOOLS)/requirements.txt"; \
-		echo "the Python of the tests lacks kosoku or websockets; install them: pip install -r tests/support/requirements.txt" >&2; exit 1; }
+		echo "the Python of the tests lacks jsonschema, kosoku or websockets; install them: pip install -r tests/support/requirements.txt" >&2; exit 1; }
 	@cmp -s tests/support/package.json "$(TOOLS)/package.json" || { \
 		rm -rf "$(TOOLS)/node_modules" "$(TOOLS)/npm"; mkdir "$(TOOLS)/npm"; cp tests/support/package.json "$(TOOLS)/npm/"; \
 		npm install --prefix "$(TOOLS)/npm" --silent --no-audit --no-fund --no-package-lock --ignore-scripts && \

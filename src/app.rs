@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     admin,
-    candidate::Candidate,
+    candidate::{Candidate, Paths},
     config,
     drain::{Cut, Drain, Orders},
     generation::{Generation, Population},
@@ -29,8 +29,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// What the proxy is started with.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The configuration file.
-    pub config: PathBuf,
+    /// The configuration.
+    pub paths: Paths,
     /// Where compiled policies are kept; none compiles anew at every start.
     pub code_cache: Option<PathBuf>,
 }
@@ -39,8 +39,8 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration or a plugin was refused.
-    #[error("{}", .0.join("\n"))]
-    Configuration(Vec<String>),
+    #[error("{}", config::Problem::shown(.0))]
+    Configuration(Vec<config::Problem>),
     /// Addresses could not be had.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Bind(Vec<BindError>),
@@ -65,10 +65,11 @@ impl App {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let host = PolicyHost::start(options.code_cache.as_deref()).map_err(StartError::Engine)?;
         let refused = StartError::Configuration;
-        let candidate = Candidate::read(&options.config).map_err(|unread| refused(unread.problems()))?;
+        let candidate = Candidate::read(&options.paths).map_err(refused)?;
         let files = candidate.files().to_vec();
         let population = Population::default();
         let generation = Generation::build(Arc::new(candidate), &host, None, &population).await.map_err(refused)?;
+        reload::warn(&generation, None);
         host.serve();
         let config = Arc::clone(&generation.config);
         let admin = config.admin.map(|address| listener::bind(address, "`admin.address`")).transpose();
@@ -86,7 +87,7 @@ impl App {
                 drain,
                 sessions: Sessions::default(),
             });
-            Control::new(board, host, population, options.config)
+            Control::new(board, host, population, options.paths)
         });
         let prepared = control.listeners.prepare(&config.listeners).map_err(StartError::Bind)?;
         control.listeners.commit(prepared, &control.board);

@@ -1,19 +1,17 @@
-//! Everything that a generation is made of, read into memory before anything is judged: the configuration and the
-//! components it names.
+//! Everything that a generation is made of, read into memory before anything is judged: the configuration, the values of
+//! its placeholders and the components it names.
 //!
 //! A candidate is a value: it can be compared with another, kept, and built again, which is what a rollback does. What two
 //! have in common they share.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod sources;
 
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+pub use self::sources::{MAX_COMPONENT, Paths};
 use crate::{
     config::{
-        self, Component, Config, PluginConfig, Source,
+        Component, Config, Places, PluginConfig, Problem, Reading, Secrets,
         diff::{self, Change, Section, What},
     },
     policy,
@@ -34,29 +32,20 @@ pub struct Candidate {
     pub config: Arc<Config>,
     /// By plugin name.
     pub code: BTreeMap<Arc<str>, Code>,
+    /// What is legal in the configuration and probably not meant.
+    pub warnings: Vec<Problem>,
+    /// Where things stand in the configuration.
+    pub places: Places,
+    /// What came from the values file and the environment.
+    pub secrets: Secrets,
+    /// What is wrong with code that could not be read: nothing can be made of this then.
+    unread: Vec<Problem>,
+    /// Whether that is only code that is not what `sha256` pins.
+    incomplete: bool,
     /// Files that were read: what must be watched.
     files: Vec<PathBuf>,
-    /// SHA-256 over the text and every component.
+    /// SHA-256 over configuration, values and every component.
     hash: String,
-}
-
-/// Why there is no candidate.
-#[derive(Debug)]
-pub enum Unread {
-    /// These problems.
-    Refused(Vec<String>),
-    /// Nothing but components that are not yet what `sha256` pins: they may be on their way.
-    Incomplete(Vec<String>),
-}
-
-impl Unread {
-    /// Each problem as a text that says where and what would be right.
-    #[must_use]
-    pub fn problems(self) -> Vec<String> {
-        match self {
-            Self::Refused(problems) | Self::Incomplete(problems) => problems,
-        }
-    }
 }
 
 /// What is wrong with the code of one plugin.
@@ -66,36 +55,48 @@ enum Faulty {
 }
 
 impl Candidate {
-    /// Reads the configuration and every component it names.
+    /// Reads the configuration, its values and every component it names. Code that cannot be read is told when a generation
+    /// is made, with what is wrong with the rest of the code.
     ///
     /// # Errors
-    /// [`Unread`].
-    pub fn read(path: &Path) -> Result<Self, Unread> {
-        let (text, config) = parse(path).map_err(Unread::Refused)?;
-        let (mut problems, mut incomplete) = (Vec::new(), true);
+    /// All problems of the configuration, each with its place and what would be right.
+    pub fn read(paths: &Paths) -> Result<Self, Vec<Problem>> {
+        let sources::Texts { config: text, values, reading } = sources::read(paths)?;
+        let Reading { config, warnings, places, secrets } = reading;
+        let (mut unread, mut incomplete) = (Vec::new(), true);
         let mut code = BTreeMap::new();
         for plugin in config.plugins.values() {
-            let problem = match Code::read(plugin) {
+            let (key, problem) = match Code::read(plugin) {
                 Ok(read) => {
                     code.insert(Arc::clone(&plugin.name), read);
                     continue;
                 }
-                Err(Faulty::NotAsPinned(problem)) => problem,
+                Err(Faulty::NotAsPinned(problem)) => ("sha256", problem),
                 Err(Faulty::Unreadable(problem)) => {
                     incomplete = false;
-                    problem
+                    ("component", problem)
                 }
             };
-            problems.push(format!("{}: plugins.{}: {problem}", path.display(), plugin.name));
+            unread.push(places.plugin(&plugin.name, key, secrets.hide(&problem)));
         }
-        if !problems.is_empty() {
-            return Err(if incomplete { Unread::Incomplete(problems) } else { Unread::Refused(problems) });
-        }
-        let mut parts = vec![text.as_bytes()];
+        let mut parts = vec![text.as_bytes(), values.as_deref().unwrap_or_default().as_bytes()];
         parts.extend(code.values().map(|code| &*code.wasm));
         let hash = policy::digest(&parts);
-        let files = files_of(path, &config);
-        Ok(Self { config: Arc::new(config), code, files, hash })
+        let files = files_of(paths, &config);
+        let incomplete = incomplete && !unread.is_empty();
+        Ok(Self { config: Arc::new(config), code, warnings, places, secrets, unread, incomplete, files, hash })
+    }
+
+    /// What is wrong with code that could not be read.
+    #[must_use]
+    pub fn unread(&self) -> &[Problem] {
+        &self.unread
+    }
+
+    /// Whether nothing is wrong but components that are not yet what `sha256` pins: they may be on their way.
+    #[must_use]
+    pub const fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// What tells this candidate from another.
@@ -155,7 +156,8 @@ impl Code {
                 })?
                 .into(),
             Component::File(path) => {
-                fs::read(path).map_err(|error| Faulty::Unreadable(format!("{}: {error}", path.display())))?.into()
+                let read = sources::bounded(path, MAX_COMPONENT);
+                read.map_err(|error| Faulty::Unreadable(format!("{}: {error}", path.display())))?.into()
             }
         };
         let sha256 = policy::sha256(&wasm);
@@ -180,30 +182,24 @@ pub fn origin(component: &Component) -> String {
     }
 }
 
-/// The configuration file and the components it names now; none if it cannot be read.
+/// The files of the configuration as it is now; none if it cannot be read.
 #[must_use]
-pub fn files(path: &Path) -> Option<Vec<PathBuf>> {
-    Some(files_of(path, &parse(path).ok()?.1))
+pub fn files(paths: &Paths) -> Option<Vec<PathBuf>> {
+    Some(files_of(paths, &parse(paths).ok()?))
 }
 
-fn files_of(path: &Path, config: &Config) -> Vec<PathBuf> {
+fn files_of(paths: &Paths, config: &Config) -> Vec<PathBuf> {
     let components = config.plugins.values().filter_map(|plugin| match &plugin.component {
         Component::File(file) => Some(file.clone()),
         Component::Builtin(_) => None,
     });
-    std::iter::once(path.to_owned()).chain(components).collect()
+    paths.all().chain(components).collect()
 }
 
-/// The text of a configuration file and what it says.
+/// What the configuration says.
 ///
 /// # Errors
-/// Each problem as a text that says where and what would be right.
-pub fn parse(path: &Path) -> Result<(String, Config), Vec<String>> {
-    let text = fs::read_to_string(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
-    let dir = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
-    let source = Source { name: path.display().to_string(), dir, text };
-    match config::parse(&source) {
-        Ok(config) => Ok((source.text, config)),
-        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
-    }
+/// All its problems, each with its place and what would be right.
+pub fn parse(paths: &Paths) -> Result<Config, Vec<Problem>> {
+    sources::read(paths).map(|texts| texts.reading.config)
 }

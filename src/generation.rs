@@ -21,7 +21,7 @@ use crate::{
     admission::Gate,
     balance::Cursor,
     candidate::{Candidate, origin},
-    config::{self, Config, Endpoint, PluginConfig},
+    config::{self, Config, Endpoint, Places, PluginConfig, Problem},
     model::{Limits, Mode, RendezvousRules, ServiceId},
     policy::{Plugin, PluginSpec, PolicyHost},
 };
@@ -30,7 +30,7 @@ use crate::{
 pub struct Generation {
     /// Counted from 1.
     pub number: u64,
-    /// SHA-256 over configuration text and components.
+    /// SHA-256 over configuration, values and components.
     pub hash: String,
     /// When it was published.
     pub since: SystemTime,
@@ -38,6 +38,8 @@ pub struct Generation {
     pub config: Arc<Config>,
     /// What it was made from.
     pub candidate: Arc<Candidate>,
+    /// What is legal there and probably not meant.
+    pub warnings: Vec<Problem>,
     /// In the order of the file.
     pub routes: Vec<Arc<Route>>,
     /// By id.
@@ -155,16 +157,16 @@ impl Generation {
     /// Loads the policies and makes the generation; `before` is the one that serves now.
     ///
     /// # Errors
-    /// What each refused plugin said.
+    /// What is wrong with each component that could not be read or loaded.
     pub async fn build(
         candidate: Arc<Candidate>,
         host: &PolicyHost,
         before: Option<&Self>,
         population: &Population,
-    ) -> Result<Self, Vec<String>> {
+    ) -> Result<Self, Vec<Problem>> {
         let config = &candidate.config;
         let mut plugins = BTreeMap::new();
-        let mut problems = Vec::new();
+        let mut problems = candidate.unread().to_vec();
         for (name, code) in &candidate.code {
             let Some(plugin) = config.plugins.get(name) else { continue };
             let spec = spec(plugin, &code.wasm);
@@ -175,12 +177,18 @@ impl Generation {
             };
             match loaded {
                 Ok(plugin) => drop(plugins.insert(Arc::clone(name), plugin)),
-                Err(error) => problems.push(error.to_string()),
+                Err(error) => {
+                    let why = candidate.secrets.hide(&error.to_string());
+                    problems.push(candidate.places.plugin(name, "component", why));
+                }
             }
         }
         if !problems.is_empty() {
+            problems.sort_by_key(|problem| (problem.line, problem.column));
             return Err(problems);
         }
+        let mut warnings = candidate.warnings.clone();
+        warnings.extend(undecided(config, &plugins, &candidate.places));
         let routes = config.routes.iter().map(|route| {
             let kept = before.and_then(|before| before.routes.iter().find(|old| old.config.name == route.name));
             Arc::new(Route {
@@ -204,9 +212,42 @@ impl Generation {
             hash: candidate.hash().to_owned(),
             config: Arc::clone(config),
             candidate,
+            warnings,
             _alive: population.join(),
         })
     }
+}
+
+/// The routes whose plugins lack the decision that they are there for: whatever is asked, nobody answers.
+fn undecided(config: &Config, plugins: &BTreeMap<Arc<str>, Arc<Plugin>>, places: &Places) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for (index, route) in config.routes.iter().enumerate() {
+        let mode = route.mode();
+        let any = |exports: &dyn Fn(&Plugin) -> bool| {
+            route.plugins.iter().filter_map(|name| plugins.get(name)).any(|plugin| exports(plugin))
+        };
+        let missing = match mode {
+            Mode::Rendezvous if !any(&|plugin| plugin.decides(mode)) => {
+                Some(("role-detection", "without a role nobody is joined"))
+            }
+            Mode::Rendezvous if !any(&Plugin::finds_channels) => {
+                Some(("channel-extraction", "without a channel every connection is refused with 400"))
+            }
+            Mode::Router | Mode::Http if route.service().is_none() && !any(&|plugin| plugin.decides(mode)) => {
+                Some(("service-resolution", "without a service nothing is dialled"))
+            }
+            _ => None,
+        };
+        if let Some((decision, why)) = missing {
+            let message = format!("none of these plugins exports `{decision}`: {why}");
+            let hint = match mode {
+                Mode::Rendezvous => "add a plugin that does, such as `builtin:rendezvous`",
+                Mode::Router | Mode::Http => "add a plugin that does, such as `builtin:router`, or a `service`",
+            };
+            warnings.push(places.route_plugins(index, message, hint));
+        }
+    }
+    warnings
 }
 
 fn same(one: &PluginSpec, other: &PluginSpec) -> bool {

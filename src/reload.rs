@@ -12,7 +12,6 @@ mod watch;
 
 use std::{
     fmt::Display,
-    path::PathBuf,
     sync::{Arc, Mutex as Lock, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -29,8 +28,8 @@ pub use self::{
     watch::watch,
 };
 use crate::{
-    candidate::{Candidate, Unread},
-    config::diff::Change,
+    candidate::{Candidate, Paths},
+    config::{Problem, diff::Change},
     generation::{Generation, Population},
     http::Switchboard,
     listener::{Listeners, Prepared},
@@ -51,7 +50,7 @@ pub struct Control {
     pub population: Population,
     /// Who accepts.
     pub listeners: Listeners,
-    path: PathBuf,
+    paths: Paths,
     /// One candidate at a time.
     reloading: Mutex<()>,
     state: Lock<State>,
@@ -147,15 +146,15 @@ pub struct Overview {
 }
 
 impl Control {
-    /// Of a proxy whose board holds its first generation, read from `path`.
+    /// Of a proxy whose board holds its first generation, read from `paths`.
     #[must_use]
-    pub fn new(board: Arc<Switchboard>, host: PolicyHost, population: Population, path: PathBuf) -> Self {
+    pub fn new(board: Arc<Switchboard>, host: PolicyHost, population: Population, paths: Paths) -> Self {
         let control = Self {
             board,
             host,
             population,
             listeners: Listeners::default(),
-            path,
+            paths,
             reloading: Mutex::new(()),
             state: Lock::default(),
             waits: ArcSwapOption::empty(),
@@ -265,15 +264,19 @@ impl Control {
         let end = Instant::now() + COMPLETE_WITHIN;
         loop {
             // Reading may block; the files are small and the page cache warm, but a component can have megabytes.
-            let path = self.path.clone();
-            let read = tokio::task::spawn_blocking(move || Candidate::read(&path)).await;
+            let paths = self.paths.clone();
+            let read = tokio::task::spawn_blocking(move || Candidate::read(&paths)).await;
             let problems = match (read, hash) {
+                (Ok(Ok(candidate)), _) if candidate.is_incomplete() => texts(candidate.unread()),
                 (Ok(Ok(candidate)), Some(hash)) if candidate.hash() != hash => {
-                    vec![format!("{}: the files hash to {}, not to {hash}", self.path.display(), candidate.hash())]
+                    vec![format!(
+                        "{}: the files hash to {}, not to {hash}",
+                        self.paths.config.display(),
+                        candidate.hash()
+                    )]
                 }
                 (Ok(Ok(candidate)), _) => return Ok(candidate),
-                (Ok(Err(Unread::Incomplete(problems))), _) => problems,
-                (Ok(Err(Unread::Refused(problems))), _) => return Err(problems),
+                (Ok(Err(problems)), _) => return Err(texts(&problems)),
                 (Err(error), _) => return Err(vec![error.to_string()]),
             };
             let quiet = self.board.current.load().config.reload.quiet;
@@ -360,7 +363,8 @@ impl Control {
             }
         }
         let listeners = candidate.config.listeners.clone();
-        let generation = Generation::build(candidate, &self.host, Some(current), &self.population).await?;
+        let generation = Generation::build(candidate, &self.host, Some(current), &self.population).await;
+        let generation = generation.map_err(|problems| texts(&problems))?;
         // Last, so that no address is held for a candidate that is refused.
         let errors = |errors: Vec<_>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
         let prepared = self.listeners.prepare(&listeners).map_err(errors)?;
@@ -395,6 +399,7 @@ impl Control {
                 .join(" "),
             "a new generation serves"
         );
+        warn(&generation, Some(&self.board.current.load()));
         self.board.metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
         let generation = Arc::new(generation);
         self.state().remember(&generation, why, changes);
@@ -444,6 +449,21 @@ impl State {
         };
         self.history.push(record, generation.config.reload.history);
         self.refused = None;
+    }
+}
+
+fn texts(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// Logs what is unlikely about a generation and was not so about the one before it.
+pub fn warn(generation: &Generation, before: Option<&Generation>) {
+    let known = |warning: &Problem| {
+        let same = |old: &Problem| (&old.key, &old.message) == (&warning.key, &warning.message);
+        before.is_some_and(|before| before.warnings.iter().any(same))
+    };
+    for warning in generation.warnings.iter().filter(|warning| !known(warning)) {
+        tracing::warn!(generation = generation.number, "{}", in_one_line(&warning.to_string()));
     }
 }
 

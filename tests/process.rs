@@ -41,7 +41,7 @@ fn the_version_is_that_of_the_package() {
 fn help_names_every_command() {
     let (code, out, _) = output(&["--help"]);
     assert_eq!(code, 0);
-    for command in ["run", "check", "demo", "--version"] {
+    for command in ["run", "check", "schema", "demo", "--version"] {
         assert!(out.contains(command), "{command} is missing in\n{out}");
     }
     let (code, out, _) = output(&["run", "--help"]);

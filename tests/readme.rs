@@ -101,7 +101,7 @@ fn the_walk_throughs_work_without_the_demo_and_with_an_echo_service_of_ones_own(
 
 #[test]
 fn the_configurations_are_accepted() {
-    for file in ["nutshell.yaml", "matching.yaml", "forward.yaml"] {
+    for file in ["nutshell.yaml", "matching.yaml", "forward.yaml", "placeholders.yaml"] {
         let setup = Setup::new("");
         setup.put(file, block(&format!("file: {file}")).as_bytes());
         let checked = support::binary().arg("check").arg(setup.file(file)).output().unwrap();

@@ -21,7 +21,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{folder::Folder, screen::Screen};
 use super::{code_cache_dir, descriptors, exit, refused, run};
-use crate::app::{App, Options, StartError};
+use crate::{
+    app::{App, Options, StartError},
+    candidate::Paths,
+};
 
 const EMBEDDED: &str = include_str!("../../config/demo.yaml");
 /// The ports that the embedded configuration and the documentation name.
@@ -32,12 +35,12 @@ const BACKEND: u16 = 9002;
 /// How often another port is tried when somebody was faster.
 const TRIES: usize = 5;
 
-pub(super) fn demo(config: Option<PathBuf>) -> u8 {
-    let demo = match Demo::prepare(config) {
+pub(super) fn demo(config: Option<PathBuf>, values: Option<PathBuf>) -> u8 {
+    let demo = match Demo::prepare(config, values) {
         Ok(demo) => demo,
         Err(error) => return failed(error),
     };
-    let workers = match run::prepare(demo.config.path()) {
+    let workers = match run::prepare(&demo.paths()) {
         Ok(parsed) => parsed.workers,
         Err(code) => return code,
     };
@@ -65,6 +68,7 @@ impl ConfigFile {
 /// What holds its addresses and does not accept yet.
 struct Demo {
     config: ConfigFile,
+    values: Option<PathBuf>,
     echo: TcpListener,
     backend: TcpListener,
     /// Default ports that were taken, each with what is used instead.
@@ -79,7 +83,7 @@ struct Services {
 }
 
 impl Demo {
-    fn prepare(config: Option<PathBuf>) -> io::Result<Self> {
+    fn prepare(config: Option<PathBuf>, values: Option<PathBuf>) -> io::Result<Self> {
         let mut moved = Vec::new();
         let echo = listen(ECHO, &mut moved)?;
         let backend = listen(BACKEND, &mut moved)?;
@@ -87,9 +91,13 @@ impl Demo {
             Some(path) => ConfigFile::Own(path),
             None => ConfigFile::Embedded(Folder::create()?),
         };
-        let mut demo = Self { config, echo, backend, moved };
+        let mut demo = Self { config, values, echo, backend, moved };
         demo.choose_ports()?;
         Ok(demo)
+    }
+
+    fn paths(&self) -> Paths {
+        Paths { config: self.config.path().to_owned(), values: self.values.clone() }
     }
 
     /// Writes the embedded configuration with ports that are free now.
@@ -139,7 +147,7 @@ impl Demo {
         let mut tries = 0;
         loop {
             tries += 1;
-            let options = Options { config: self.config.path().to_owned(), code_cache: code_cache_dir() };
+            let options = Options { paths: self.paths(), code_cache: code_cache_dir() };
             match App::start(options).await {
                 Ok(app) => return Ok(app),
                 Err(error @ StartError::Bind(_)) if matches!(self.config, ConfigFile::Embedded(_)) && tries < TRIES => {

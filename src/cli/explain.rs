@@ -1,10 +1,6 @@
 //! `cordboard explain`: what a configuration, or a running proxy, would do with a request, and why.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -14,8 +10,8 @@ use super::{
     remote::{self, list},
 };
 use crate::{
-    candidate::Candidate,
-    config::DEFAULT_ADMIN,
+    candidate::{Candidate, Paths},
+    config::{DEFAULT_ADMIN, Problem},
     generation::{Generation, Population},
     http::explain::{self, Asked},
     policy::PolicyHost,
@@ -27,6 +23,9 @@ pub(super) struct Explain {
     /// Of this configuration; its policies are loaded
     #[arg(long, value_name = "FILE", conflicts_with = "admin")]
     config: Option<PathBuf>,
+    /// What placeholders in it stand for, before the environment
+    #[arg(long, value_name = "FILE", requires = "config")]
+    values: Option<PathBuf>,
     /// Of the running proxy with this admin address
     #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
     admin: SocketAddr,
@@ -59,7 +58,7 @@ pub(super) fn explain(asked: &Explain) -> u8 {
         }
     };
     let told = match &asked.config {
-        Some(config) => of_file(config, &request),
+        Some(config) => of_file(&Paths { config: config.clone(), values: asked.values.clone() }, &request),
         None => of_proxy(asked.admin, &request),
     };
     match told {
@@ -102,20 +101,21 @@ fn of_proxy(admin: SocketAddr, request: &Value) -> Result<Value, u8> {
     Err(exit::FAILURE)
 }
 
-fn of_file(config: &Path, request: &Value) -> Result<Value, u8> {
+fn of_file(paths: &Paths, request: &Value) -> Result<Value, u8> {
     let say = |code: u8, problems: Vec<String>| {
         eprintln!("{}", problems.join("\n"));
         code
     };
     let asked = Asked::from_json(request).map_err(|why| say(exit::USAGE, vec![why]))?;
-    let candidate = Candidate::read(config).map_err(|unread| say(exit::CONFIG, unread.problems()))?;
+    let refused = |problems: Vec<Problem>| say(exit::CONFIG, vec![Problem::shown(&problems)]);
+    let candidate = Candidate::read(paths).map_err(refused)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| say(exit::FAILURE, vec![error.to_string()]))?;
     runtime.block_on(async {
         let host = PolicyHost::start(super::code_cache_dir().as_deref());
         let host = host.map_err(|error| say(exit::FAILURE, vec![error]))?;
         let generation = Generation::build(Arc::new(candidate), &host, None, &Population::default()).await;
-        let generation = generation.map_err(|problems| say(exit::CONFIG, problems))?;
+        let generation = generation.map_err(refused)?;
         // The first call of a fresh instance is paid by none of those that are shown.
         explain::explain(&generation, &asked).await;
         Ok(explain::explain(&generation, &asked).await)

@@ -7,12 +7,13 @@ mod descriptors;
 mod explain;
 mod remote;
 mod run;
+mod schema;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::app::StartError;
+use crate::{app::StartError, candidate::Paths};
 
 /// Exit codes (sysexits.h): stopped, failed, usage, address taken, configuration.
 pub mod exit {
@@ -43,6 +44,9 @@ enum Command {
         /// The configuration file; it and the components it names are watched
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// What placeholders in it stand for, before the environment: a map of names to values; it is watched too
+        #[arg(long, value_name = "FILE")]
+        values: Option<PathBuf>,
         /// Where compiled policies are kept [default: cordboard/ in the user's cache folder]
         #[arg(long, value_name = "DIR")]
         code_cache: Option<PathBuf>,
@@ -52,6 +56,12 @@ enum Command {
         /// The configuration file
         #[arg(value_name = "FILE")]
         config: PathBuf,
+        /// What placeholders in it stand for, before the environment
+        #[arg(long, value_name = "FILE")]
+        values: Option<PathBuf>,
+        /// Prints what is found as one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Lists the generations that served a running proxy, and why, with what each changed
     Generations {
@@ -81,11 +91,16 @@ enum Command {
     },
     /// Says what would be done with a request, and why: which routes match, what each policy says, what follows
     Explain(explain::Explain),
+    /// Prints the JSON Schema of the configuration, with which editors complete and check it
+    Schema,
     /// Runs the proxy with an echo service and a rendezvous backend to try it with
     Demo {
         /// A configuration of one's own instead of the built-in one
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// What placeholders in it stand for
+        #[arg(long, value_name = "FILE", requires = "config")]
+        values: Option<PathBuf>,
     },
 }
 
@@ -93,14 +108,17 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let code = match Arguments::parse().command {
-        Command::Run { config, code_cache } => run::run(config, code_cache.or_else(code_cache_dir)),
-        Command::Check { config } => check::check(&config),
+        Command::Run { config, values, code_cache } => {
+            run::run(Paths { config, values }, code_cache.or_else(code_cache_dir))
+        }
+        Command::Check { config, values, json } => check::check(&Paths { config, values }, json),
+        Command::Schema => schema::schema(),
         Command::Generations { remote } => remote::generations(remote),
         Command::Reload { remote, hash } => remote::reload(remote, hash.as_deref()),
         Command::Rollback { remote, generation } => remote::rollback(remote, generation),
         Command::Resume { remote } => remote::resume(remote),
         Command::Explain(asked) => explain::explain(&asked),
-        Command::Demo { config } => demo::demo(config),
+        Command::Demo { config, values } => demo::demo(config, values),
     };
     ExitCode::from(code)
 }

@@ -1,9 +1,6 @@
 //! `cordboard run --config FILE`: loads, listens, says where, reloads at SIGHUP, and stops at SIGINT or SIGTERM.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -11,34 +8,34 @@ use tracing_subscriber::filter::LevelFilter;
 use super::{descriptors, exit, refused};
 use crate::{
     app::{App, Options},
-    candidate,
-    config::{self, Config, LogFormat},
+    candidate::{self, Paths},
+    config::{self, Config, LogFormat, Problem},
     reload::{self, Why},
 };
 
-pub(super) fn run(config: PathBuf, code_cache: Option<PathBuf>) -> u8 {
-    let parsed = match prepare(&config) {
+pub(super) fn run(paths: Paths, code_cache: Option<PathBuf>) -> u8 {
+    let parsed = match prepare(&paths) {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
     let (before, now) = descriptors::raise();
     println!("descriptor limit: {} (was {})", descriptors::shown(now), descriptors::shown(before));
     serve(parsed.workers, async {
-        let app = App::start(Options { config, code_cache }).await.map_err(|error| refused(&error))?;
+        let app = App::start(Options { paths, code_cache }).await.map_err(|error| refused(&error))?;
         print_addresses(&app);
         Ok((app, ()))
     })
 }
 
 /// Reads ahead what must be known before anything is started, and begins to log.
-pub(super) fn prepare(config: &Path) -> Result<Config, u8> {
-    match candidate::parse(config) {
-        Ok((_, parsed)) => {
+pub(super) fn prepare(paths: &Paths) -> Result<Config, u8> {
+    match candidate::parse(paths) {
+        Ok(parsed) => {
             log_to_stderr(parsed.log);
             Ok(parsed)
         }
         Err(problems) => {
-            eprintln!("{}", problems.join("\n"));
+            eprintln!("{}", Problem::shown(&problems));
             Err(exit::CONFIG)
         }
     }

@@ -3,7 +3,7 @@
 //! Each reader takes the place ([`At`]) and the text, and answers with a value in any case: the default stands in for
 //! what could not be read, so that one mistake does not hide the next. Nothing of a [`Check`] with problems is used.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, str::FromStr, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ use super::{
     Source,
     diagnose::{Problem, quoted, suggestion},
     file::{Field, Later, Text},
-    tree::{At, Position},
+    secrets::{Secrets, hide_value},
+    tree::{At, Position, Shape},
     value::{self, InvalidQuantity},
 };
 
@@ -32,13 +33,73 @@ pub(super) struct Range<T> {
     pub(super) zero: Option<&'static str>,
 }
 
+impl<T: Copy> Range<T> {
+    /// In words.
+    fn allowed(&self, spell: impl Fn(T) -> String) -> String {
+        let zero = self.zero.map(|meaning| format!(", or 0 for {meaning}")).unwrap_or_default();
+        format!("{} to {}{zero}", spell(self.min), spell(self.max))
+    }
+}
+
 /// The problems found so far.
 #[derive(Default)]
 pub(super) struct Check {
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+    /// What the checks ask for, by key; none unless that is what they are run for.
+    asked: Option<BTreeMap<String, Asked>>,
+}
+
+/// What a check asks of a key: the JSON Schema says the same.
+pub(super) enum Asked {
+    /// A duration or a size: its default as the file would spell it, and what is allowed, in words.
+    Quantity {
+        /// Whether it is a size.
+        size: bool,
+        /// As the file would spell it.
+        default: String,
+        /// In words.
+        allowed: String,
+        /// Whether 0 is allowed.
+        zero: bool,
+    },
+    /// A whole number: default, smallest, largest.
+    Count([String; 3]),
+    /// One of a few words.
+    Choice {
+        /// All of them.
+        names: Vec<String>,
+        /// None if it must be there.
+        default: Option<String>,
+    },
+    /// A text that must be there.
+    Required,
+    /// A key of a later version, and the only value beside null that it may have.
+    Later(Value),
 }
 
 impl Check {
+    /// With what was found before the checks began.
+    pub(super) const fn with(problems: Vec<Problem>) -> Self {
+        Self { problems, warnings: Vec::new(), asked: None }
+    }
+
+    /// To learn what the checks ask for.
+    pub(super) const fn recording() -> Self {
+        Self { problems: Vec::new(), warnings: Vec::new(), asked: Some(BTreeMap::new()) }
+    }
+
+    /// What the checks asked for, by key.
+    pub(super) fn asked(self) -> BTreeMap<String, Asked> {
+        self.asked.unwrap_or_default()
+    }
+
+    fn record(&mut self, at: &At<'_>, what: impl FnOnce() -> Asked) {
+        if let Some(asked) = &mut self.asked {
+            asked.insert(at.to_string(), what());
+        }
+    }
+
     /// Reports a problem with a value.
     pub(super) fn wrong(&mut self, at: &At<'_>, message: impl Into<String>, hint: Option<String>) {
         self.report(at.value(), at, message.into(), hint);
@@ -49,36 +110,52 @@ impl Check {
         self.report(at.name(), at, message.into(), hint);
     }
 
+    /// Says what is legal and probably not meant.
+    pub(super) fn unlikely(&mut self, at: &At<'_>, message: impl Into<String>, hint: impl Into<String>) {
+        let problem = Problem::new(at.name(), at.to_string(), message.into()).with_hint(hint);
+        self.warnings.push(problem.into_warning());
+    }
+
     fn report(&mut self, position: Position, at: &At<'_>, message: String, hint: Option<String>) {
+        // What is wrong with it has been said, and what else is found follows from that.
+        if at.is_wrong() {
+            return;
+        }
         let mut problem = Problem::new(position, at.to_string(), message);
         problem.hint = hint;
+        let node = at.node();
+        let filled = node.and_then(|node| node.filled.as_ref());
+        let filled = filled.filter(|filled| filled.secret);
+        if let (Some(filled), Some(Shape::Scalar(scalar))) = (filled, node.map(|node| &node.shape)) {
+            problem.message = hide_value(&problem.message, &scalar.text, &filled.name);
+            problem.hint = problem.hint.map(|hint| hide_value(&hint, &scalar.text, &filled.name));
+        }
         self.problems.push(problem);
     }
 
-    /// Reports the placeholders of the file.
-    pub(super) fn placeholders(&mut self, places: Vec<Position>) {
-        let hint = "write the value itself; `${NAME:default}` and its escape `$${` come later";
-        let problem = |at| Problem::new(at, String::new(), "placeholders (`${`) are not in this version".to_owned());
-        self.problems.extend(places.into_iter().map(|at| problem(at).with_hint(hint)));
+    /// A value as a message repeats it, in another spelling than the file's: not if it came from outside.
+    pub(super) fn shown(at: &At<'_>, value: impl Display) -> String {
+        match at.node().and_then(|node| node.filled.as_ref()) {
+            Some(filled) if filled.secret => filled.name.clone(),
+            _ => value.to_string(),
+        }
     }
 
-    /// All problems in the order of the file, or the value if there are none.
-    pub(super) fn finish<T>(mut self, source: &Source, value: Option<T>) -> Result<T, Vec<Problem>> {
-        self.problems.sort_by_key(|problem| (problem.line, problem.column));
-        // What an alias repeats is wrong once.
-        self.problems.dedup_by(|b, a| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
-        self.problems.truncate(MOST_PROBLEMS);
+    /// All problems in the order of the file, or the value and the warnings if there are none.
+    pub(super) fn finish<T>(
+        mut self,
+        source: &Source,
+        secrets: &Secrets,
+        value: Option<T>,
+    ) -> Result<(T, Vec<Problem>), Vec<Problem>> {
         match value {
-            Some(value) if self.problems.is_empty() => Ok(value),
+            Some(value) if self.problems.is_empty() => Ok((value, in_order(self.warnings, source, secrets))),
             _ => {
                 if self.problems.is_empty() {
                     // A check that gives no value reports why; this keeps the promise of at least one problem.
                     self.problems.push(Problem::new(Position::START, String::new(), UNEXPLAINED.to_owned()));
                 }
-                for problem in &mut self.problems {
-                    problem.locate(&source.name, &source.text);
-                }
-                Err(self.problems)
+                Err(in_order(self.problems, source, secrets))
             }
         }
     }
@@ -98,6 +175,7 @@ impl Check {
 
     /// The text of a key that must be there; `what` belongs there.
     pub(super) fn required<'f>(&mut self, at: &At<'_>, field: &'f Text, what: &str) -> Option<&'f str> {
+        self.record(at, || Asked::Required);
         match field {
             Field::Set(text) => Some(text),
             Field::Absent | Field::Null => {
@@ -115,21 +193,34 @@ impl Check {
         default: Duration,
         range: &Range<Duration>,
     ) -> Duration {
+        let spell = value::spell_duration;
+        self.record(at, || Asked::Quantity {
+            size: false,
+            default: spell(default),
+            allowed: range.allowed(spell),
+            zero: range.zero.is_some(),
+        });
         let Some(text) = self.text(at, field) else {
             return default;
         };
         let kind = Kind { what: "a duration", hint: "units are ms, s, m and h: `250ms`, `30s`, `5m`, `1h`" };
-        let (zero, spell) = (Duration::ZERO, value::spell_duration);
-        self.quantity(at, text, value::duration(text), &kind, zero, range, spell).unwrap_or(default)
+        self.quantity(at, text, value::duration(text), &kind, Duration::ZERO, range, spell).unwrap_or(default)
     }
 
     /// A size in bytes.
     pub(super) fn size(&mut self, at: &At<'_>, field: &Text, default: u64, range: &Range<u64>) -> u64 {
+        let spell = value::spell_size;
+        self.record(at, || Asked::Quantity {
+            size: true,
+            default: spell(default),
+            allowed: range.allowed(spell),
+            zero: range.zero.is_some(),
+        });
         let Some(text) = self.text(at, field) else {
             return default;
         };
         let kind = Kind { what: "a size", hint: "units are B, KiB, MiB and GiB: `512B`, `64KiB`, `1MiB`" };
-        self.quantity(at, text, value::size(text), &kind, 0, range, value::spell_size).unwrap_or(default)
+        self.quantity(at, text, value::size(text), &kind, 0, range, spell).unwrap_or(default)
     }
 
     /// A size in bytes that has to fit into memory.
@@ -149,15 +240,11 @@ impl Check {
         range: &Range<T>,
         spell: impl Fn(T) -> String,
     ) -> Option<T> {
-        let allowed = || {
-            let zero = range.zero.map(|meaning| format!(", or 0 for {meaning}")).unwrap_or_default();
-            format!("{} to {}{zero}", spell(range.min), spell(range.max))
-        };
         let (message, hint) = match read {
             Ok(value) if value == zero && range.zero.is_some() => return Some(value),
             Ok(value) if range.min <= value && value <= range.max => return Some(value),
             Ok(_) | Err(InvalidQuantity::Overflow) => {
-                (format!("{} is out of range: {}", quoted(text), allowed()), None)
+                (format!("{} is out of range: {}", quoted(text), range.allowed(spell)), None)
             }
             Err(InvalidQuantity::NoUnit) => {
                 (format!("{} has no unit, and {} needs one", quoted(text), kind.what), Some(kind.hint.to_owned()))
@@ -175,6 +262,7 @@ impl Check {
     where
         T: Copy + Display + PartialOrd + FromStr,
     {
+        self.record(at, || Asked::Count([default, *range.start(), *range.end()].map(|number| number.to_string())));
         let Some(text) = self.text(at, field) else {
             return default;
         };
@@ -195,7 +283,7 @@ impl Check {
     }
 
     /// One of a few words; those of `later` are known and not implemented.
-    pub(super) fn choice<T: Copy>(
+    pub(super) fn choice<T: Copy + PartialEq>(
         &mut self,
         at: &At<'_>,
         field: &Text,
@@ -203,6 +291,10 @@ impl Check {
         known: &[(&str, T)],
         later: &[&str],
     ) -> T {
+        self.record(at, || Asked::Choice {
+            names: known.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            default: known.iter().find(|(_, value)| *value == default).map(|(name, _)| (*name).to_owned()),
+        });
         let Some(text) = self.text(at, field) else {
             return default;
         };
@@ -227,6 +319,7 @@ impl Check {
 
     /// A key of a later version: refused unless absent, null or exactly `off`.
     pub(super) fn later(&mut self, at: &At<'_>, field: &Later, off: &Value) {
+        self.record(at, || Asked::Later(off.clone()));
         match &field.0 {
             None | Some(Value::Null) => {}
             Some(value) if value == off => {}
@@ -276,6 +369,22 @@ impl Check {
         self.wrong(at, format!("there is no {kind} {}", quoted(wrong)), Some(hint));
         false
     }
+}
+
+/// In the order of the file, each once, not without end, and without secrets.
+fn in_order(mut problems: Vec<Problem>, source: &Source, secrets: &Secrets) -> Vec<Problem> {
+    problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    // What an alias repeats is wrong once.
+    problems.dedup_by(|b, a| (&a.file, a.line, a.column, &a.message) == (&b.file, b.line, b.column, &b.message));
+    problems.truncate(MOST_PROBLEMS);
+    for problem in &mut problems {
+        problem.hide(secrets);
+        // Those of the values file have their place.
+        if problem.file.is_empty() {
+            problem.locate(&source.name, &source.text);
+        }
+    }
+    problems
 }
 
 /// How to speak of a quantity.

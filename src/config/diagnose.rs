@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use serde_saphyr::{Error, MessageFormatter as _, UserMessageFormatter};
 
-use super::tree::Position;
+use super::{secrets::Secrets, tree::Position};
 
 /// Most characters of a line of the file that are shown.
 const EXCERPT_CHARS: usize = 120;
@@ -21,9 +21,9 @@ const LISTED_NAMES: usize = 12;
 pub struct Problem {
     /// The file, as [`super::Source::name`] has it.
     pub file: String,
-    /// Line, from 1.
+    /// Line, from 1; 0 where it is about the file as a whole.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// Column in characters, from 1; 0 where it is about the file as a whole.
     pub column: usize,
     /// The key it is about, such as `routes[1].limits.idle`; empty where the reader of the file stopped before keys
     /// were known.
@@ -32,13 +32,35 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether the file can be used nonetheless.
+    pub severity: Severity,
     /// The line of the file, safe to print.
     excerpt: Option<Excerpt>,
 }
 
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// The file is used; this is legal and probably not meant.
+    Warning,
+}
+
+impl Severity {
+    /// As `cordboard check --json` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// A line of the file and where to put the caret below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Excerpt {
+pub(super) struct Excerpt {
     text: String,
     caret: usize,
 }
@@ -46,7 +68,40 @@ struct Excerpt {
 impl Problem {
     /// A problem that has not been told its file yet.
     pub(super) fn new(at: Position, key: String, message: String) -> Self {
-        Self { file: String::new(), line: at.line, column: at.column, key, message, hint: None, excerpt: None }
+        Self {
+            file: String::new(),
+            line: at.line,
+            column: at.column,
+            key,
+            message,
+            hint: None,
+            severity: Severity::Error,
+            excerpt: None,
+        }
+    }
+
+    /// The file is used nonetheless.
+    pub(super) const fn into_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// Several, each with its line and what to do.
+    #[must_use]
+    pub fn shown(problems: &[Self]) -> String {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What is wrong with a file as a whole, such as that it cannot be read.
+    #[must_use]
+    pub fn of_file(file: &str, message: String) -> Self {
+        Self { file: file.to_owned(), ..Self::new(Position { line: 0, column: 0 }, String::new(), message) }
+    }
+
+    /// Puts placeholders in place of what they stood for.
+    pub(super) fn hide(&mut self, secrets: &Secrets) {
+        self.message = secrets.hide(&self.message);
+        self.hint = self.hint.take().map(|hint| secrets.hide(&hint));
     }
 
     /// Adds what to do about it.
@@ -59,31 +114,42 @@ impl Problem {
     pub(super) fn locate(&mut self, file: &str, text: &str) {
         file.clone_into(&mut self.file);
         let line = text.lines().nth(self.line.saturating_sub(1));
-        self.excerpt = line.filter(|line| !line.trim().is_empty()).map(|line| Excerpt::new(line, self.column));
+        self.excerpt = line.and_then(|line| Excerpt::new(line, self.column));
     }
 
-    /// What the YAML reader refused: syntax, unknown keys, a list where a map belongs.
+    /// The same where the line has been taken from the file before.
+    pub(super) fn placed(mut self, file: &str, excerpt: Option<Excerpt>) -> Self {
+        file.clone_into(&mut self.file);
+        self.excerpt = excerpt;
+        self
+    }
+
+    /// What the YAML reader refused.
     pub(super) fn from_yaml(error: &Error) -> Self {
         let at = error.location().map_or(Position::START, Position::from);
         let error = innermost(error);
         match error {
-            Error::SerdeUnknownField { field, expected, .. } => {
-                let problem = Self::new(at, String::new(), format!("unknown key {}", quoted(field)));
-                let hint = suggestion("known keys here are", field, expected.iter().copied());
-                problem.with_hint(hint.unwrap_or_else(|| "this section has no keys".to_owned()))
-            }
-            Error::NullIntoString { .. } => Self::new(at, String::new(), "a value is missing here".to_owned()),
-            // Saphyr's own words for the next three name its types and events, not the file's author's.
-            Error::Unexpected { expected, .. } if expected.contains("mapping") => {
-                Self::new(at, String::new(), "a map of keys and values belongs here".to_owned())
-            }
-            Error::Unexpected { expected, .. } if expected.contains("sequence") => {
-                Self::new(at, String::new(), "a list belongs here".to_owned())
-            }
+            // Saphyr's own words name its types and events, not the file's author's.
+            Error::NullIntoString { .. } => Self::new(at, String::new(), "a key is missing here".to_owned()),
             Error::Unexpected { expected, .. } if expected.contains("scalar") => {
                 Self::new(at, String::new(), "a single value belongs here".to_owned())
             }
             other => Self::new(at, String::new(), escaped(&UserMessageFormatter.format_message(other))),
+        }
+    }
+}
+
+impl Problem {
+    /// The same where no value may be repeated.
+    pub(super) fn from_yaml_quietly(error: &Error) -> Self {
+        match innermost(error) {
+            Error::ExternalMessage { .. }
+            | Error::DuplicateMappingKey { .. }
+            | Error::Eof { .. }
+            | Error::MultipleDocuments { .. }
+            | Error::UnknownAnchor { .. }
+            | Error::Budget { .. } => Self::from_yaml(error),
+            _ => Self { message: "this cannot be read as YAML".to_owned(), ..Self::from_yaml(error) },
         }
     }
 }
@@ -97,15 +163,24 @@ fn innermost(error: &Error) -> &Error {
 }
 
 impl Excerpt {
-    fn new(line: &str, column: usize) -> Self {
+    /// None for a blank line.
+    fn new(line: &str, column: usize) -> Option<Self> {
+        if line.trim().is_empty() {
+            return None;
+        }
         let length = line.chars().count();
         let caret = column.saturating_sub(1).min(length);
         // A long line is shown around the caret; every character keeps its width of one so that the caret fits.
         let start = if length <= EXCERPT_CHARS { 0 } else { caret.saturating_sub(EXCERPT_CHARS / 2) };
         let text = line.chars().skip(start).take(EXCERPT_CHARS);
         let text = text.map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect();
-        Self { text, caret: caret - start }
+        Some(Self { text, caret: caret - start })
     }
+}
+
+/// The line of a place.
+pub(super) fn excerpt(lines: &[&str], at: Position) -> Option<Excerpt> {
+    Excerpt::new(lines.get(at.line.checked_sub(1)?)?, at.column)
 }
 
 /// Characters that reorder or hide text in a terminal (Unicode bidirectional controls and zero-width characters).
@@ -115,7 +190,13 @@ const fn is_invisible(c: char) -> bool {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        match self.line {
+            0 => write!(f, "{}: ", self.file)?,
+            line => write!(f, "{}:{line}:{}: ", self.file, self.column)?,
+        }
+        if self.severity == Severity::Warning {
+            f.write_str("warning: ")?;
+        }
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
@@ -211,6 +292,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -236,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_around_the_caret() {
-        let excerpt = Excerpt::new(&"x".repeat(10_000), 5_000);
+        let excerpt = Excerpt::new(&"x".repeat(10_000), 5_000).unwrap();
         assert_eq!(excerpt.text.len(), EXCERPT_CHARS);
         assert!(excerpt.caret < EXCERPT_CHARS);
     }

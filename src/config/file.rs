@@ -1,20 +1,28 @@
 //! The format of the configuration file: the only place that knows it.
 //!
-//! Every section is a struct that refuses keys it does not know. Scalars are kept as the text that stands in the file,
-//! so that the checks can report everything that is wrong with them at once and in the file's own words; what a text
-//! means is decided in `validate`. A key that a later version will give a meaning is a [`Later`]: known, so that it is
-//! not called a typing error, but refused unless it holds its off value.
+//! Every section is a struct with the keys that it has; what belongs under each follows from the field's type, and so does
+//! the [`Form`] that the document is compared with before it is read. Scalars are kept as the text that stands in the
+//! file, so that the checks can report everything that is wrong with them at once and in the file's own words; what a
+//! text means is decided in `validate`. A key that a later version will give a meaning is a [`Later`]: known, so that it
+//! is not called a typing error, but refused unless it holds its off value.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{
-        self, MapAccess, SeqAccess, Visitor,
-        value::{MapAccessDeserializer, SeqAccessDeserializer},
-    },
-};
 use serde_json::{Map, Value};
+
+use super::{
+    shape::{Form, Section},
+    tree::{Node, Shape},
+};
+
+/// A part of the file: the form that belongs there, and how it is read.
+pub(super) trait Part: Default {
+    /// What belongs there.
+    fn form() -> Form;
+
+    /// Reads it. What does not have its form has been reported; the default stands in for it.
+    fn read(node: &Node) -> Self;
+}
 
 /// A key of the file with its value.
 #[derive(Debug, Default)]
@@ -28,32 +36,115 @@ pub(super) enum Field<T> {
     Set(T),
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Set))
+impl<T: Part> Part for Field<T> {
+    fn form() -> Form {
+        T::form()
+    }
+
+    fn read(node: &Node) -> Self {
+        match node {
+            node if node.wrong => Self::Absent,
+            node if node.is_null() => Self::Null,
+            node => Self::Set(T::read(node)),
+        }
     }
 }
 
 /// A scalar, as the text that stands in the file.
 pub(super) type Text = Field<String>;
 
+impl Part for String {
+    fn form() -> Form {
+        Form::Scalar
+    }
+
+    fn read(node: &Node) -> Self {
+        node.scalar().map(|scalar| scalar.text.clone()).unwrap_or_default()
+    }
+}
+
+impl<T: Part> Part for Option<T> {
+    fn form() -> Form {
+        T::form()
+    }
+
+    fn read(node: &Node) -> Self {
+        (!node.wrong && !node.is_null()).then(|| T::read(node))
+    }
+}
+
+impl<T: Part> Part for Vec<T> {
+    fn form() -> Form {
+        Form::List(Box::new(T::form()))
+    }
+
+    fn read(node: &Node) -> Self {
+        node.list().unwrap_or_default().iter().map(T::read).collect()
+    }
+}
+
+impl<T: Part> Part for BTreeMap<String, T> {
+    fn form() -> Form {
+        Form::Map(Box::new(T::form()))
+    }
+
+    fn read(node: &Node) -> Self {
+        node.map().into_iter().flatten().map(|(key, entry)| (key.clone(), T::read(&entry.node))).collect()
+    }
+}
+
+impl Part for Map<String, Value> {
+    fn form() -> Form {
+        Form::Object
+    }
+
+    fn read(node: &Node) -> Self {
+        match node.json() {
+            Value::Object(object) if !node.wrong => object,
+            _ => Self::new(),
+        }
+    }
+}
+
 /// A key that this version knows of and does not implement; none when it is absent.
 #[derive(Debug, Default)]
 pub(super) struct Later(pub(super) Option<Value>);
 
-impl<'de> Deserialize<'de> for Later {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(|value| Self(Some(value)))
+impl Part for Later {
+    fn form() -> Form {
+        Form::Later
+    }
+
+    fn read(node: &Node) -> Self {
+        Self((!node.wrong).then(|| node.json()))
     }
 }
 
-/// Declares the sections; a section that is absent or blank has every key absent.
+/// Declares the sections; a section that is absent or blank has every key absent. A key that is no name in Rust stands
+/// behind the field's.
 macro_rules! sections {
-    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)+ })+) => {$(
+    (@key $field:ident) => { stringify!($field) };
+    (@key $field:ident $key:literal) => { $key };
+    ($($(#[doc = $doc:literal])+ $name:ident { $($field:ident $($key:literal)?: $type:ty,)+ })+) => {$(
         $(#[doc = $doc])+
-        #[derive(Debug, Default, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub(super) struct $name { $($(#[$meta])* pub(super) $field: $type,)+ }
+        #[derive(Debug, Default)]
+        pub(super) struct $name { $(pub(super) $field: $type,)+ }
+
+        impl Part for $name {
+            fn form() -> Form {
+                let fields = vec![$((sections!(@key $field $($key)?), <$type>::form()),)+];
+                Form::Section(Section { name: stringify!($name), fields })
+            }
+
+            fn read(node: &Node) -> Self {
+                let mut section = Self::default();
+                let Some(entries) = node.map() else { return section };
+                $(if let Some(entry) = entries.get(sections!(@key $field $($key)?)) {
+                    section.$field = Part::read(&entry.node);
+                })+
+                section
+            }
+        }
     )+};
 }
 
@@ -149,8 +240,7 @@ sections! {
     /// One of `routes`.
     RouteFile {
         name: Text,
-        #[serde(rename = "match")]
-        matching: Option<MatchFile>,
+        matching "match": Option<MatchFile>,
         mode: Text,
         plugins: Option<Vec<String>>,
         service: Text,
@@ -278,28 +368,19 @@ pub(super) enum EndpointFile {
     Map(EndpointMap),
 }
 
-// By hand because an untagged enum would lose the position and the words of an error inside the map.
-impl<'de> Deserialize<'de> for EndpointFile {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EndpointVisitor;
+impl Default for EndpointFile {
+    fn default() -> Self {
+        Self::Url(String::new())
+    }
+}
 
-        impl<'de> Visitor<'de> for EndpointVisitor {
-            type Value = EndpointFile;
+impl Part for EndpointFile {
+    fn form() -> Form {
+        Form::Either("a URL or a map with `url` and `env_tag` belongs here", vec![Form::Text, EndpointMap::form()])
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a URL or a map with `url` and `env_tag`")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(EndpointFile::Url(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                EndpointMap::deserialize(MapAccessDeserializer::new(map)).map(EndpointFile::Map)
-            }
-        }
-
-        deserializer.deserialize_any(EndpointVisitor)
+    fn read(node: &Node) -> Self {
+        if node.map().is_some() { Self::Map(EndpointMap::read(node)) } else { Self::Url(String::read(node)) }
     }
 }
 
@@ -312,28 +393,22 @@ pub(super) enum OneOrMany {
     Many(Vec<String>),
 }
 
-// By hand for the same reason.
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor;
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::One(String::new())
+    }
+}
 
-        impl<'de> Visitor<'de> for ListVisitor {
-            type Value = OneOrMany;
+impl Part for OneOrMany {
+    fn form() -> Form {
+        Form::Either("a text or a list of texts belongs here", vec![Form::Text, Vec::<String>::form()])
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list of texts")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(OneOrMany::One(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(OneOrMany::Many)
-            }
+    fn read(node: &Node) -> Self {
+        match &node.shape {
+            Shape::List(_) => Self::Many(Vec::read(node)),
+            _ => Self::One(String::read(node)),
         }
-
-        deserializer.deserialize_any(ListVisitor)
     }
 }
 
@@ -346,27 +421,19 @@ pub(super) enum ValueFile {
     Map(ValueMap),
 }
 
-// By hand for the same reason.
-impl<'de> Deserialize<'de> for ValueFile {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ValueVisitor;
+impl Default for ValueFile {
+    fn default() -> Self {
+        Self::Exact(String::new())
+    }
+}
 
-        impl<'de> Visitor<'de> for ValueVisitor {
-            type Value = ValueFile;
+impl Part for ValueFile {
+    fn form() -> Form {
+        let wanted = "a text (numbers in quotes), or a map with `prefix`, `regex` or `present` belongs here";
+        Form::Either(wanted, vec![Form::Text, ValueMap::form()])
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text (numbers in quotes), or a map with `prefix`, `regex` or `present`")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(ValueFile::Exact(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                ValueMap::deserialize(MapAccessDeserializer::new(map)).map(ValueFile::Map)
-            }
-        }
-
-        deserializer.deserialize_any(ValueVisitor)
+    fn read(node: &Node) -> Self {
+        if node.map().is_some() { Self::Map(ValueMap::read(node)) } else { Self::Exact(String::read(node)) }
     }
 }

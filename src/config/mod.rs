@@ -1,9 +1,13 @@
 //! The configuration: one YAML file, read whole, checked whole and turned into typed, immutable values.
 //!
-//! [`parse`] is pure: text in, [`Config`] or every [`Problem`] that can be found at once out. It opens no file, reads no
-//! environment and resolves no name, so the same text always gives the same answer; it never panics, and the work and
-//! memory that a hostile file can cost are bounded. All types compare by value: whether a reload changes something is
-//! a comparison. Nothing of the file's own structs leaves this module.
+//! [`read`] is pure: texts in, [`Config`] or every [`Problem`] that can be found at once out. It opens no file, asks for
+//! the environment only through what it is given and resolves no name, so the same texts always give the same answer;
+//! it never panics, and the work and memory that a hostile file can cost are bounded. All types compare by value: whether
+//! a reload changes something is a comparison. Nothing of the file's own structs leaves this module.
+//!
+//! Its steps: the text becomes a tree that knows every place (`tree`), placeholders are filled in (`fill`), what does not
+//! have the shape of the file is reported and taken out (`shape`), the rest is read into the file's structs (`file`) and
+//! checked (`validate` and one module a section), and what is legal but unlikely is said (`unlikely`).
 //!
 //! Unknown keys are errors. A key or value that this version does not implement is refused as "not in this version"
 //! rather than ignored, unless it says exactly what happens anyway. The keys, defaults and units stand in
@@ -13,11 +17,19 @@ mod check;
 mod diagnose;
 pub mod diff;
 mod file;
+mod fill;
+mod input;
 mod matching;
+mod places;
 mod plugin;
 mod route;
+mod schema;
+mod secrets;
 mod service;
+mod shape;
+mod trail;
 mod tree;
+mod unlikely;
 mod validate;
 mod value;
 pub mod watch;
@@ -38,31 +50,17 @@ use std::{
 use ipnet::IpNet;
 use serde_json::Value;
 
-pub use self::diagnose::Problem;
+pub use self::{
+    diagnose::{Problem, Severity},
+    input::{MAX_BYTES, Reading, Source, Values, ValuesFile, parse, read},
+    places::Places,
+    schema::schema,
+    secrets::Secrets,
+};
 use crate::{
     head::{matching::Match, rewrite::Rewrite},
     model::{HostHeader, HttpRules, Limits, Mode, PoolRules, RendezvousRules, ServiceId},
 };
-
-/// A configuration file that has been read.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// Its name as messages show it.
-    pub name: String,
-    /// The directory that relative paths in it are relative to.
-    pub dir: PathBuf,
-    /// Its text.
-    pub text: String,
-}
-
-/// Reads and checks a configuration file.
-///
-/// # Errors
-/// All problems that can be found at once, in the order of the file, at least one and at most 100. What stops the YAML
-/// reader (syntax, an unknown key, a list where a map belongs) hides what comes after it.
-pub fn parse(source: &Source) -> Result<Config, Vec<Problem>> {
-    validate::config(source)
-}
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq)]

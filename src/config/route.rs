@@ -29,13 +29,13 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MONTH: Duration = Duration::from_hours(30 * 24);
 
-/// The names that routes may use.
+/// The names that routes may use; none where they could not be read.
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
     /// Of plugins.
-    pub(super) plugins: &'a [String],
+    pub(super) plugins: Option<&'a [String]>,
     /// Of services.
-    pub(super) services: &'a [String],
+    pub(super) services: Option<&'a [String]>,
 }
 
 /// All routes that can be used; those that cannot are reported.
@@ -99,7 +99,8 @@ fn route(check: &mut Check, at: &At<'_>, file: RouteFile, names: &Names<'_>) -> 
                 let message = format!("has no meaning with `mode: {}`", mode.name());
                 check.misplaced(&at.key("rendezvous"), message, None);
             }
-            if service.is_none() && plugins.is_empty() {
+            let unread = at.key("plugins").is_wrong() || at.key("service").is_wrong();
+            if service.is_none() && plugins.is_empty() && !unread {
                 let hint = "add `plugins: [router]` or `service: NAME`".to_owned();
                 check.misplaced(at, "without plugins and service nobody knows what to dial", Some(hint));
             }
@@ -116,11 +117,12 @@ fn mode(check: &mut Check, at: &At<'_>, field: &Text) -> Option<Mode> {
     check.choice(at, field, None, &modes, &["pipeline"])
 }
 
-fn plugins(check: &mut Check, at: &At<'_>, list: Vec<String>, known: &[String]) -> Vec<Arc<str>> {
+fn plugins(check: &mut Check, at: &At<'_>, list: Vec<String>, known: Option<&[String]>) -> Vec<Arc<str>> {
     let mut seen = HashSet::new();
     for (index, name) in list.iter().enumerate() {
         let at = at.index(index);
-        if check.known(&at, "plugin", name, known.iter().map(String::as_str)) && !seen.insert(name) {
+        let known = known.is_none_or(|known| check.known(&at, "plugin", name, known.iter().map(String::as_str)));
+        if known && !seen.insert(name) {
             check.wrong(&at, format!("{} stands twice in this list", quoted(name)), None);
         }
     }
@@ -129,9 +131,9 @@ fn plugins(check: &mut Check, at: &At<'_>, list: Vec<String>, known: &[String]) 
 
 /// None if the key is absent; none inside if there is no such service, which is reported.
 #[allow(clippy::option_option)] // absent and unusable are told apart, so that one mistake is one problem
-fn service(check: &mut Check, at: &At<'_>, field: &Text, known: &[String]) -> Option<Option<ServiceId>> {
+fn service(check: &mut Check, at: &At<'_>, field: &Text, known: Option<&[String]>) -> Option<Option<ServiceId>> {
     let id = check.text(at, field)?;
-    let known = check.known(at, "service", id, known.iter().map(String::as_str));
+    let known = known.is_none_or(|known| check.known(at, "service", id, known.iter().map(String::as_str)));
     // An id that breaks the rules is reported where the service is defined.
     Some(ServiceId::new(id).ok().filter(|_| known))
 }

@@ -38,7 +38,8 @@ pub(super) fn service(check: &mut Check, at: &At<'_>, id: &str, file: ServiceFil
         match lines.insert(endpoint.clone(), line) {
             None => endpoints.push(endpoint),
             Some(first) => {
-                check.wrong(&at, format!("{} stands twice; first in line {first}", endpoint.authority()), None);
+                let shown = Check::shown(&at, endpoint.authority());
+                check.wrong(&at, format!("{shown} stands twice; first in line {first}"), None);
             }
         }
     }

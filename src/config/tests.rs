@@ -1,6 +1,10 @@
 // Texts of a few lines are put together here, where allocations do not matter.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::format_push_string, clippy::format_collect)]
 
+mod placeholders;
+mod schema;
+mod warnings;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -10,7 +14,10 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{file::File, *};
+use super::{
+    file::{File, Part as _},
+    *,
+};
 use crate::head::matching::PathRule;
 use crate::model::{Accept, Second};
 
@@ -121,7 +128,7 @@ fn the_reference_shows_the_defaults() {
 
 #[test]
 fn the_reference_holds_every_key_that_works_and_no_other() {
-    let file: File = yaml::read(&text_of("config/reference.yaml")).unwrap();
+    let file = File::read(&yaml::read(&text_of("config/reference.yaml")).unwrap());
     let printed = format!("{file:?}");
     let keys = |absent: bool| -> BTreeSet<&str> {
         let fields = printed.split([',', '{', '[', '(']).filter_map(|field| field.trim().split_once(": "));
@@ -236,9 +243,10 @@ fn problems_come_in_the_order_of_the_file_and_not_without_end() {
 
 #[test]
 fn a_problem_is_shown_with_its_line_a_caret_and_what_to_do() {
-    let text = format!("{LISTENER}routes:\n  - name: a\n    match: {{ path: / }}\n    limits: {{ idel: 5m }}\n");
+    let route = "  - name: a\n    match: { path: / }\n    limits: { idel: 5m }\n    mode: router\n    service: s\n";
+    let text = format!("{LISTENER}routes:\n{route}services: {{ s: {{ endpoints: [\"ws://127.0.0.1:9001\"] }} }}\n");
     let shown = shown(&read(&text).unwrap_err());
-    let expected = "test.yaml:5:15: unknown key `idel`\n  \
+    let expected = "test.yaml:5:15: routes[0].limits: unknown key `idel`\n  \
         |\n5 |     limits: { idel: 5m }\n  |               ^\n  = did you mean `idle`?";
     assert_eq!(shown, expected);
 }

@@ -13,12 +13,16 @@ use serde_json::json;
 use tracing::Level;
 
 use super::{
-    Config, DEFAULT_ADMIN, Drain, Http2Rules, Listener, Log, LogFormat, Problem, Reload, Source, Watch,
-    check::{Check, Range},
+    Config, DEFAULT_ADMIN, Drain, Http2Rules, Listener, Log, LogFormat, Places, Problem, Reading, Reload, Source,
+    Values, Watch,
+    check::{Asked, Check, Range},
     diagnose::quoted,
-    file::{AdminFile, DrainFile, Field, File, Http2File, ListenerFile, LogFile, ReloadFile, Text},
+    file::{AdminFile, DrainFile, Field, File, Http2File, ListenerFile, LogFile, Part as _, ReloadFile, Text},
+    fill::{Names, fill},
     plugin, route, service,
+    shape::mend,
     tree::{At, Node, Position},
+    unlikely,
     value::spell_duration,
     yaml,
 };
@@ -32,26 +36,44 @@ const MAX_WORKERS: usize = 1024;
 /// Most requests of an HTTP/2 connection at once.
 const MAX_STREAMS: u32 = 10_000;
 
-/// Reads and checks a file; the whole of [`super::parse`].
-pub(super) fn config(source: &Source) -> Result<Config, Vec<Problem>> {
-    let refuse = |mut problem: Box<Problem>| {
+/// Reads and checks a file; the whole of [`super::read`].
+pub(super) fn read(source: &Source, values: &Values<'_>) -> Result<Reading, Vec<Problem>> {
+    let refuse = |mut problem: Problem| {
         problem.locate(&source.name, &source.text);
-        vec![*problem]
+        vec![problem]
     };
     if source.text.len() > yaml::MAX_BYTES {
         let message = format!("the file is larger than {} MiB", yaml::MAX_BYTES >> 20);
-        return Err(refuse(Box::new(Problem::new(Position::START, String::new(), message))));
+        return Err(refuse(Problem::new(Position::START, String::new(), message)));
     }
-    let tree: Node = yaml::read(&source.text).map_err(refuse)?;
-    let mut check = Check::default();
-    let placeholders = tree.placeholders();
-    if !placeholders.is_empty() {
-        check.placeholders(placeholders);
-        return check.finish(source, None);
+    let mut tree = yaml::read(&source.text).map_err(|problem| refuse(*problem))?;
+    let (names, mut problems) = match values.file.map(|file| (file, Names::read(&file.text))) {
+        None => (Names::default(), Vec::new()),
+        Some((_, Ok(names))) => (names, Vec::new()),
+        // What is wrong with the rest of the configuration is said as well.
+        Some((file, Err(problems))) => {
+            (Names::BROKEN, problems.into_iter().map(|problem| problem.placed(&file.name, None)).collect())
+        }
+    };
+    let (unfilled, secrets) = fill(&mut tree, values, &names);
+    problems.extend(unfilled);
+    problems.extend(mend(&mut tree, &File::form()));
+    let mut check = Check::with(problems);
+    let at = At::root(&tree);
+    let config = sections(&mut check, &at, File::read(&tree), &source.dir);
+    if let Some(config) = &config {
+        unlikely::warn(&mut check, &at, config);
     }
-    let file: File = yaml::read(&source.text).map_err(refuse)?;
-    let config = sections(&mut check, &At::root(&tree), file, &source.dir);
-    check.finish(source, config)
+    let (config, warnings) = check.finish(source, &secrets, config)?;
+    let places = Places::of(source, &at, &config);
+    Ok(Reading { config, warnings, places, secrets })
+}
+
+/// What the checks ask of the keys of a file.
+pub(super) fn asked(tree: &Node) -> BTreeMap<String, Asked> {
+    let mut check = Check::recording();
+    sections(&mut check, &At::root(tree), File::read(tree), Path::new(""));
+    check.asked()
 }
 
 fn sections(check: &mut Check, at: &At<'_>, file: File, dir: &Path) -> Option<Config> {
@@ -65,7 +87,12 @@ fn sections(check: &mut Check, at: &At<'_>, file: File, dir: &Path) -> Option<Co
     // Also what turns out to be wrong is known by its name: a route that uses it is not to blame.
     let plugin_names: Vec<String> = plugins.keys().cloned().collect();
     let service_names: Vec<String> = services.keys().cloned().collect();
-    let names = route::Names { plugins: &plugin_names, services: &service_names };
+    // Where they cannot be read nobody knows what is there.
+    let known = |names, at: &At<'_>| if at.is_wrong() { None } else { Some(names) };
+    let names = route::Names {
+        plugins: known(&plugin_names[..], &plugins_at),
+        services: known(&service_names[..], &services_at),
+    };
 
     let plugins = plugins.into_iter().filter_map(|(name, file)| {
         let plugin = plugin::plugin(check, &plugins_at.key(&name), &name, file, dir)?;
@@ -90,7 +117,7 @@ fn listeners(check: &mut Check, at: &At<'_>, files: Vec<ListenerFile>) -> Option
         return None;
     }
     let mut names = Unique::default();
-    let mut addresses: Vec<(SocketAddr, usize)> = Vec::new();
+    let mut addresses: Vec<(SocketAddr, String, usize)> = Vec::new();
     let mut all = Some(Vec::with_capacity(files.len()));
     for (index, file) in files.into_iter().enumerate() {
         let at = at.index(index);
@@ -98,12 +125,14 @@ fn listeners(check: &mut Check, at: &At<'_>, files: Vec<ListenerFile>) -> Option
         if let Some(listener) = &listener {
             names.check(check, &at.key("name"), &listener.name);
             let address_at = at.key("address");
-            let taken = addresses.iter().find(|(other, _)| overlap(*other, listener.address));
-            if let Some((other, line)) = taken {
-                let message = format!("{} is taken by the listener at {other} in line {line}", listener.address);
+            let taken = addresses.iter().find(|(other, ..)| overlap(*other, listener.address));
+            if let Some((_, other, line)) = taken {
+                let shown = Check::shown(&address_at, listener.address);
+                let message = format!("{shown} is taken by the listener at {other} in line {line}");
                 check.wrong(&address_at, message, None);
             }
-            addresses.push((listener.address, address_at.value().line));
+            let shown = Check::shown(&address_at, listener.address);
+            addresses.push((listener.address, shown, address_at.value().line));
         }
         all = all.zip(listener).map(|(mut all, listener)| {
             all.push(listener);
@@ -164,7 +193,7 @@ fn networks(check: &mut Check, at: &At<'_>, list: &[String]) -> Arc<[IpNet]> {
         match text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
             None => check.wrong(&at, format!("{} is not a network", quoted(text)), hint()),
             Some(network) if network.trunc() != network => {
-                let hint = Some(format!("write `{}`", network.trunc()));
+                let hint = Some(format!("write {}", Check::shown(&at, format!("`{}`", network.trunc()))));
                 check.wrong(&at, format!("{} has bits set behind its prefix", quoted(text)), hint);
             }
             Some(network) => networks.push(network),
@@ -220,13 +249,14 @@ fn admin(check: &mut Check, at: &At<'_>, file: Field<AdminFile>, listeners: &[Li
     };
     if !address.ip().is_loopback() {
         let hint = "an address that others can reach needs a token, and tokens are not in this version".to_owned();
-        check.wrong(&at, format!("{address} is not a loopback address"), Some(hint));
+        check.wrong(&at, format!("{} is not a loopback address", Check::shown(&at, address)), Some(hint));
         return None;
     }
     let taken = listeners.iter().find(|listener| overlap(listener.address, address));
     if let Some(listener) = taken {
         let hint = "give `admin.address` another port, or null to turn it off".to_owned();
-        check.wrong(&at, format!("{address} is taken by the listener `{}`", listener.name), Some(hint));
+        let shown = Check::shown(&at, address);
+        check.wrong(&at, format!("{shown} is taken by the listener `{}`", listener.name), Some(hint));
     }
     Some(address)
 }
@@ -275,7 +305,9 @@ fn drain(check: &mut Check, at: &At<'_>, file: &DrainFile) -> Drain {
         _ => check.duration(&spread_at, &file.spread, default.spread.min(grace), &hour("all at once")),
     };
     if spread > grace {
-        let message = format!("{} is longer than `drain.grace`, {}", spell_duration(spread), spell_duration(grace));
+        let [spread, grace] =
+            [(&spread_at, spread), (&at.key("grace"), grace)].map(|(at, time)| Check::shown(at, spell_duration(time)));
+        let message = format!("{spread} is longer than `drain.grace`, {grace}");
         check.wrong(&spread_at, message, Some("connections close over `spread` and are cut at `grace`".to_owned()));
     }
     Drain { delay, grace, close_code: close_code(check, &at.key("close_code"), &file.close_code, default), spread }

@@ -4,10 +4,9 @@
 //! 1.2 says it is, so that a plugin's configuration means the same as in JSON. Merge keys and aliases work; what they
 //! may add up to is bounded, and so are depth and size of the document.
 
-use serde::de::DeserializeOwned;
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 
-use super::diagnose::Problem;
+use super::{diagnose::Problem, tree::Node};
 
 /// Largest file, in bytes.
 pub(super) const MAX_BYTES: usize = 8 << 20;
@@ -47,6 +46,23 @@ fn options() -> Options {
 }
 
 /// Reads a document.
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Box<Problem>> {
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| Box::new(Problem::from_yaml(&error)))
+///
+/// # Errors
+/// What stops the reader hides what comes after it.
+pub(super) fn read(text: &str) -> Result<Node, Box<Problem>> {
+    parse(text).map_err(|error| Box::new(Problem::from_yaml(&error)))
+}
+
+/// Reads a document whose values are not to be repeated.
+///
+/// # Errors
+/// As [`read`], and no message holds a value.
+pub(super) fn read_quietly(text: &str) -> Result<Node, Box<Problem>> {
+    parse(text).map_err(|error| Box::new(Problem::from_yaml_quietly(&error)))
+}
+
+fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {
+    let mut node: Node = serde_saphyr::from_str_with_options(text, options())?;
+    node.spell(text);
+    Ok(node)
 }

@@ -162,6 +162,39 @@ impl Match {
         cookie.map(|(name, _)| Miss::Cookie(name))
     }
 
+    /// Whether it certainly matches every request that `other` matches. False where that would take more than a comparison
+    /// of the conditions, such as of two regular expressions.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        fn fits(wide: &ValueRule, narrow: &ValueRule) -> bool {
+            match (wide, narrow) {
+                (ValueRule::Present(true), ValueRule::Present(there)) => *there,
+                (ValueRule::Present(true), _) => true,
+                (ValueRule::Prefix(wide), ValueRule::Exact(text) | ValueRule::Prefix(text)) => text.starts_with(wide),
+                (wide, narrow) => wide == narrow,
+            }
+        }
+        fn all<N: PartialEq>(wide: &[(N, ValueRule)], narrow: &[(N, ValueRule)]) -> bool {
+            wide.iter().all(|(name, wide)| narrow.iter().any(|(other, narrow)| name == other && fits(wide, narrow)))
+        }
+        let host = |narrow: &HostRule| {
+            self.hosts.iter().any(|wide| match (wide, narrow) {
+                (HostRule::Below(wide), HostRule::Below(narrow)) => narrow.ends_with(wide),
+                (wide, HostRule::Exact(host)) => wide.matches(host),
+                (HostRule::Exact(_), HostRule::Below(_)) => false,
+            })
+        };
+        let listed = |empty: bool, narrow: bool| empty || !narrow;
+        self.path.covers(&other.path)
+            && listed(self.hosts.is_empty(), other.hosts.is_empty())
+            && (self.hosts.is_empty() || other.hosts.iter().all(host))
+            && listed(self.methods.is_empty(), other.methods.is_empty())
+            && (self.methods.is_empty() || other.methods.iter().all(|method| self.methods.contains(method)))
+            && all(&self.headers, &other.headers)
+            && all(&self.query, &other.query)
+            && all(&self.cookies, &other.cookies)
+    }
+
     /// What the path's expression captured, if the path is matched by one.
     #[must_use]
     pub fn captures(&self, segments: &[String]) -> Option<Captured> {
@@ -173,6 +206,16 @@ impl Match {
 }
 
 impl PathRule {
+    /// Whether it certainly fits every path that `other` fits.
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Prefix(wide), Self::Prefix(narrow) | Self::Exact(narrow)) => narrow.starts_with(wide),
+            (Self::Prefix(wide), Self::Regex(_)) => wide.is_empty(),
+            (Self::Regex(pattern), Self::Exact(path)) => pattern.is_match(&joined(path)),
+            (wide, narrow) => wide == narrow,
+        }
+    }
+
     /// Whether a path with these segments fits.
     #[must_use]
     pub fn matches(&self, segments: &[String]) -> bool {

@@ -28,7 +28,10 @@ use super::{
     tally::Tally,
     v0_1::{Answer, Guest, Indices, Question},
 };
-use crate::config::{OnFailure, PluginLimits};
+use crate::{
+    config::{OnFailure, PluginLimits},
+    model::Mode,
+};
 
 /// Longest name and version that a component says of itself, in bytes.
 const DESCRIBED_BYTES: usize = 64;
@@ -258,6 +261,21 @@ impl Plugin {
         self.indices.answers(question)
     }
 
+    /// Whether it exports what a route of this kind cannot do without: roles for a rendezvous, services otherwise.
+    #[must_use]
+    pub fn decides(&self, mode: Mode) -> bool {
+        self.answers(match mode {
+            Mode::Rendezvous => Question::Role,
+            Mode::Router | Mode::Http => Question::Service,
+        })
+    }
+
+    /// Whether it exports what finds a channel.
+    #[must_use]
+    pub fn finds_channels(&self) -> bool {
+        self.answers(Question::Channel)
+    }
+
     /// No new generation uses this version: it gives its idle instances back and keeps none from now on.
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
@@ -393,7 +411,11 @@ impl Plugin {
                 Err(Failure::Trap(format!("`init` did not answer within {limit:?} (limits.init)")))
             }
             Err(Stopped::Full(why)) => Err(Failure::Busy(why)),
-            Err(Stopped::Failed(why)) => Err(Failure::Trap(format!("could not be instantiated: {why}"))),
+            Err(Stopped::Failed(why)) => {
+                // The text of a panic; also for those who do not see the log.
+                let said = store.data().last_words().map(|words| format!("; it said: {words}")).unwrap_or_default();
+                Err(Failure::Trap(format!("could not be instantiated: {why}{said}")))
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::{
     component::Tag,
     context::Call,
+    deadline::REASON_BYTES,
     output::{self, GuestOutput},
     v0_1::{clock, log, request, types},
 };
@@ -31,6 +32,8 @@ pub(super) struct State {
     /// When guest code is stopped, whatever it does.
     pub(super) deadline: Instant,
     plugin: Arc<Tag>,
+    /// The latest error that the guest logged outside of calls.
+    last_words: Option<String>,
     /// Bytes of linear memory and GC heap, over all modules of the instance.
     memory: Use,
     /// Elements of tables, over all modules of the instance.
@@ -86,6 +89,7 @@ impl State {
             call: None,
             deadline: Instant::now(),
             plugin: Arc::clone(plugin),
+            last_words: None,
             memory: Use::of(limits.memory),
             tables: Use::of(TABLE_ELEMENTS),
             wasi,
@@ -99,6 +103,11 @@ impl State {
 
     pub(super) fn end(&mut self) {
         self.call = None;
+    }
+
+    /// The latest error that the guest logged outside of calls, such as a panic's text.
+    pub(super) fn last_words(&self) -> Option<&str> {
+        self.last_words.as_deref()
     }
 
     fn call(&self, function: &str) -> wasmtime::Result<&Call> {
@@ -272,6 +281,9 @@ impl clock::Host for State {
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        if self.call.is_none() && matches!(level, log::Level::Error) {
+            self.last_words = Some(output::one_line(&message, REASON_BYTES).into_owned());
+        }
         let conn = self.call.as_ref().map(|call| call.handshake.id.to_string()).unwrap_or_default();
         output::say(&self.plugin, &conn, level.into(), &message, &fields);
         Ok(())

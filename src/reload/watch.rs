@@ -53,7 +53,7 @@ pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
                 () = changed => {}
                 // It may want to be watched in another way, and other files.
                 () = control.published.notified() => {
-                    files = candidate::files(&control.path).unwrap_or(files);
+                    files = candidate::files(&control.paths).unwrap_or(files);
                     look = reload.watch == Watch::Off;
                     continue;
                 }
@@ -65,7 +65,7 @@ pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
             control.reload(Why::Files, None).await;
         }
         // A refused candidate may name new files; they are watched too, so that completing one of them is noticed.
-        if let Some(named) = candidate::files(&control.path) {
+        if let Some(named) = candidate::files(&control.paths) {
             files = named;
         }
     }

@@ -143,6 +143,7 @@ async fn an_import_that_is_not_granted_or_not_known_is_named() {
 async fn what_goes_wrong_in_init_refuses_the_load() {
     refused(puppet(), r#"{"do":"R"}"#, "`init` refused the configuration: refused\\nby its \\u{1b}[31mown text").await;
     refused(puppet(), r#"{"do":"T"}"#, "could not be instantiated: wasm trap: wasm `unreachable` instruction").await;
+    refused(puppet(), r#"{"do":"P"}"#, "; it said: refused\\nby its \\u{1b}[31mown text").await;
     let outside = "cordboard:plugin/request#query was called outside of a call about a request";
     refused(puppet(), r#"{"do":"Q"}"#, outside).await;
     assert_eq!(load(puppet(), r#"{"do":"F"}"#).await, Ok(()));

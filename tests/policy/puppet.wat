@@ -61,6 +61,11 @@
     (if (i32.gt_u (local.get $length) (i32.const 7))
       (then (local.set $do (i32.load8_u offset=7 (local.get $config)))))
     (if (i32.eq (local.get $do) (i32.const 'T')) (then (call $a_function_that_traps)))
+    ;; As the SDK panics: an error in the log, then a trap.
+    (if (i32.eq (local.get $do) (i32.const 'P'))
+      (then
+        (call $log (i32.const 4) (i32.const 48) (i32.const 28) (i32.const 0) (i32.const 0))
+        (call $a_function_that_traps)))
     (if (i32.eq (local.get $do) (i32.const 'L')) (then (call $hang)))
     (if (i32.eq (local.get $do) (i32.const 'D')) (then (global.set $describe_hangs (i32.const 1))))
     (if (i32.eq (local.get $do) (i32.const 'Q')) (then (call $query (i32.const 8192))))

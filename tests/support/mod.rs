@@ -132,9 +132,15 @@ impl Proxy {
     }
 
     pub fn start(setup: Setup, envs: &[(&str, &str)]) -> Self {
+        Self::run(setup, envs, &[])
+    }
+
+    /// With further arguments.
+    pub fn run(setup: Setup, envs: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut child = binary()
             .args(["run", "--config"])
             .arg(setup.path())
+            .args(arguments)
             .envs(envs.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
