@@ -1,5 +1,5 @@
 //! What the fuzz targets of `tests/fuzz` stand on: choices read from the fuzzer's bytes, and the replay of its corpora by
-//! ordinary tests. Knows nothing of ours; the targets' bodies stand beside what they try, in `relay` and `head`.
+//! ordinary tests. Knows nothing of ours; the targets' bodies stand beside what they try, in `relay`, `head` and `config`.
 
 /// The fuzzer's bytes, taken from the front. Where they end, every choice is the first one.
 pub(crate) struct Input<'a>(&'a [u8]);

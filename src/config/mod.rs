@@ -18,6 +18,8 @@ mod diagnose;
 pub mod diff;
 mod file;
 mod fill;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod input;
 mod matching;
 mod places;

@@ -1,6 +1,8 @@
 //! The modules of the proxy that are fuzzed, and those that they know, without the WebAssembly engine, which would take
 //! most of an hour to build with the fuzzer's instrumentation. `crate::relay` means the same here as it does there.
 
+#[path = "../../../src/config/mod.rs"]
+pub mod config;
 #[path = "../../../src/fuzzing.rs"]
 mod fuzzing;
 #[path = "../../../src/head/mod.rs"]
