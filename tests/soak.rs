@@ -6,6 +6,8 @@
 // Counters are read as floating point; they are small and whole.
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::unchecked_time_subtraction)]
 
+#[path = "soak/broken.rs"]
+mod broken;
 #[path = "soak/content.rs"]
 mod content;
 #[path = "soak/cycles.rs"]

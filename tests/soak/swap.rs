@@ -12,7 +12,10 @@ use cordboard::policy::builtin;
 use tokio::{net::TcpListener, runtime::Runtime, task::JoinSet};
 
 use super::{figures, sessions, world::World};
-use crate::support::{Proxy, Setup};
+use crate::{
+    broken,
+    support::{Proxy, Setup},
+};
 
 /// How much of it.
 pub struct Scale {
@@ -29,7 +32,7 @@ pub struct Scale {
 
 impl Scale {
     pub const SMALL: Self = Self { pairs: 40, routed: 15, swaps: 15, waiting: 4, fresh: 3, slow: 3 };
-    pub const FULL: Self = Self { pairs: 300, routed: 100, swaps: 100, waiting: 20, fresh: 8, slow: 4 };
+    pub const FULL: Self = Self { pairs: 300, routed: 100, swaps: 1000, waiting: 20, fresh: 8, slow: 4 };
 }
 
 /// A built-in policy that is another component for each `variant`: same code, another hash.
@@ -195,14 +198,15 @@ pub fn run(scale: &Scale) {
 
     let half = usize::try_from(scale.pairs + scale.routed).unwrap();
     let (mut generation, mut identities) = published(&proxy, 0, &[]).unwrap();
-    let (mut took, mut trend) = (Vec::new(), Vec::new());
+    let (mut took, mut trend, mut settled) = (Vec::new(), Vec::new(), 0);
     for swap in 1..=scale.swaps {
         world.until(&proxy, "half of the lasting legs to stop in the middle of a message", || {
             (world.halted[swap - 1].load(SeqCst) == half).then_some(())
         });
-        if swap % 5 == 4 {
-            put(&proxy.setup, "router.wasm", b"\0asm is not all that a component is", false);
-            world.until(&proxy, "the bad component to be refused", || refused(&proxy));
+        // A broken save before every swap where there are many, all kinds in turn; some where there are few.
+        if scale.swaps > 100 || swap % 3 == 2 {
+            broken::save(&proxy, swap / 3 % broken::KINDS, &component("rendezvous", "cut in half"));
+            world.until(&proxy, "the broken save to be refused", || refused(&proxy));
         }
         let written = Instant::now();
         write(&proxy.setup, swap, nonce, service);
@@ -214,6 +218,7 @@ pub fn run(scale: &Scale) {
         took.push(written.elapsed());
         if swap * 10 % scale.swaps < 10 {
             trend.push(figures::resident(&proxy) >> 20);
+            settled = trend[0];
         }
         world.swapping.send_replace(false);
         world.swaps.send_replace(swap);
@@ -221,8 +226,17 @@ pub fn run(scale: &Scale) {
     world.stop.store(true, SeqCst);
     world.swaps.send_replace(scale.swaps + 1);
     world.swapping.send_replace(true);
+    let busy = figures::resident(&proxy);
     world.join(&proxy, "every session to end", tasks);
     verify(&proxy, &world, scale, tasks_before);
+    if scale.swaps > 100 {
+        // With as many sessions: what the first hundred swaps came to is what stays.
+        assert!(
+            busy >> 20 <= settled + settled / 10,
+            "{} MiB after the swaps, {settled} MiB after a tenth",
+            busy >> 20
+        );
+    }
 
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(SeqCst);
     println!(
