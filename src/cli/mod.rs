@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod descriptors;
+mod import;
 mod remote;
 mod run;
 
@@ -12,7 +13,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::StartError;
 
-/// Exit codes (sysexits.h): stopped, failed, usage, address taken, configuration.
+/// Exit codes (sysexits.h, but for the first four).
 pub mod exit {
     /// Stopped as asked.
     pub const OK: u8 = 0;
@@ -20,8 +21,14 @@ pub mod exit {
     pub const FAILURE: u8 = 1;
     /// The command line is wrong; clap uses the same.
     pub const USAGE: u8 = 2;
+    /// Something was imported, and not all of it has a counterpart.
+    pub const PARTLY: u8 = 3;
+    /// What is to be imported cannot be read.
+    pub const DATA: u8 = 65;
     /// An address cannot be bound.
     pub const UNAVAILABLE: u8 = 69;
+    /// An output cannot be written; a file that is there is never written over.
+    pub const CANNOT_CREATE: u8 = 73;
     /// The configuration is refused.
     pub const CONFIG: u8 = 78;
 }
@@ -83,6 +90,25 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Turns another system's configuration into one of Cordboard's
+    Import {
+        #[command(subcommand)]
+        from: Import,
+    },
+}
+
+#[derive(Subcommand)]
+enum Import {
+    /// From light-4j: handler.yml, websocket-rendezvous.yml, websocket-router.yml, values.yml and others, in any order
+    #[command(name = "light4j")]
+    Light4j {
+        /// The files, known by their names or their keys
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// Where to write to; a file that is there is left as it is [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 /// Does what the command line says.
@@ -96,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Rollback { remote, generation } => remote::rollback(remote, generation),
         Command::Resume { remote } => remote::resume(remote),
         Command::Demo { config } => demo::demo(config),
+        Command::Import { from: Import::Light4j { files, output } } => import::light4j(&files, output.as_deref()),
     };
     ExitCode::from(code)
 }

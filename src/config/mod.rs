@@ -10,18 +10,18 @@
 //! `config/reference.yaml`.
 
 mod check;
-mod diagnose;
+pub(crate) mod diagnose;
 pub mod diff;
 mod file;
 mod matching;
 mod plugin;
 mod route;
 mod service;
-mod tree;
+pub(crate) mod tree;
 mod validate;
 mod value;
 pub mod watch;
-mod yaml;
+pub(crate) mod yaml;
 
 #[cfg(test)]
 mod tests;

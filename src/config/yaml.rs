@@ -10,7 +10,7 @@ use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 use super::diagnose::Problem;
 
 /// Largest file, in bytes.
-pub(super) const MAX_BYTES: usize = 8 << 20;
+pub(crate) const MAX_BYTES: usize = 8 << 20;
 /// Most values in one file; 20 000 routes with a few keys each fit.
 const MAX_NODES: usize = 500_000;
 /// Most events that aliases may repeat: some 2 000 routes that share one set of limits.
@@ -47,6 +47,6 @@ fn options() -> Options {
 }
 
 /// Reads a document.
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Box<Problem>> {
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Box<Problem>> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| Box::new(Problem::from_yaml(&error)))
 }
