@@ -23,6 +23,7 @@ pub mod error;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
 pub mod generation;
+pub mod handover;
 pub mod head;
 pub mod http;
 pub mod listener;

@@ -32,6 +32,7 @@ use crate::{
     candidate::{Candidate, Unread},
     config::diff::Change,
     generation::{Generation, Population},
+    handover::Sockets,
     http::Switchboard,
     listener::{Listeners, Prepared},
     policy::PolicyHost,
@@ -363,7 +364,7 @@ impl Control {
         let generation = Generation::build(candidate, &self.host, Some(current), &self.population).await?;
         // Last, so that no address is held for a candidate that is refused.
         let errors = |errors: Vec<_>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let prepared = self.listeners.prepare(&listeners).map_err(errors)?;
+        let prepared = self.listeners.prepare(&listeners, &mut Sockets::default()).map_err(errors)?;
         Ok((generation, prepared))
     }
 

@@ -21,7 +21,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{folder::Folder, screen::Screen};
 use super::{code_cache_dir, descriptors, exit, refused, run};
-use crate::app::{App, Options, StartError};
+use crate::{
+    app::{App, Options, StartError},
+    handover::Sockets,
+};
 
 const EMBEDDED: &str = include_str!("../../config/demo.yaml");
 /// The ports that the embedded configuration and the documentation name.
@@ -139,7 +142,11 @@ impl Demo {
         let mut tries = 0;
         loop {
             tries += 1;
-            let options = Options { config: self.config.path().to_owned(), code_cache: code_cache_dir() };
+            let options = Options {
+                config: self.config.path().to_owned(),
+                code_cache: code_cache_dir(),
+                handed_over: Sockets::default(),
+            };
             match App::start(options).await {
                 Ok(app) => return Ok(app),
                 Err(error @ StartError::Bind(_)) if matches!(self.config, ConfigFile::Embedded(_)) && tries < TRIES => {

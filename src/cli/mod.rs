@@ -3,15 +3,17 @@
 mod check;
 mod demo;
 mod descriptors;
+mod generate;
 mod import;
 mod remote;
 mod run;
+mod supervisor;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::app::StartError;
+use crate::{app::StartError, config::DEFAULT_ADMIN};
 
 /// Exit codes (sysexits.h, but for the first four).
 pub mod exit {
@@ -90,10 +92,30 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Asks a running proxy whether it is ready; for probes
+    Health {
+        /// The admin address of the running proxy
+        #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
+        admin: SocketAddr,
+        /// Only whether it lives: a proxy that drains is not ready, and lives
+        #[arg(long)]
+        live: bool,
+    },
     /// Turns another system's configuration into one of Cordboard's
     Import {
         #[command(subcommand)]
         from: Import,
+    },
+    /// Prints completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints a manual page
+    Man {
+        /// The command whose page it is, such as `import light4j` [default: that of all of them]
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
     },
 }
 
@@ -123,6 +145,9 @@ pub fn main() -> ExitCode {
         Command::Resume { remote } => remote::resume(remote),
         Command::Demo { config } => demo::demo(config),
         Command::Import { from: Import::Light4j { files, output } } => import::light4j(&files, output.as_deref()),
+        Command::Health { admin, live } => remote::health(admin, live),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { command } => generate::man(&command),
     };
     ExitCode::from(code)
 }
