@@ -14,6 +14,7 @@ use crate::{
     config,
     drain::{Cut, Drain, Orders},
     generation::{Generation, Population},
+    handover::Sockets,
     http::{Switchboard, session::Sessions},
     listener::{self, BindError},
     metrics::Metrics,
@@ -27,12 +28,14 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What the proxy is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// The configuration.
     pub paths: Paths,
     /// Where compiled policies are kept; none compiles anew at every start.
     pub code_cache: Option<PathBuf>,
+    /// What a service manager has bound for us.
+    pub handed_over: Sockets,
 }
 
 /// Why the proxy did not start.
@@ -72,7 +75,14 @@ impl App {
         reload::warn(&generation, None);
         host.serve();
         let config = Arc::clone(&generation.config);
-        let admin = config.admin.map(|address| listener::bind(address, "`admin.address`")).transpose();
+        let mut handed_over = options.handed_over;
+        let file = options.paths.config.display().to_string();
+        let nobodys = |problem| config::Problem::of_file(&file, problem);
+        handed_over.belong_to(&config).map_err(|problems| refused(problems.into_iter().map(nobodys).collect()))?;
+        let admin = config
+            .admin
+            .map(|address| listener::bind_or_take(address, "`admin.address`", handed_over.take_admin(&config)));
+        let admin = admin.transpose();
         let admin = admin.map_err(|error| StartError::Bind(vec![error]))?;
         let control = Arc::new_cyclic(|control| {
             let mut metrics = Metrics::new();
@@ -89,7 +99,7 @@ impl App {
             });
             Control::new(board, host, population, options.paths)
         });
-        let prepared = control.listeners.prepare(&config.listeners).map_err(StartError::Bind)?;
+        let prepared = control.listeners.prepare(&config.listeners, &mut handed_over).map_err(StartError::Bind)?;
         control.listeners.commit(prepared, &control.board);
         let drain = &control.board.drain;
         drain.spawn(reload::watch(Arc::clone(&control), files));

@@ -5,7 +5,7 @@
 //! while connections live.
 //!
 //! Who may know whom: [`model`], [`error`], [`places`] and [`socket`] import nothing of ours; [`metrics`] and [`drain`] only
-//! the first two; [`head`] (pure) → `model`; [`config`] → `head`, `model`; [`admission`] → the types of `config`;
+//! the first two; [`head`] (pure) → `model`; [`config`] → `head`, `model`; [`admission`], [`handover`] → types of `config`;
 //! [`policy`] → `head`, `model` and the types of `config`; [`candidate`] and [`generation`] → config, admission, policy; [`route`] is
 //! pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the admin address; [`http`]
 //! composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http; [`admin`] → reload; [`app`]
@@ -23,6 +23,7 @@ pub mod error;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
 pub mod generation;
+pub mod handover;
 pub mod head;
 pub mod http;
 pub mod listener;

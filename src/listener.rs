@@ -46,6 +46,8 @@ struct Bound {
     shared: Arc<Shared>,
     /// Cancelled when the configuration has it no more.
     gone: CancellationToken,
+    /// Whether a service manager has it, too.
+    handed_over: bool,
 }
 
 /// An address that could not be had.
@@ -75,17 +77,37 @@ pub fn bind(address: SocketAddr, key: impl Into<String>) -> Result<TcpListener, 
     socket().map_err(|error| BindError { address, key: key.into(), error })
 }
 
+/// The same, unless a socket was handed over for it: that is taken as it is.
+///
+/// # Errors
+/// As with [`bind`].
+pub fn bind_or_take(
+    address: SocketAddr,
+    key: impl Into<String>,
+    handed_over: Option<std::net::TcpListener>,
+) -> Result<TcpListener, BindError> {
+    match handed_over {
+        Some(socket) => TcpListener::from_std(socket).map_err(|error| BindError { address, key: key.into(), error }),
+        None => bind(address, key),
+    }
+}
+
 impl Bound {
-    /// Takes the address of a configured listener.
+    /// Takes the address of a configured listener, or the socket that was handed over for it.
     ///
     /// # Errors
     /// [`BindError`] names address and key.
-    fn bind(listener: &config::Listener, shared: Arc<Shared>) -> Result<Self, BindError> {
+    fn bind(
+        listener: &config::Listener,
+        shared: Arc<Shared>,
+        handed_over: Option<std::net::TcpListener>,
+    ) -> Result<Self, BindError> {
         let key = format!("`address` of the listener `{}`", listener.name);
-        let socket = bind(listener.address, key)?;
+        let is_handed_over = handed_over.is_some();
+        let socket = bind_or_take(listener.address, key, handed_over)?;
         let address = socket.local_addr().unwrap_or(listener.address);
         let settings = Arc::new(ArcSwap::from_pointee(listener.clone()));
-        Ok(Self { settings, socket, address, shared, gone: CancellationToken::new() })
+        Ok(Self { settings, socket, address, shared, gone: CancellationToken::new(), handed_over: is_handed_over })
     }
 
     /// Accepts until we stop or the listener is gone. What the kernel has taken on our behalf by then is still answered.
@@ -108,7 +130,10 @@ impl Bound {
                 }
             }
         }
-        self.empty_backlog(&board);
+        // What waits in the queue of a socket that the manager has, too, is for whoever gets it next.
+        if !self.handed_over || self.gone.is_cancelled() {
+            self.empty_backlog(&board);
+        }
     }
 
     /// Takes what the kernel has taken for us, which it would reset when the socket is closed; after that it refuses.

@@ -31,6 +31,7 @@ use crate::{
     candidate::{Candidate, Paths},
     config::{Problem, diff::Change},
     generation::{Generation, Population},
+    handover::Sockets,
     http::Switchboard,
     listener::{Listeners, Prepared},
     policy::PolicyHost,
@@ -367,7 +368,7 @@ impl Control {
         let generation = generation.map_err(|problems| texts(&problems))?;
         // Last, so that no address is held for a candidate that is refused.
         let errors = |errors: Vec<_>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let prepared = self.listeners.prepare(&listeners).map_err(errors)?;
+        let prepared = self.listeners.prepare(&listeners, &mut Sockets::default()).map_err(errors)?;
         Ok((generation, prepared))
     }
 

@@ -24,6 +24,7 @@ use super::{code_cache_dir, descriptors, exit, refused, run};
 use crate::{
     app::{App, Options, StartError},
     candidate::Paths,
+    handover::Sockets,
 };
 
 const EMBEDDED: &str = include_str!("../../config/demo.yaml");
@@ -147,7 +148,8 @@ impl Demo {
         let mut tries = 0;
         loop {
             tries += 1;
-            let options = Options { paths: self.paths(), code_cache: code_cache_dir() };
+            let options =
+                Options { paths: self.paths(), code_cache: code_cache_dir(), handed_over: Sockets::default() };
             match App::start(options).await {
                 Ok(app) => return Ok(app),
                 Err(error @ StartError::Bind(_)) if matches!(self.config, ConfigFile::Embedded(_)) && tries < TRIES => {

@@ -5,17 +5,20 @@ mod curl;
 mod demo;
 mod descriptors;
 mod explain;
+mod generate;
+mod import;
 mod remote;
 mod run;
 mod schema;
+mod supervisor;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{app::StartError, candidate::Paths};
+use crate::{app::StartError, candidate::Paths, config::DEFAULT_ADMIN};
 
-/// Exit codes (sysexits.h): stopped, failed, usage, address taken, configuration.
+/// Exit codes (sysexits.h, but for the first four).
 pub mod exit {
     /// Stopped as asked.
     pub const OK: u8 = 0;
@@ -23,8 +26,14 @@ pub mod exit {
     pub const FAILURE: u8 = 1;
     /// The command line is wrong; clap uses the same.
     pub const USAGE: u8 = 2;
+    /// Something was imported, and not all of it has a counterpart.
+    pub const PARTLY: u8 = 3;
+    /// What is to be imported cannot be read.
+    pub const DATA: u8 = 65;
     /// An address cannot be bound.
     pub const UNAVAILABLE: u8 = 69;
+    /// An output cannot be written; a file that is there is never written over.
+    pub const CANNOT_CREATE: u8 = 73;
     /// The configuration is refused.
     pub const CONFIG: u8 = 78;
 }
@@ -102,6 +111,45 @@ enum Command {
         #[arg(long, value_name = "FILE", requires = "config")]
         values: Option<PathBuf>,
     },
+    /// Asks a running proxy whether it is ready; for probes
+    Health {
+        /// The admin address of the running proxy
+        #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
+        admin: SocketAddr,
+        /// Only whether it lives: a proxy that drains is not ready, and lives
+        #[arg(long)]
+        live: bool,
+    },
+    /// Turns another system's configuration into one of Cordboard's
+    Import {
+        #[command(subcommand)]
+        from: Import,
+    },
+    /// Prints completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints a manual page
+    Man {
+        /// The command whose page it is, such as `import light4j` [default: that of all of them]
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Import {
+    /// From light-4j: handler.yml, websocket-rendezvous.yml, websocket-router.yml, values.yml and others, in any order
+    #[command(name = "light4j")]
+    Light4j {
+        /// The files, known by their names or their keys
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// Where to write to; a file that is there is left as it is [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 /// Does what the command line says.
@@ -119,6 +167,10 @@ pub fn main() -> ExitCode {
         Command::Resume { remote } => remote::resume(remote),
         Command::Explain(asked) => explain::explain(&asked),
         Command::Demo { config, values } => demo::demo(config, values),
+        Command::Import { from: Import::Light4j { files, output } } => import::light4j(&files, output.as_deref()),
+        Command::Health { admin, live } => remote::health(admin, live),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { command } => generate::man(&command),
     };
     ExitCode::from(code)
 }

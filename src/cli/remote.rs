@@ -1,4 +1,4 @@
-//! What is asked of a running proxy: `cordboard generations | reload | rollback | resume`, at its admin address.
+//! What is asked of a running proxy: `cordboard generations | reload | rollback | resume | health`, at its admin address.
 
 use std::{
     error::Error,
@@ -21,6 +21,9 @@ use crate::config::DEFAULT_ADMIN;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A little longer than the proxy lets an order wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(70);
+
+/// How long a probe waits in all.
+const PROBE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where the proxy is, and how its answer is shown.
 #[derive(Clone, Copy, clap::Args)]
@@ -80,6 +83,22 @@ pub(super) fn resume(remote: Remote) -> u8 {
     order(remote, "/resume", None)
 }
 
+/// `cordboard health [--live]`: what `/readyz` or `/livez` says, as an exit code.
+pub(super) fn health(admin: SocketAddr, live: bool) -> u8 {
+    let path = if live { "/livez" } else { "/readyz" };
+    match exchange(admin, Method::GET, path, None, PROBE_WITHIN) {
+        Ok((status, body)) => {
+            let said = String::from_utf8_lossy(&body);
+            println!("{}", said.lines().next().unwrap_or_default());
+            if status == StatusCode::OK { exit::OK } else { exit::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("cordboard: {admin}: {error}; is the proxy running, and is this its `admin.address`?");
+            exit::FAILURE
+        }
+    }
+}
+
 fn order(remote: Remote, path: &str, body: Option<&Value>) -> u8 {
     finish(remote, ask(remote.admin, Method::POST, path, body), |body| match body["generation"].as_u64() {
         Some(generation) => println!("generation {generation} serves"),
@@ -124,9 +143,21 @@ pub(super) fn list(value: &Value) -> &[Value] {
 
 /// Asks once.
 pub(super) fn ask(admin: SocketAddr, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+    let (status, body) = exchange(admin, method, path, body, ANSWER_WITHIN)?;
+    Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
+}
+
+/// Status and body of an answer that comes in time.
+fn exchange(
+    admin: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+    within: Duration,
+) -> Result<(StatusCode, Bytes), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let answer = async {
-        let stream = timeout(CONNECT_WITHIN, TcpStream::connect(admin)).await??;
+        let stream = timeout(CONNECT_WITHIN.min(within), TcpStream::connect(admin)).await??;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, admin.to_string());
         if body.is_some() {
@@ -135,13 +166,9 @@ pub(super) fn ask(admin: SocketAddr, method: Method, path: &str, body: Option<&V
         let request = request.body(Full::<Bytes>::new(body.map(Value::to_string).unwrap_or_default().into()))?;
         let answer = async {
             let (head, body) = sender.send_request(request).await?.into_parts();
-            let body = body.collect().await?.to_bytes();
-            Ok::<_, Box<dyn Error>>(Answer {
-                status: head.status,
-                body: serde_json::from_slice(&body).unwrap_or_default(),
-            })
+            Ok::<_, Box<dyn Error>>((head.status, body.collect().await?.to_bytes()))
         };
-        timeout(ANSWER_WITHIN, async {
+        timeout(within, async {
             tokio::select! {
                 answer = answer => answer,
                 Err(error) = connection => Err(error.into()),

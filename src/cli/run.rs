@@ -5,11 +5,15 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{descriptors, exit, refused};
+use super::{
+    descriptors, exit, refused,
+    supervisor::{Supervisor, Told},
+};
 use crate::{
     app::{App, Options},
     candidate::{self, Paths},
     config::{self, Config, LogFormat, Problem},
+    handover::Sockets,
     reload::{self, Why},
 };
 
@@ -18,10 +22,18 @@ pub(super) fn run(paths: Paths, code_cache: Option<PathBuf>) -> u8 {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
+    // While there is no other thread.
+    let handed_over = match Sockets::take_over() {
+        Ok(sockets) => sockets,
+        Err(problems) => {
+            eprintln!("{}", problems.join("\n"));
+            return exit::CONFIG;
+        }
+    };
     let (before, now) = descriptors::raise();
     println!("descriptor limit: {} (was {})", descriptors::shown(now), descriptors::shown(before));
     serve(parsed.workers, async {
-        let app = App::start(Options { paths, code_cache }).await.map_err(|error| refused(&error))?;
+        let app = App::start(Options { paths, code_cache, handed_over }).await.map_err(|error| refused(&error))?;
         print_addresses(&app);
         Ok((app, ()))
     })
@@ -117,15 +129,21 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
         };
         say_started(&app);
         let control = Arc::clone(app.control());
+        let manager = Supervisor::find();
+        manager.ready(&control).await;
+        let _accompanied = control.board.drain.spawn_beside(manager.clone().accompany(Arc::clone(&control)));
         let signal = loop {
             tokio::select! {
                 signal = next() => break signal,
                 // By custom it asks for a reload; a closing terminal sends it, too, and ends nothing.
                 Some(()) = hangup.recv() => {
-                    let control = Arc::clone(&control);
+                    let (control, manager) = (Arc::clone(&control), manager.clone());
                     app.control().board.drain.spawn(async move {
+                        manager.tell(Told::Reloading).await;
                         let what = control.reload(Why::Signal, None).await;
                         tracing::info!(signal = "SIGHUP", what = what.name(), "the files were read again");
+                        // Also where they were refused: what served, serves.
+                        manager.ready(&control).await;
                     });
                 }
             }
@@ -133,6 +151,8 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
         let config::Drain { delay, grace, .. } = control.board.current.load().config.drain;
         let legs = control.board.sessions.len();
         tracing::info!(signal, legs, ?delay, ?grace, "draining; a second signal ends at once");
+        let status = format!("draining: {legs} legs, to be cut after {:?}", delay + grace);
+        manager.tell(Told::Stopping { within: delay + grace, status }).await;
         let cut = app
             .stop(async {
                 let signal = next().await;

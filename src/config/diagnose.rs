@@ -67,7 +67,7 @@ pub(super) struct Excerpt {
 
 impl Problem {
     /// A problem that has not been told its file yet.
-    pub(super) fn new(at: Position, key: String, message: String) -> Self {
+    pub(crate) fn new(at: Position, key: String, message: String) -> Self {
         Self {
             file: String::new(),
             line: at.line,
@@ -105,13 +105,13 @@ impl Problem {
     }
 
     /// Adds what to do about it.
-    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// Fills in the name of the file and the line it is about.
-    pub(super) fn locate(&mut self, file: &str, text: &str) {
+    pub(crate) fn locate(&mut self, file: &str, text: &str) {
         file.clone_into(&mut self.file);
         let line = text.lines().nth(self.line.saturating_sub(1));
         self.excerpt = line.and_then(|line| Excerpt::new(line, self.column));
@@ -217,7 +217,7 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 /// Text from the file without control characters, and not more of it than a reader needs.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for (n, c) in text.chars().enumerate() {
         if n == QUOTED_CHARS * 4 {
@@ -235,7 +235,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// A value from the file as a message repeats it.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED_CHARS) {
         Some((end, _)) => format!("`{}…`", escaped(&text[..end])),
         None => format!("`{}`", escaped(text)),
@@ -243,7 +243,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// "did you mean …?" or, failing that, "…known are: a, b, c"; none if there are no names.
-pub(super) fn suggestion<'a>(
+pub(crate) fn suggestion<'a>(
     introduction: &str,
     wrong: &str,
     names: impl Iterator<Item = &'a str> + Clone,

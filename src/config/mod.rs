@@ -14,7 +14,7 @@
 //! `config/reference.yaml`.
 
 mod check;
-mod diagnose;
+pub(crate) mod diagnose;
 pub mod diff;
 mod file;
 mod fill;
@@ -30,12 +30,12 @@ mod secrets;
 mod service;
 mod shape;
 mod trail;
-mod tree;
+pub(crate) mod tree;
 mod unlikely;
 mod validate;
 mod value;
 pub mod watch;
-mod yaml;
+pub(crate) mod yaml;
 
 #[cfg(test)]
 mod tests;

@@ -15,16 +15,16 @@ use serde_saphyr::{Location, Spanned};
 
 /// A place in the file: line and column in characters, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
+pub(crate) struct Position {
     /// Line.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// Column, in characters.
-    pub(super) column: usize,
+    pub(crate) column: usize,
 }
 
 impl Position {
     /// The beginning of the file.
-    pub(super) const START: Self = Self { line: 1, column: 1 };
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
 }
 
 impl From<Location> for Position {

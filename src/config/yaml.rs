@@ -4,12 +4,13 @@
 //! 1.2 says it is, so that a plugin's configuration means the same as in JSON. Merge keys and aliases work; what they
 //! may add up to is bounded, and so are depth and size of the document.
 
+use serde::de::DeserializeOwned;
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 
 use super::{diagnose::Problem, tree::Node};
 
 /// Largest file, in bytes.
-pub(super) const MAX_BYTES: usize = 8 << 20;
+pub(crate) const MAX_BYTES: usize = 8 << 20;
 /// Most values in one file; 20 000 routes with a few keys each fit.
 const MAX_NODES: usize = 500_000;
 /// Most events that aliases may repeat: some 2 000 routes that share one set of limits.
@@ -59,6 +60,14 @@ pub(super) fn read(text: &str) -> Result<Node, Box<Problem>> {
 /// As [`read`], and no message holds a value.
 pub(super) fn read_quietly(text: &str) -> Result<Node, Box<Problem>> {
     parse(text).map_err(|error| Box::new(Problem::from_yaml_quietly(&error)))
+}
+
+/// Reads a document of another kind.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_as<T: DeserializeOwned>(text: &str) -> Result<T, Box<Problem>> {
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| Box::new(Problem::from_yaml(&error)))
 }
 
 fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {

@@ -19,6 +19,7 @@ use crate::{
         self,
         diff::{Sockets, pair_listeners},
     },
+    handover,
     http::Switchboard,
     places::Places,
 };
@@ -57,11 +58,15 @@ impl Listeners {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Binds what `after` has and we have not. One at a time: what is prepared is for what was there.
+    /// Binds what `after` has and we have not, but for what was handed over. One at a time: what is prepared is for what was there.
     ///
     /// # Errors
     /// Each address that cannot be had; nothing is bound then.
-    pub fn prepare(&self, after: &[config::Listener]) -> Result<Prepared, Vec<BindError>> {
+    pub fn prepare(
+        &self,
+        after: &[config::Listener],
+        handed_over: &mut handover::Sockets,
+    ) -> Result<Prepared, Vec<BindError>> {
         let open = self.open();
         let before: Vec<_> = open.iter().map(|open| config::Listener::clone(&open.settings.load())).collect();
         let sockets = pair_listeners(&before, after);
@@ -69,7 +74,11 @@ impl Listeners {
         for settings in sockets.opened.iter().filter_map(|place| after.get(*place)) {
             // One that moves to another address keeps its count of connections.
             let known = open.iter().find(|open| open.settings.load().name == settings.name);
-            match Bound::bind(settings, known.map(|open| Arc::clone(&open.shared)).unwrap_or_default()) {
+            match Bound::bind(
+                settings,
+                known.map(|open| Arc::clone(&open.shared)).unwrap_or_default(),
+                handed_over.take(&settings.name),
+            ) {
                 Ok(one) => bound.push(one),
                 Err(error) => errors.push(error),
             }

@@ -137,15 +137,14 @@ impl Proxy {
 
     /// With further arguments.
     pub fn run(setup: Setup, envs: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut child = binary()
-            .args(["run", "--config"])
-            .arg(setup.path())
-            .args(arguments)
-            .envs(envs.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = binary();
+        command.args(["run", "--config"]).arg(setup.path()).args(arguments).envs(envs.iter().copied());
+        Self::spawn(setup, command)
+    }
+
+    /// Starts it with a command of one's own.
+    pub fn spawn(setup: Setup, mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
         let log = lines(child.stderr.take().unwrap());
         let mut find = |prefix: &str| {
