@@ -34,7 +34,7 @@ fn handing(setup: &Setup, sockets: &[(&str, &TcpListener)]) -> (Command, Vec<Own
         let copy = fcntl_dupfd_cloexec(socket, 100).unwrap();
         fcntl_setfd(&copy, FdFlags::empty()).unwrap();
         let from = copy.as_raw_fd();
-        script += &format!(" {place}<&{from} {from}<&-");
+        script.push_str(&format!(" {place}<&{from} {from}<&-"));
         copy
     });
     let copies = copies.collect();
