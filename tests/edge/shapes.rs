@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Raw, answers, get, proxy};
-use crate::support::{Proxy, upgrade, upstream::Refusing};
+use crate::support::{Proxy, eventually, upgrade, upstream::Refusing};
 
 /// Name, bytes, status, label.
 pub(crate) type Shape = (&'static str, String, u16, &'static str);
@@ -152,8 +152,9 @@ fn every_shape_is_refused_once_and_nothing_behind_it_is_looked_at() {
     nothing_was_smuggled(&proxy);
     // Each was counted once, and has one line that says what is wrong.
     let all = heads().len();
-    let refused = proxy.log().iter().filter(|line| line.contains("handshake refused")).count();
-    assert_eq!(refused, all);
+    let refused = || proxy.log().iter().filter(|line| line.contains("handshake refused")).count();
+    eventually("a line for each of them", || (refused() >= all).then_some(()));
+    assert_eq!(refused(), all);
     proxy.metric_becomes("cordboard_sessions_ended_total{mode=\"none\",outcome=\"refused\"}", all as f64);
     let of = |wanted: &str| heads().iter().filter(|(.., label)| *label == wanted).count() as f64;
     for label in ["bad-head", "bad-header", "transfer-coding", "http-version", "bad-upgrade"] {
