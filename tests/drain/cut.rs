@@ -11,13 +11,27 @@ use crate::{
     },
 };
 
-/// The line of the session with this leg; there must be exactly one.
+/// The line of a session as this leg would tell it. Which of a pair came first is not the test's to say.
+#[track_caller]
 fn line(sessions: &[Value], leg: &Wire) -> Value {
     let peer = leg.stream.local_addr().unwrap().to_string();
-    let mut found = sessions.iter().filter(|line| line["peer"] == *peer);
+    let mut found = sessions.iter().filter(|line| line["peer"] == *peer || line["partner_peer"] == *peer);
     let line = found.next().unwrap_or_else(|| panic!("no line of {peer} in {sessions:#?}")).clone();
     assert_eq!(found.next(), None, "it is said twice");
-    line
+    if line["peer"] == *peer { line } else { turned(&line) }
+}
+
+/// The same with what is said of both legs turned round.
+fn turned(line: &Value) -> Value {
+    let fields = line.as_object().unwrap();
+    let other = |name: &String| match name.strip_prefix("partner_") {
+        Some(name) => name.to_owned(),
+        None => match format!("partner_{name}") {
+            partner if fields.contains_key(&partner) => partner,
+            _ => name.clone(),
+        },
+    };
+    fields.iter().map(|(name, value)| (other(name), value.clone())).collect()
 }
 
 #[track_caller]
