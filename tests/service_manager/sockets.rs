@@ -1,6 +1,7 @@
 //! Sockets that are handed over, each a real descriptor of this process.
 
 use std::{
+    fmt::Write as _,
     net::{SocketAddr, TcpListener},
     os::fd::{AsRawFd as _, OwnedFd},
     process::Command,
@@ -34,7 +35,7 @@ fn handing(setup: &Setup, sockets: &[(&str, &TcpListener)]) -> (Command, Vec<Own
         let copy = fcntl_dupfd_cloexec(socket, 100).unwrap();
         fcntl_setfd(&copy, FdFlags::empty()).unwrap();
         let from = copy.as_raw_fd();
-        script.push_str(&format!(" {place}<&{from} {from}<&-"));
+        write!(script, " {place}<&{from} {from}<&-").unwrap();
         copy
     });
     let copies = copies.collect();
