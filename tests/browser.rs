@@ -1,50 +1,14 @@
 //! A page in a real browser speaks through every mode of one listener: its own HTML comes through `mode: http`, its
 //! sockets are paired with each other, routed to a service, refused.
-//!
-//! Needs Chromium (`apt-get install chromium`); without it this fails and says so. `CORDBOARD_TEST_CHROMIUM` names
-//! another binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "browser/journey.rs"]
+mod journey;
 mod support;
 
-use std::process::{Child, Command, Stdio};
-
-use support::{Proxy, echo::Echo, site::Site, upstream::Refusing};
+use support::{Proxy, browser::Browser, echo::Echo, site::Site, upstream::Refusing};
 
 const PAGE: &str = include_str!("browser/page.html");
-
-/// A browser with an empty profile, killed by its id when it is dropped.
-struct Browser {
-    child: Child,
-    _profile: tempfile::TempDir,
-}
-
-impl Browser {
-    fn open(url: &str) -> Self {
-        let program = std::env::var("CORDBOARD_TEST_CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
-        let profile = tempfile::tempdir().unwrap();
-        // Nothing but the page itself may be asked for; a sandbox of its own needs more rights than a container has.
-        let child = Command::new(&program)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(url)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program} could not be started ({error}); apt-get install chromium"));
-        Self { child, _profile: profile }
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn a_page_is_served_pairs_its_sockets_and_talks_to_services_through_one_listener() {

@@ -1,6 +1,8 @@
 //! `cordboard demo`, as somebody meets it who has just built it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "demo/page.rs"]
+mod page;
 mod support;
 
 use std::{
@@ -47,11 +49,11 @@ fn it_takes_free_ports_where_its_own_are_taken_and_says_so() {
     for port in DEFAULT_PORTS {
         assert!(demo.text.contains(&format!("port {port} is taken")), "{port}:\n{}", demo.text);
     }
-    for address in [demo.proxy, demo.admin, demo.echo, demo.backend] {
+    for address in [demo.proxy, demo.admin, demo.echo, demo.backend, demo.page] {
         assert!(address.ip().is_loopback() && !DEFAULT_PORTS.contains(&address.port()), "{address}");
     }
     let written = fs::read_to_string(&demo.config).unwrap();
-    for address in [demo.proxy, demo.admin, demo.echo, demo.backend] {
+    for address in [demo.proxy, demo.admin, demo.echo, demo.backend, demo.page] {
         assert!(written.contains(&address.to_string()), "{address}:\n{written}");
     }
 }

@@ -1,13 +1,16 @@
 //! `cordboard demo`: the proxy with something to talk to, for a first try.
 //!
-//! In one process run the proxy, an [`echo`] service for its router and a [`backend`] for its rendezvous. The embedded
-//! configuration is written to a fresh folder, so that editing it shows a reload; the folder goes at the end. A default
-//! port that is taken is replaced by a free one, which only the demo does: `cordboard run` takes what it is told or
-//! fails. Everything listens on loopback alone and ends with the proxy.
+//! In one process run the proxy, an [`echo`] service for its router, a [`backend`] for its rendezvous and a [`page`] for
+//! a browser. The embedded configuration is written to a fresh folder, so that editing it shows a reload; the folder goes
+//! at the end. A default port that is taken is replaced by a free one, which only the demo does: `cordboard run` takes
+//! what it is told or fails. Everything listens on loopback alone and ends with the proxy.
+//!
+//! With a configuration of the user's there is no page: its routes are not known, and its file is not the demo's.
 
 mod backend;
 mod echo;
 mod folder;
+mod page;
 mod screen;
 mod service;
 
@@ -15,11 +18,12 @@ use std::{
     io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tokio_util::task::AbortOnDropHandle;
 
-use self::{folder::Folder, screen::Screen};
+use self::{folder::Folder, page::Page, screen::Screen};
 use super::{code_cache_dir, descriptors, exit, refused, run};
 use crate::{
     app::{App, Options, StartError},
@@ -33,6 +37,7 @@ const PROXY: u16 = 8080;
 const ADMIN: u16 = 9901;
 const ECHO: u16 = 9001;
 const BACKEND: u16 = 9002;
+const PAGE: u16 = 9003;
 /// How often another port is tried when somebody was faster.
 const TRIES: usize = 5;
 
@@ -72,6 +77,8 @@ struct Demo {
     values: Option<PathBuf>,
     echo: TcpListener,
     backend: TcpListener,
+    /// With the embedded configuration only.
+    page: Option<TcpListener>,
     /// Default ports that were taken, each with what is used instead.
     moved: Vec<(u16, u16)>,
 }
@@ -80,6 +87,7 @@ struct Demo {
 struct Services {
     _echo: AbortOnDropHandle<()>,
     _backend: AbortOnDropHandle<()>,
+    _page: Option<AbortOnDropHandle<()>>,
     _config: ConfigFile,
 }
 
@@ -88,11 +96,11 @@ impl Demo {
         let mut moved = Vec::new();
         let echo = listen(ECHO, &mut moved)?;
         let backend = listen(BACKEND, &mut moved)?;
-        let config = match config {
-            Some(path) => ConfigFile::Own(path),
-            None => ConfigFile::Embedded(Folder::create()?),
+        let (config, page) = match config {
+            Some(path) => (ConfigFile::Own(path), None),
+            None => (ConfigFile::Embedded(Folder::create()?), Some(listen(PAGE, &mut moved)?)),
         };
-        let mut demo = Self { config, values, echo, backend, moved };
+        let mut demo = Self { config, values, echo, backend, page, moved };
         demo.choose_ports()?;
         Ok(demo)
     }
@@ -103,12 +111,13 @@ impl Demo {
 
     /// Writes the embedded configuration with ports that are free now.
     fn choose_ports(&mut self) -> io::Result<()> {
-        let ConfigFile::Embedded(folder) = &self.config else { return Ok(()) };
+        let (ConfigFile::Embedded(folder), Some(page)) = (&self.config, &self.page) else { return Ok(()) };
         self.moved.retain(|(wanted, _)| ![PROXY, ADMIN].contains(wanted));
         // Both are held until both are known, lest they be the same.
         let (proxy, admin) = (listen(PROXY, &mut self.moved)?, listen(ADMIN, &mut self.moved)?);
         let mut text = EMBEDDED.to_owned();
-        for (wanted, listener) in [(PROXY, &proxy), (ADMIN, &admin), (ECHO, &self.echo), (BACKEND, &self.backend)] {
+        let services = [(ECHO, &self.echo), (BACKEND, &self.backend), (PAGE, page)];
+        for (wanted, listener) in [(PROXY, &proxy), (ADMIN, &admin)].into_iter().chain(services) {
             let port = listener.local_addr()?.port();
             text = text.replace(&format!("127.0.0.1:{wanted}"), &format!("127.0.0.1:{port}"));
         }
@@ -118,15 +127,16 @@ impl Demo {
     async fn start(mut self) -> Result<(App, Services), u8> {
         let app = self.start_proxy().await?;
         let address = app.addresses().first().map(|(_, address)| reachable(*address));
-        let (echo, backend) =
-            (tokio_listener(self.echo).map_err(failed)?, tokio_listener(self.backend).map_err(failed)?);
+        let [echo, backend] = [self.echo, self.backend].map(tokio_listener);
+        let (echo, backend) = (echo.map_err(failed)?, backend.map_err(failed)?);
+        let page = self.page.map(tokio_listener).transpose().map_err(failed)?;
         let screen = Screen {
             proxy: address.unwrap_or_else(|| loopback(PROXY)),
             admin: app.admin(),
             echo: echo.local_addr().map_err(failed)?,
             backend: backend.local_addr().map_err(failed)?,
+            page: page.as_ref().map(tokio::net::TcpListener::local_addr).transpose().map_err(failed)?,
             config: self.config.path(),
-            embedded: matches!(self.config, ConfigFile::Embedded(_)),
             moved: &self.moved,
         };
         // A closed standard output is no reason to stop.
@@ -135,10 +145,17 @@ impl Demo {
         }
         let proxy = screen.proxy;
         let drain = &app.control().board.drain;
+        let page = page.zip(app.admin()).map(|(socket, admin)| {
+            let page = Page::new(proxy, admin, self.config.path().to_owned(), drain.clone())?;
+            let serve = service::serve("page", socket, move |stream| page::converse(stream, Arc::clone(&page)));
+            Ok(drain.spawn_beside(serve))
+        });
+        let page = page.transpose().map_err(failed)?;
         let services = Services {
             _echo: drain.spawn_beside(service::serve("echo service", echo, echo::converse)),
             _backend: drain
                 .spawn_beside(service::serve("backend", backend, move |stream| backend::converse(stream, proxy))),
+            _page: page,
             _config: self.config,
         };
         Ok((app, services))
@@ -201,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_embedded_configuration_names_every_default_port() {
-        for port in [PROXY, ADMIN, ECHO, BACKEND] {
+        for port in [PROXY, ADMIN, ECHO, BACKEND, PAGE] {
             assert!(EMBEDDED.contains(&format!("127.0.0.1:{port}")), "{port}");
         }
     }

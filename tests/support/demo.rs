@@ -10,7 +10,7 @@ use std::{
 use super::{binary, eventually, lines};
 
 /// The ports that the demo uses where they are free.
-pub const DEFAULT_PORTS: [u16; 4] = [8080, 9901, 9001, 9002];
+pub const DEFAULT_PORTS: [u16; 5] = [8080, 9901, 9001, 9002, 9003];
 
 /// A running demo.
 pub struct Demo {
@@ -22,6 +22,7 @@ pub struct Demo {
     pub admin: SocketAddr,
     pub echo: SocketAddr,
     pub backend: SocketAddr,
+    pub page: SocketAddr,
     pub config: PathBuf,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
@@ -60,6 +61,7 @@ impl Demo {
             admin: after("admin", "http://"),
             echo: after("echo", "ws://"),
             backend: after("backend", "http://"),
+            page: after("page", "http://"),
             config: config.into(),
             folder,
             text,

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
 pub mod board;
+pub mod browser;
 pub mod demo;
 pub mod dial;
 pub mod echo;

@@ -39,8 +39,29 @@ impl Folder {
     }
 }
 
+/// Replaces a file in one step: whoever reads it finds all of the old text or all of the new one.
+///
+/// # Errors
+/// When it cannot be written; the old text stands then.
+pub(super) fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let beside = beside(file);
+    let replaced = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
+    if replaced.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&beside);
+    }
+    replaced
+}
+
+/// Where a text is written before it takes the place of a file.
+fn beside(file: &Path) -> PathBuf {
+    file.with_extension("yaml.new")
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
+        // There only if the end came between two steps of `replace`.
+        let _ = fs::remove_file(beside(&self.config));
         let removed = fs::remove_file(&self.config).and_then(|()| fs::remove_dir(&self.path));
         if let Err(error) = removed {
             eprintln!("cordboard: {} stays: {error}", self.path.display());

@@ -13,9 +13,9 @@ pub(super) struct Screen<'a> {
     pub(super) admin: Option<SocketAddr>,
     pub(super) echo: SocketAddr,
     pub(super) backend: SocketAddr,
+    /// The service of the page. It is there with the embedded configuration, so that the routes are known.
+    pub(super) page: Option<SocketAddr>,
     pub(super) config: &'a Path,
-    /// The configuration is the embedded one, so its routes are known.
-    pub(super) embedded: bool,
     /// Default ports that were taken, each with what is used instead.
     pub(super) moved: &'a [(u16, u16)],
 }
@@ -31,20 +31,26 @@ impl Screen<'_> {
 
     fn write(&self, out: &mut String) -> fmt::Result {
         let Self { proxy, echo, backend, .. } = self;
-        writeln!(out, "Cordboard demo; Ctrl-C ends it.\n")?;
+        match self.page {
+            Some(_) => writeln!(out, "Cordboard demo: open http://{proxy}/ in a browser. Ctrl-C ends it.\n")?,
+            None => writeln!(out, "Cordboard demo; Ctrl-C ends it.\n")?,
+        }
         writeln!(out, "  proxy    ws://{proxy}")?;
         if let Some(admin) = self.admin {
             writeln!(out, "  admin    http://{admin}")?;
         }
         writeln!(out, "  echo     ws://{echo}    the service behind the router")?;
         writeln!(out, "  backend  http://{backend}  dials in when it is triggered")?;
+        if let Some(page) = self.page {
+            writeln!(out, "  page     http://{page}  the service behind http://{proxy}/")?;
+        }
         for (wanted, used) in self.moved {
             writeln!(out, "  (port {wanted} is taken, {used} is used instead)")?;
         }
         let config = self.config.display();
         writeln!(out, "\nEdit this file: the next handshake decides by it, open conversations go on.")?;
         writeln!(out, "  {config}")?;
-        if self.embedded {
+        if self.page.is_some() {
             writeln!(out, "\nHANDSHAKE, as one request (ends after a second)")?;
             self.handshake(out)?;
             self.joins(out)?;
@@ -100,8 +106,8 @@ mod tests {
             admin: Some(at(60002)),
             echo: at(60003),
             backend: at(60004),
+            page: Some(at(60005)),
             config: Path::new("/tmp/cordboard-demo-12345678/demo.yaml"),
-            embedded: true,
             moved: &[(8080, 60001), (9901, 60002)],
         };
         let text = screen.text();
@@ -118,8 +124,8 @@ mod tests {
             admin: None,
             echo: at(2),
             backend: at(3),
+            page: None,
             config: Path::new("own.yaml"),
-            embedded: false,
             moved: &[],
         };
         let text = screen.text();
