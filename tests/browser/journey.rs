@@ -85,6 +85,8 @@ async fn two_panes_pair_and_talk_on_while_a_broken_save_is_refused_and_a_good_on
     tab.shows("#backend .state", "closed from here").await;
 
     // The next handshake is decided anew, and the page learns why; what it asks for itself does not count.
+    says(&mut tab, "router", "and the echo?").await;
+    heard(&mut tab, "router", "and the echo?").await;
     tab.click("#client .connect").await;
     tab.shows("#client .detail", "403 no-role: no policy gave this connection a role").await;
     tab.shows("#count-refused", "1").await;
@@ -124,8 +126,16 @@ async fn the_channel_moves_to_another_parameter_and_the_demos_backend_is_trigger
     says(&mut tab, "client", "in the kitchen").await;
     heard(&mut tab, "backend", "in the kitchen").await;
 
+    tab.click("[data-change=nobody]").await;
+    tab.shows("#verdict", "Generation 3 serves").await;
+    says(&mut tab, "backend", "still in the kitchen").await;
+    heard(&mut tab, "client", "still in the kitchen").await;
+    tab.click("[data-change=original]").await;
+    tab.shows("#verdict", "Generation 4 serves").await;
+
     // On disk: shown where nothing is lost by it, offered where something would be.
-    let original = std::fs::read_to_string(&demo.config).unwrap().replace("[room]", "[channelId]");
+    let original = std::fs::read_to_string(&demo.config).unwrap();
+    assert!(original.contains("enabled: true") && original.contains("channelQuery: [channelId]"), "{original}");
     std::fs::write(&demo.config, format!("{original}# from disk\n")).unwrap();
     tab.shows("#verdict", "Changed on disk, and loaded").await;
     tab.shows("#text", "# from disk").await;

@@ -47,6 +47,9 @@ fn the_page_comes_through_the_proxy_and_nothing_in_it_is_from_elsewhere() {
         ("/", "text/html; charset=utf-8"),
         ("/page/page.css", "text/css; charset=utf-8"),
         ("/page/page.js", "text/javascript; charset=utf-8"),
+        ("/page/shared.js", "text/javascript; charset=utf-8"),
+        ("/page/talk.js", "text/javascript; charset=utf-8"),
+        ("/page/editor.js", "text/javascript; charset=utf-8"),
         ("/page/icon.svg", "image/svg+xml"),
     ] {
         let (head, body) = get(&demo, path);

@@ -34,10 +34,14 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// A status and what the body says.
 type Reply = (StatusCode, Value);
 
-const FILES: [(&str, &str, &str); 4] = [
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const FILES: [(&str, &str, &str); 7] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
-    ("/page/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
+    ("/page/page.js", SCRIPT, include_str!("page/page.js")),
+    ("/page/shared.js", SCRIPT, include_str!("page/shared.js")),
+    ("/page/talk.js", SCRIPT, include_str!("page/talk.js")),
+    ("/page/editor.js", SCRIPT, include_str!("page/editor.js")),
     ("/page/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 const CONFIG: &str = "/page/config";
