@@ -148,13 +148,15 @@ fn the_demo_joins_both_ways() {
     let demo = file_of("config/demo.yaml");
     assert_eq!(demo.listeners[0].address.to_string(), "127.0.0.1:8080");
     assert_eq!(demo.admin, Some(DEFAULT_ADMIN));
-    let [chat, sockets, trigger] = &demo.routes[..] else { panic!("{:?}", demo.routes) };
+    let [chat, sockets, trigger, page] = &demo.routes[..] else { panic!("{:?}", demo.routes) };
     assert_eq!((&*chat.name, chat.mode(), &*chat.plugins[0]), ("chat", Mode::Rendezvous, "rendezvous"));
     assert_eq!(chat.rendezvous().unwrap().pairing_timeout, Duration::from_mins(10));
     assert_eq!((&*sockets.name, sockets.mode(), sockets.service()), ("sockets", Mode::Router, None));
     assert_eq!(&**demo.plugins["router"].config.as_json(), r#"{"pathPrefixService":{"/ws/echo":"echo"}}"#);
-    assert_eq!((&*trigger.name, trigger.mode()), ("trigger", Mode::Http));
-    for (id, authority) in [("echo", "127.0.0.1:9001"), ("backend", "127.0.0.1:9002")] {
+    for (route, name) in [(trigger, "trigger"), (page, "page")] {
+        assert_eq!((&*route.name, route.mode()), (name, Mode::Http));
+    }
+    for (id, authority) in [("echo", "127.0.0.1:9001"), ("backend", "127.0.0.1:9002"), ("page", "127.0.0.1:9003")] {
         let endpoint = &demo.services[&ServiceId::new(id).unwrap()].endpoints[0];
         assert_eq!((&*endpoint.authority(), endpoint.transport), (authority, Transport::Plain));
     }

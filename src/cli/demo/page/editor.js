@@ -131,7 +131,7 @@ export class Editor {
     if (this.awaited !== null && looks > this.awaited && !this.busy) {
       this.awaited = null;
       if (problems) this.say("bad", `Refused. Generation ${generation} serves on, as if nothing had happened.`);
-      else if (pinned) this.say("busy", `Saved. Generation ${generation} is pinned by a rollback; “cordboard resume” takes it up.`);
+      else if (pinned) this.say("busy", `Saved, but a rollback pins generation ${generation}; “cordboard resume” ends that.`);
       else this.say("good", `Generation ${generation} serves: the next handshake decides by it.`, this.after);
     }
     if (this.busy || this.version === null || !file || file === this.version) return;

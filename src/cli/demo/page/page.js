@@ -47,7 +47,11 @@ class Live {
 
 const rendezvous = new Rendezvous();
 const router = new Pane("router", {
-  title: "Caller", target: "/ws/echo", greeting: "is there an echo?", partner: () => "the echo service", changed: () => router.tell(),
+  title: "Caller",
+  target: "/ws/echo",
+  greeting: "is there an echo?",
+  partner: () => "the echo service",
+  changed: () => router.tell(),
 });
 const editor = new Editor();
 editor.load("This is what serves. Change it, or take one of the changes above.").then(() => new Live().listen());

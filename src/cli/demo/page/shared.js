@@ -14,6 +14,8 @@ export async function ask(method, path, body) {
   }
   const answer = await fetch(path, request);
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.problem ?? `${path} is answered with ${answer.status}; is the route “page” still there?`);
+  if (!answer.ok) {
+    throw new Error(said.problem ?? `${path} is answered with ${answer.status}; is the route “page” still there?`);
+  }
   return said;
 }

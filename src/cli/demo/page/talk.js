@@ -43,7 +43,8 @@ export class Pane {
     part("h3").id = `${id}-title`;
     this.root.setAttribute("aria-labelledby", `${id}-title`);
     [this.words, this.detail, this.said] = [part(".words"), part(".detail"), part(".said")];
-    [this.target, this.message, this.code, this.reason] = [part(".target"), part(".message"), part(".code"), part(".reason")];
+    [this.target, this.message] = [part(".target"), part(".message")];
+    [this.code, this.reason] = [part(".code"), part(".reason")];
     this.connectButton = part(".connect");
     this.said.setAttribute("aria-label", `${title}: what was said`);
     this.target.value = target;
@@ -198,7 +199,8 @@ export class Rendezvous {
   /** The other pane, if it is on the same channel; else somebody who was heard. */
   partner(pane) {
     const other = pane === this.client ? this.backend : this.client;
-    if (other.open && channelOf(other.dialled) === channelOf(pane.dialled)) return `the ${other.title.toLowerCase()} here`;
+    const same = other.open && channelOf(other.dialled) === channelOf(pane.dialled);
+    if (same) return `the ${other.title.toLowerCase()} here`;
     return pane.heard ? "somebody who dialled in elsewhere" : null;
   }
 
