@@ -6,24 +6,32 @@
 use std::{
     fs,
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use super::{
-    PATIENCE,
     dial::{Ws, dial_at, hear_text, say},
     eventually, http, soon,
 };
+
+/// How long a page may take to show something; a browser that starts on a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// One at a time: several that start at once starve each other.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Killed by its id when it is dropped.
 pub struct Browser {
     child: Child,
     profile: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Browser {
     pub fn open(url: &str) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let program = std::env::var("CORDBOARD_TEST_CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
         let profile = tempfile::tempdir().unwrap();
         // Nothing but the page itself may be asked for; a sandbox of its own needs more rights than a container has.
@@ -38,7 +46,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{program} could not be started ({error}); apt-get install chromium"));
-        Self { child, profile }
+        Self { child, profile, _alone: alone }
     }
 
     /// What it shows.
@@ -110,14 +118,14 @@ impl Tab {
 
     /// Waits until an element shows a text.
     pub async fn shows(&mut self, selector: &str, text: &str) {
-        let end = std::time::Instant::now() + PATIENCE;
+        let end = Instant::now() + PATIENCE;
         loop {
             let there = self.text(selector).await;
             if there.contains(text) {
                 return;
             }
-            assert!(std::time::Instant::now() < end, "{selector} shows {there:?}, and not {text:?}");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            assert!(Instant::now() < end, "{selector} shows {there:?}, and not {text:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
