@@ -69,7 +69,6 @@ impl App {
         let host = PolicyHost::start(options.code_cache.as_deref()).map_err(StartError::Engine)?;
         let refused = StartError::Configuration;
         let candidate = Candidate::read(&options.paths).map_err(refused)?;
-        let files = candidate.files().to_vec();
         let population = Population::default();
         let generation = Generation::build(Arc::new(candidate), &host, None, &population).await.map_err(refused)?;
         reload::warn(&generation, None);
@@ -102,7 +101,7 @@ impl App {
         let prepared = control.listeners.prepare(&config.listeners, &mut handed_over).map_err(StartError::Bind)?;
         control.listeners.commit(prepared, &control.board);
         let drain = &control.board.drain;
-        drain.spawn(reload::watch(Arc::clone(&control), files));
+        drain.spawn(reload::watch(Arc::clone(&control)));
         let admin_address = admin.as_ref().and_then(|socket| socket.local_addr().ok());
         let admin = admin.map(|socket| drain.spawn_beside(admin::serve(Arc::clone(&control), socket)));
         Ok(Self { admin: admin_address, _admin: admin, control })

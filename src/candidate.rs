@@ -80,7 +80,8 @@ impl Candidate {
             unread.push(places.plugin(&plugin.name, key, secrets.hide(&problem)));
         }
         let mut parts = vec![text.as_bytes(), values.as_deref().unwrap_or_default().as_bytes()];
-        parts.extend(code.values().map(|code| &*code.wasm));
+        // Of the code what it hashes to is enough, and known.
+        parts.extend(code.values().map(|code| &code.sha256[..]));
         let hash = policy::digest(&parts);
         let files = files_of(paths, &config);
         let incomplete = incomplete && !unread.is_empty();
@@ -180,12 +181,6 @@ pub fn origin(component: &Component) -> String {
         Component::Builtin(name) => format!("builtin:{name}"),
         Component::File(path) => path.display().to_string(),
     }
-}
-
-/// The files of the configuration as it is now; none if it cannot be read.
-#[must_use]
-pub fn files(paths: &Paths) -> Option<Vec<PathBuf>> {
-    Some(files_of(paths, &parse(paths).ok()?))
 }
 
 fn files_of(paths: &Paths, config: &Config) -> Vec<PathBuf> {

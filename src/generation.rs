@@ -30,8 +30,6 @@ use crate::{
 pub struct Generation {
     /// Counted from 1.
     pub number: u64,
-    /// SHA-256 over configuration, values and components.
-    pub hash: String,
     /// When it was published.
     pub since: SystemTime,
     /// The configuration it was made from.
@@ -154,6 +152,12 @@ impl Drop for Alive {
 }
 
 impl Generation {
+    /// SHA-256 over configuration, values and components.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        self.candidate.hash()
+    }
+
     /// Loads the policies and makes the generation; `before` is the one that serves now.
     ///
     /// # Errors
@@ -209,7 +213,6 @@ impl Generation {
             routes: routes.collect(),
             services: services.collect(),
             plugins,
-            hash: candidate.hash().to_owned(),
             config: Arc::clone(config),
             candidate,
             warnings,

@@ -4,7 +4,7 @@
 //! dial (router); a plain request is forwarded. Who is joined to whom is decided by policies, components that are swapped
 //! while connections live.
 //!
-//! Who may know whom: [`model`], [`error`], [`places`] and [`socket`] import nothing of ours; [`metrics`] and [`drain`] only
+//! Who may know whom: [`model`], [`error`], [`places`], [`local`] and [`socket`] import nothing of ours; [`metrics`] and [`drain`] only
 //! the first two; [`head`] (pure) → `model`; [`config`] → `head`, `model`; [`admission`], [`handover`] → types of `config`;
 //! [`policy`] → `head`, `model` and the types of `config`; [`candidate`] and [`generation`] → config, admission, policy; [`route`] is
 //! pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the admin address; [`http`]
@@ -27,6 +27,7 @@ pub mod handover;
 pub mod head;
 pub mod http;
 pub mod listener;
+pub mod local;
 pub mod metrics;
 pub mod model;
 pub mod places;

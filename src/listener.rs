@@ -21,7 +21,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::set::{Listeners, Prepared};
-use self::{full::Seldom, set::Shared};
+use self::{
+    full::Seldom,
+    set::{Open, Shared},
+};
 use crate::{
     config,
     head::raw::Bounds,
@@ -39,13 +42,8 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// A listener that holds its address and does not accept yet.
 struct Bound {
-    /// As they are now.
-    settings: Arc<ArcSwap<config::Listener>>,
+    open: Arc<Open>,
     socket: TcpListener,
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    /// Cancelled when the configuration has it no more.
-    gone: CancellationToken,
     /// Whether a service manager has it, too.
     handed_over: bool,
 }
@@ -106,8 +104,9 @@ impl Bound {
         let is_handed_over = handed_over.is_some();
         let socket = bind_or_take(listener.address, key, handed_over)?;
         let address = socket.local_addr().unwrap_or(listener.address);
-        let settings = Arc::new(ArcSwap::from_pointee(listener.clone()));
-        Ok(Self { settings, socket, address, shared, gone: CancellationToken::new(), handed_over: is_handed_over })
+        let settings = ArcSwap::from_pointee(listener.clone());
+        let open = Arc::new(Open { settings, shared, address, gone: CancellationToken::new() });
+        Ok(Self { open, socket, handed_over: is_handed_over })
     }
 
     /// Accepts until we stop or the listener is gone. What the kernel has taken on our behalf by then is still answered.
@@ -117,21 +116,21 @@ impl Bound {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = board.drain.begun() => break,
-                () = self.gone.cancelled() => break,
+                () = self.open.gone.cancelled() => break,
             };
             match accepted {
                 Ok((stream, peer)) => self.admit(&board, stream, peer),
                 Err(error) => {
                     board.metrics.accept_errors.inc();
                     if errors.say().is_some() {
-                        tracing::warn!(listener = %self.settings.load().name, %error, "a connection could not be accepted");
+                        tracing::warn!(listener = %self.open.settings.load().name, %error, "a connection could not be accepted");
                     }
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }
         }
         // What waits in the queue of a socket that the manager has, too, is for whoever gets it next.
-        if !self.handed_over || self.gone.is_cancelled() {
+        if !self.handed_over || self.open.gone.is_cancelled() {
             self.empty_backlog(&board);
         }
     }
@@ -152,14 +151,14 @@ impl Bound {
     fn admit(&self, board: &Arc<Switchboard>, stream: TcpStream, peer: SocketAddr) {
         board.metrics.accepted.inc();
         let accepted = Instant::now();
-        let settings = self.settings.load();
+        let settings = self.open.settings.load();
         // The clients of a trusted proxy share its address.
         let trusted = settings.trusted_proxies.iter().any(|network| network.contains(&peer.ip().to_canonical()));
         let per_ip = if trusted { 0 } else { settings.connections_per_ip };
-        let place = match self.shared.places.take(peer.ip(), Most { connections: settings.connections, per_ip }) {
+        let place = match self.open.shared.places.take(peer.ip(), Most { connections: settings.connections, per_ip }) {
             Ok(place) => Arc::new(place),
             Err(why) => {
-                let told = &self.shared.turned_away;
+                let told = &self.open.shared.turned_away;
                 return told.tell(board, &settings.name, (stream, peer), why, settings.linger);
             }
         };

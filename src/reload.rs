@@ -12,6 +12,7 @@ mod watch;
 
 use std::{
     fmt::Display,
+    path::PathBuf,
     sync::{Arc, Mutex as Lock, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -59,6 +60,8 @@ pub struct Control {
     waits: ArcSwapOption<&'static str>,
     /// After each publication.
     published: Notify,
+    /// What the configuration was read from that could be read last, served or refused: what must be watched.
+    files: Lock<Vec<PathBuf>>,
 }
 
 /// What is known besides what serves.
@@ -160,14 +163,24 @@ impl Control {
             state: Lock::default(),
             waits: ArcSwapOption::empty(),
             published: Notify::new(),
+            files: Lock::default(),
         };
         let first = control.board.current.load_full();
+        control.files_are(&first.candidate);
         control.state().remember(&first, Why::Start, Vec::new());
         control
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn files_are(&self, candidate: &Candidate) {
+        candidate.files().clone_into(&mut self.files.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is known.
@@ -208,7 +221,7 @@ impl Control {
             };
             (record.number, Arc::clone(&record.candidate))
         };
-        if candidate.hash() == current.hash {
+        if candidate.hash() == current.hash() {
             return Err(NoRollback::Serves(number));
         }
         let changes = candidate.changes(&current.candidate);
@@ -224,7 +237,17 @@ impl Control {
                 );
                 Reloaded::Applied(self.board.current.load().number)
             }
-            Err(problems) => self.refuse(Some(candidate.hash().to_owned()), problems),
+            // Of what the files say nothing is known by that.
+            Err(problems) => {
+                self.let_go();
+                self.board.metrics.reloaded("refused");
+                tracing::error!(
+                    generation = current.number,
+                    "generation {number} cannot serve again: {}",
+                    problems.join("; ")
+                );
+                Reloaded::Refused(Arc::new(Refused { hash: Some(candidate.hash().to_owned()), problems }))
+            }
         };
         self.count(&reloaded);
         Ok(reloaded)
@@ -267,6 +290,9 @@ impl Control {
             // Reading may block; the files are small and the page cache warm, but a component can have megabytes.
             let paths = self.paths.clone();
             let read = tokio::task::spawn_blocking(move || Candidate::read(&paths)).await;
+            if let Ok(Ok(candidate)) = &read {
+                self.files_are(candidate);
+            }
             let problems = match (read, hash) {
                 (Ok(Ok(candidate)), _) if candidate.is_incomplete() => texts(candidate.unread()),
                 (Ok(Ok(candidate)), Some(hash)) if candidate.hash() != hash => {
@@ -292,7 +318,7 @@ impl Control {
     /// Publishes a candidate if it may be.
     async fn take_up(&self, mut candidate: Candidate, why: Why) -> Reloaded {
         let current = self.board.current.load_full();
-        if candidate.hash() == current.hash {
+        if candidate.hash() == current.hash() {
             let mut state = self.state();
             state.pending = None;
             if state.refused.take().is_some() {
@@ -390,7 +416,7 @@ impl Control {
         let plugins: Vec<_> = generation.plugins.values().cloned().collect();
         tracing::info!(
             generation = generation.number,
-            hash = short(&generation.hash),
+            hash = short(generation.hash()),
             why = %why,
             changes = listed(&changes),
             plugins = %plugins

@@ -27,6 +27,32 @@ fn through(program: &mut Command, input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let proxy = Proxy::with(CHAT);
+    let (config, admin) = (proxy.setup.path(), proxy.admin.to_string());
+    let config = config.to_str().unwrap();
+    for arguments in [
+        &["schema"][..],
+        &["man"],
+        &["completions", "bash"],
+        &["check", config],
+        &["check", "--json", config],
+        &["explain", "--config", config, "/chat?channelId=1"],
+        &["explain", "--json", "--admin", &admin, "/chat?channelId=1"],
+        &["generations", "--admin", &admin],
+        &["generations", "--json", "--admin", &admin],
+        &["reload", "--admin", &admin],
+        &["health", "--admin", &admin],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = binary().args(arguments).stdout(writer).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !error.contains("panicked"), "{arguments:?}: {:?} {error}", output.status);
+    }
+}
+
 #[tokio::test]
 async fn health_tells_ready_from_draining_and_from_dead() {
     let mut proxy = Proxy::with(&format!("drain: {{delay: 1h}}\n{CHAT}"));
@@ -75,16 +101,7 @@ fn the_manual_has_a_page_for_each_command() {
     use cordboard::cli::exit;
     let (code, page) = run(&["man"]);
     assert_eq!(code, 0);
-    for code in [
-        exit::OK,
-        exit::FAILURE,
-        exit::USAGE,
-        exit::PARTLY,
-        exit::DATA,
-        exit::UNAVAILABLE,
-        exit::CANNOT_CREATE,
-        exit::CONFIG,
-    ] {
+    for code in exit::ALL {
         assert!(page.contains(&format!("\n\\fB{code}\\fR\n")), "{code}");
     }
     let (_, help) = run(&["--help"]);

@@ -3,23 +3,19 @@
 //! An order is a POST with a body of JSON, or with none. A page in the operator's browser cannot give one: what it sends
 //! of its own accord has an `Origin`, and a name that was made to point here is not a loopback name.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use http::{HeaderMap, Request, StatusCode, header, request::Parts, uri::Authority};
-use http_body_util::{BodyExt as _, Limited};
+use http::{HeaderMap, Request, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::{
     http::explain,
+    local,
     reload::{Control, NoRollback, Reloaded, Why, short},
 };
 
-/// Longest body of an order, in bytes.
-const MAX_BODY: usize = 64 << 10;
-/// How long it may take to come.
-const BODY_WITHIN: Duration = Duration::from_secs(5);
 /// How long an answer waits for a reload; after that it says that one is under way.
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
@@ -39,7 +35,7 @@ pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> 
     }
     let asked = match read(&head.headers, body).await {
         Ok(asked) => asked,
-        Err(reply) => return reply,
+        Err((status, why)) => return problem(status, why),
     };
     let order = async {
         match head.uri.path() {
@@ -66,34 +62,17 @@ fn comes_from_here(head: &Parts) -> Result<(), &'static str> {
     if head.headers.contains_key(header::ORIGIN) {
         return Err("orders are not taken from web pages: there is an Origin");
     }
-    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else {
-        return Err("a Host is missing");
-    };
-    let name = authority.host().trim_matches(['[', ']']);
-    let here = name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if here { Ok(()) } else { Err("the Host must be `localhost` or a loopback address") }
+    local::host(&head.headers).map(drop)
 }
 
 /// The body as JSON; null where there is none.
-async fn read(headers: &HeaderMap, body: Incoming) -> Result<Value, Reply> {
-    let collected = timeout(BODY_WITHIN, Limited::new(body, MAX_BODY).collect()).await;
-    let bytes = match collected {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {MAX_BODY} bytes")));
-        }
-        Ok(Err(error)) => return Err(problem(StatusCode::BAD_REQUEST, error.to_string())),
-        Err(_) => return Err(problem(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
-    };
+async fn read(headers: &HeaderMap, body: Incoming) -> Result<Value, local::Refused> {
+    let bytes = local::body(body).await?;
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
-        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| problem(StatusCode::BAD_REQUEST, format!("the body: {error}")))
+    local::is_json(headers)?;
+    local::parse(&bytes)
 }
 
 async fn reload(control: &Control, asked: &Value) -> Reply {

@@ -15,7 +15,7 @@ pub(super) fn generation(control: &Control) -> Value {
     let Overview { refused, pinned, pending, waits, .. } = control.overview();
     json!({
         "generation": generation.number,
-        "hash": generation.hash,
+        "hash": generation.hash(),
         "since": seconds(generation.since),
         "alive": control.population.alive(),
         "listeners": control.listeners.addresses().iter().map(|(name, address)| json!({

@@ -3,58 +3,21 @@
 //! Problems and warnings go to standard error, each with its place, and a summary to standard output; with `--json` all
 //! of it is one object on standard output, whose shape [`report`] gives and the README describes.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
-use super::exit;
-use crate::{
-    candidate::{Candidate, Paths},
-    config::Problem,
-    generation::{Generation, Population},
-    policy::PolicyHost,
+use super::{
+    load::{self, Failed},
+    print,
 };
-
-/// Why there is no generation.
-enum Failed {
-    /// The configuration or a policy is refused.
-    Refused(Vec<Problem>),
-    /// It could not be tried.
-    Host(String),
-}
-
-impl Failed {
-    const fn code(&self) -> u8 {
-        match self {
-            Self::Refused(_) => exit::CONFIG,
-            Self::Host(_) => exit::FAILURE,
-        }
-    }
-}
+use crate::{candidate::Paths, config::Problem, generation::Generation};
 
 pub(super) fn check(paths: &Paths, json: bool) -> u8 {
-    let result = load(paths);
-    if json {
-        println!("{:#}", report(paths, &result));
-    } else {
-        say(paths, &result);
-    }
-    result.err().map_or(exit::OK, |failed| failed.code())
+    let result = load::with(paths, async |generation| generation);
+    let printed = if json { print(&format!("{:#}\n", report(paths, &result))) } else { say(paths, &result) };
+    result.err().map_or(printed, |failed| failed.code())
 }
 
-fn load(paths: &Paths) -> Result<Generation, Failed> {
-    let candidate = Candidate::read(paths).map_err(Failed::Refused)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|error| Failed::Host(format!("the runtime could not be started: {error}")))?;
-    runtime.block_on(async {
-        let host = PolicyHost::start(super::code_cache_dir().as_deref()).map_err(Failed::Host)?;
-        Generation::build(Arc::new(candidate), &host, None, &Population::default()).await.map_err(Failed::Refused)
-    })
-}
-
-fn say(paths: &Paths, result: &Result<Generation, Failed>) {
+fn say(paths: &Paths, result: &Result<Generation, Failed>) -> u8 {
     match result {
         Ok(generation) => {
             for warning in &generation.warnings {
@@ -64,18 +27,20 @@ fn say(paths: &Paths, result: &Result<Generation, Failed>) {
                 0 => String::new(),
                 count => format!(", {count} warnings"),
             };
-            println!(
-                "{}: ok: {} listeners, {} routes, {} plugins, {} services{warnings}; sha256 {}",
+            print(&format!(
+                "{}: ok: {} listeners, {} routes, {} plugins, {} services{warnings}; sha256 {}\n",
                 paths.config.display(),
                 generation.config.listeners.len(),
                 generation.routes.len(),
                 generation.plugins.len(),
                 generation.services.len(),
-                generation.hash
-            );
+                generation.hash()
+            ))
         }
-        Err(Failed::Refused(problems)) => eprintln!("{}", Problem::shown(problems)),
-        Err(Failed::Host(error)) => eprintln!("{error}"),
+        Err(failed) => {
+            failed.say();
+            failed.code()
+        }
     }
 }
 
@@ -103,7 +68,7 @@ fn report(paths: &Paths, result: &Result<Generation, Failed>) -> Value {
     json!({
         "ok": result.is_ok(),
         "file": paths.config.display().to_string(),
-        "hash": result.as_ref().ok().map(|generation| generation.hash.as_str()),
+        "hash": result.as_ref().ok().map(Generation::hash),
         "error": error,
         "problems": problems,
         "warnings": warnings,

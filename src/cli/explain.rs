@@ -1,20 +1,18 @@
 //! `cordboard explain`: what a configuration, or a running proxy, would do with a request, and why.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf};
 
 use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{
-    curl, exit,
+    curl, exit, load, print,
     remote::{self, list},
 };
 use crate::{
-    candidate::{Candidate, Paths},
-    config::{DEFAULT_ADMIN, Problem},
-    generation::{Generation, Population},
+    candidate::Paths,
+    config::DEFAULT_ADMIN,
     http::explain::{self, Asked},
-    policy::PolicyHost,
 };
 
 /// What is asked, and whom.
@@ -50,27 +48,23 @@ pub(super) struct Explain {
 }
 
 pub(super) fn explain(asked: &Explain) -> u8 {
-    let request = match request(asked) {
-        Ok(request) => request,
+    // Whoever is asked reads it too; but here is the place to say that it was mistyped.
+    let read = request(asked).and_then(|request| Ok((Asked::from_json(&request)?, request)));
+    let (read, request) = match read {
+        Ok(both) => both,
         Err(why) => {
             eprintln!("cordboard: {why}");
             return exit::USAGE;
         }
     };
     let told = match &asked.config {
-        Some(config) => of_file(&Paths { config: config.clone(), values: asked.values.clone() }, &request),
+        Some(config) => of_file(&Paths { config: config.clone(), values: asked.values.clone() }, &read),
         None => of_proxy(asked.admin, &request),
     };
     match told {
         Err(code) => code,
-        Ok(told) => {
-            if asked.json {
-                println!("{told:#}");
-            } else {
-                print!("{}", shown(&told));
-            }
-            exit::OK
-        }
+        Ok(told) if asked.json => print(&format!("{told:#}\n")),
+        Ok(told) => print(&shown(&told)),
     }
 }
 
@@ -85,8 +79,7 @@ fn request(asked: &Explain) -> Result<Value, String> {
     if let Some(listener) = &asked.listener {
         request["listener"] = listener.as_str().into();
     }
-    // Whoever is asked judges it too; but this is the place to say that it was mistyped.
-    Asked::from_json(&request).map(|_| request)
+    Ok(request)
 }
 
 fn of_proxy(admin: SocketAddr, request: &Value) -> Result<Value, u8> {
@@ -101,24 +94,15 @@ fn of_proxy(admin: SocketAddr, request: &Value) -> Result<Value, u8> {
     Err(exit::FAILURE)
 }
 
-fn of_file(paths: &Paths, request: &Value) -> Result<Value, u8> {
-    let say = |code: u8, problems: Vec<String>| {
-        eprintln!("{}", problems.join("\n"));
-        code
-    };
-    let asked = Asked::from_json(request).map_err(|why| say(exit::USAGE, vec![why]))?;
-    let refused = |problems: Vec<Problem>| say(exit::CONFIG, vec![Problem::shown(&problems)]);
-    let candidate = Candidate::read(paths).map_err(refused)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|error| say(exit::FAILURE, vec![error.to_string()]))?;
-    runtime.block_on(async {
-        let host = PolicyHost::start(super::code_cache_dir().as_deref());
-        let host = host.map_err(|error| say(exit::FAILURE, vec![error]))?;
-        let generation = Generation::build(Arc::new(candidate), &host, None, &Population::default()).await;
-        let generation = generation.map_err(refused)?;
+fn of_file(paths: &Paths, request: &Asked) -> Result<Value, u8> {
+    let told = load::with(paths, async |generation| {
         // The first call of a fresh instance is paid by none of those that are shown.
-        explain::explain(&generation, &asked).await;
-        Ok(explain::explain(&generation, &asked).await)
+        explain::explain(&generation, request).await;
+        explain::explain(&generation, request).await
+    });
+    told.map_err(|failed| {
+        failed.say();
+        failed.code()
     })
 }
 

@@ -1,12 +1,10 @@
 //! What is made of the command line's own description: completions for shells, and manual pages.
 
-use std::io::{self, Write as _};
-
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{Arguments, exit};
+use super::{Arguments, exit, print};
 
 /// What the manual says beyond the options; in roff, behind those.
 const MORE: &str = "\
@@ -58,7 +56,7 @@ Where compiled policies are kept, unless \\fB\\-\\-code\\-cache\\fR says so.
 pub(super) fn completions(shell: Shell) -> u8 {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "cordboard", &mut text);
-    print(&text)
+    print(&String::from_utf8_lossy(&text))
 }
 
 /// `cordboard man [COMMAND...]`.
@@ -86,17 +84,5 @@ pub(super) fn man(path: &[String]) -> u8 {
     if path.is_empty() {
         text.extend_from_slice(MORE.as_bytes());
     }
-    print(&text)
-}
-
-/// A reader that has enough is no failure.
-fn print(text: &[u8]) -> u8 {
-    match io::stdout().lock().write_all(text) {
-        Ok(()) => exit::OK,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
-        Err(error) => {
-            eprintln!("cordboard: standard output: {error}");
-            exit::FAILURE
-        }
-    }
+    print(&String::from_utf8_lossy(&text))
 }

@@ -7,12 +7,18 @@ mod descriptors;
 mod explain;
 mod generate;
 mod import;
+mod load;
 mod remote;
 mod run;
 mod schema;
 mod supervisor;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -36,6 +42,9 @@ pub mod exit {
     pub const CANNOT_CREATE: u8 = 73;
     /// The configuration is refused.
     pub const CONFIG: u8 = 78;
+
+    /// Every one, for the documents.
+    pub const ALL: [u8; 8] = [OK, FAILURE, USAGE, PARTLY, DATA, UNAVAILABLE, CANNOT_CREATE, CONFIG];
 }
 
 /// A WebSocket switchboard whose operator is a WebAssembly component.
@@ -181,6 +190,19 @@ fn code_cache_dir() -> Option<PathBuf> {
     absolute("XDG_CACHE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
         .map(|dir| dir.join("cordboard"))
+}
+
+/// Writes to standard output. A reader that has enough of it is no failure.
+fn print(text: &str) -> u8 {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => exit::OK,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
+        Err(error) => {
+            eprintln!("cordboard: standard output: {error}");
+            exit::FAILURE
+        }
+    }
 }
 
 /// Says why the proxy did not start, and the code to exit with.

@@ -2,19 +2,20 @@
 
 use std::{
     error::Error,
+    fmt::Write as _,
     net::SocketAddr,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 
-use super::exit;
+use super::{exit, print};
 use crate::config::DEFAULT_ADMIN;
 
 /// How long it may take to reach it.
@@ -22,6 +23,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A little longer than the proxy lets an order wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(70);
 
+/// Longest answer, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
 /// How long a probe waits in all.
 const PROBE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -45,9 +48,11 @@ pub(super) struct Answer {
 /// `cordboard generations`: what served, oldest first.
 pub(super) fn generations(remote: Remote) -> u8 {
     finish(remote, ask(remote.admin, Method::GET, "/generations", None), |body| {
+        let mut out = String::new();
         for record in list(&body["generations"]) {
             let changes = list(&record["changes"]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ");
-            println!(
+            let _ = writeln!(
+                out,
                 "{:>4}  {}  {}  {}{}{changes}",
                 record["generation"],
                 httpdate::fmt_http_date(
@@ -59,12 +64,13 @@ pub(super) fn generations(remote: Remote) -> u8 {
             );
         }
         if body["pinned"] == true {
-            println!("pinned: changes of the files do not serve before `cordboard resume`");
+            out.push_str("pinned: changes of the files do not serve before `cordboard resume`\n");
         }
         if let Some(changes) = body["pending"]["changes"].as_array() {
             let changes: Vec<_> = changes.iter().filter_map(Value::as_str).collect();
-            println!("pending: {}", changes.join("; "));
+            let _ = writeln!(out, "pending: {}", changes.join("; "));
         }
+        out
     })
 }
 
@@ -89,35 +95,31 @@ pub(super) fn health(admin: SocketAddr, live: bool) -> u8 {
     match exchange(admin, Method::GET, path, None, PROBE_WITHIN) {
         Ok((status, body)) => {
             let said = String::from_utf8_lossy(&body);
-            println!("{}", said.lines().next().unwrap_or_default());
-            if status == StatusCode::OK { exit::OK } else { exit::FAILURE }
+            let printed = print(&format!("{}\n", said.lines().next().unwrap_or_default()));
+            if status == StatusCode::OK { printed } else { exit::FAILURE }
         }
-        Err(error) => {
-            eprintln!("cordboard: {admin}: {error}; is the proxy running, and is this its `admin.address`?");
-            exit::FAILURE
-        }
+        Err(error) => unreachable(admin, &error),
     }
 }
 
 fn order(remote: Remote, path: &str, body: Option<&Value>) -> u8 {
     finish(remote, ask(remote.admin, Method::POST, path, body), |body| match body["generation"].as_u64() {
-        Some(generation) => println!("generation {generation} serves"),
-        None => println!("{}", body["result"].as_str().unwrap_or_default()),
+        Some(generation) => format!("generation {generation} serves\n"),
+        None => format!("{}\n", body["result"].as_str().unwrap_or_default()),
     })
 }
 
 /// Shows an answer; one that says that it was not done is a failure.
-fn finish(remote: Remote, answer: Result<Answer, String>, show: impl FnOnce(&Value)) -> u8 {
+fn finish(remote: Remote, answer: Result<Answer, String>, show: impl FnOnce(&Value) -> String) -> u8 {
     let Answer { status, body } = match answer {
         Ok(answer) => answer,
-        Err(error) => {
-            return unreachable(remote.admin, &error);
-        }
+        Err(error) => return unreachable(remote.admin, &error),
     };
+    let mut printed = exit::OK;
     if remote.json {
-        println!("{body:#}");
+        printed = print(&format!("{body:#}\n"));
     } else if status == StatusCode::OK {
-        show(&body);
+        printed = print(&show(&body));
     } else {
         eprintln!("cordboard: {}", body["result"].as_str().unwrap_or("the answer is not one of a proxy of this kind"));
         for problem in list(&body["problems"]).iter().filter_map(Value::as_str) {
@@ -125,7 +127,7 @@ fn finish(remote: Remote, answer: Result<Answer, String>, show: impl FnOnce(&Val
         }
     }
     match (status, body["result"].as_str()) {
-        (StatusCode::OK, _) => exit::OK,
+        (StatusCode::OK, _) => printed,
         (_, Some("refused")) => exit::CONFIG,
         _ => exit::FAILURE,
     }
@@ -147,7 +149,7 @@ pub(super) fn ask(admin: SocketAddr, method: Method, path: &str, body: Option<&V
     Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
 }
 
-/// Status and body of an answer that comes in time.
+/// As [`fetch`], for who has no runtime.
 fn exchange(
     admin: SocketAddr,
     method: Method,
@@ -156,8 +158,20 @@ fn exchange(
     within: Duration,
 ) -> Result<(StatusCode, Bytes), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(fetch(admin, method, path, body, within))
+}
+
+/// Status and body of an answer of the admin address that comes in time.
+pub(super) async fn fetch(
+    admin: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+    within: Duration,
+) -> Result<(StatusCode, Bytes), String> {
     let answer = async {
-        let stream = timeout(CONNECT_WITHIN.min(within), TcpStream::connect(admin)).await??;
+        let stream = timeout(CONNECT_WITHIN, TcpStream::connect(admin)).await??;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, admin.to_string());
         if body.is_some() {
@@ -166,18 +180,16 @@ fn exchange(
         let request = request.body(Full::<Bytes>::new(body.map(Value::to_string).unwrap_or_default().into()))?;
         let answer = async {
             let (head, body) = sender.send_request(request).await?.into_parts();
-            Ok::<_, Box<dyn Error>>((head.status, body.collect().await?.to_bytes()))
+            let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
+            Ok::<_, Box<dyn Error + Send + Sync>>((head.status, body))
         };
-        timeout(within, async {
-            tokio::select! {
-                answer = answer => answer,
-                Err(error) = connection => Err(error.into()),
-            }
-        })
-        .await?
+        tokio::select! {
+            answer = answer => answer,
+            Err(error) = connection => Err(error.into()),
+        }
     };
-    runtime
-        .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(answer))
-        .map_err(|error: Box<dyn Error>| error.to_string())
+    match timeout(within, answer).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {within:?}")),
+    }
 }

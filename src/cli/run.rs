@@ -82,7 +82,7 @@ fn say_started(app: &App) {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         generation = generation.number,
-        hash = reload::short(&generation.hash),
+        hash = reload::short(generation.hash()),
         listeners = listeners.join(" "),
         admin = app.admin().map(|address| address.to_string()),
         "started"

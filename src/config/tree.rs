@@ -36,11 +36,11 @@ impl From<Location> for Position {
 
 /// A value of the document.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Where it stands.
-    pub(super) at: Position,
+    pub(crate) at: Position,
     /// What it is.
-    pub(super) shape: Shape,
+    pub(crate) shape: Shape,
     /// Where its value came from, if that is not the file.
     pub(super) filled: Option<Arc<Filled>>,
     /// It has been reported and cannot be used.
@@ -58,18 +58,18 @@ pub(super) struct Filled {
 
 /// A key of a map and its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Where the key stands.
-    pub(super) key_at: Position,
+    pub(crate) key_at: Position,
     /// Its place in the map.
     order: usize,
     /// The value.
-    pub(super) node: Node,
+    pub(crate) node: Node,
 }
 
 /// What a value is.
 #[derive(Clone, Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// A single value.
     Scalar(Scalar),
     /// A list.
@@ -80,11 +80,11 @@ pub(super) enum Shape {
 
 /// A single value.
 #[derive(Clone, Debug)]
-pub(super) struct Scalar {
+pub(crate) struct Scalar {
     /// As it stands in the file, quotes and escapes undone.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// What YAML reads it as: null, a boolean, a number or a text. None for a number that JSON cannot hold.
-    pub(super) value: Option<Value>,
+    pub(crate) value: Option<Value>,
     /// Byte range of the file, for the text of what is not a text.
     range: Option<(usize, usize)>,
 }
@@ -161,9 +161,8 @@ impl Node {
             Shape::Scalar(scalar) => scalar.value.clone().unwrap_or_default(),
             Shape::List(items) => Value::Array(items.iter().map(Self::json).collect()),
             Shape::Map(entries) => {
-                let mut entries: Vec<_> = entries.iter().collect();
-                entries.sort_by_key(|(_, entry)| entry.order);
-                Value::Object(entries.into_iter().map(|(key, entry)| (key.clone(), entry.node.json())).collect())
+                let entries = in_order(entries).into_iter();
+                Value::Object(entries.map(|(key, entry)| (key.clone(), entry.node.json())).collect())
             }
         }
     }
@@ -193,6 +192,13 @@ impl Node {
             Shape::Map(entries) => entries.values_mut().for_each(|entry| entry.node.spell(file)),
         }
     }
+}
+
+/// The entries of a map in the order of the file.
+pub(crate) fn in_order(entries: &BTreeMap<String, Entry>) -> Vec<(&String, &Entry)> {
+    let mut entries: Vec<_> = entries.iter().collect();
+    entries.sort_by_key(|(_, entry)| entry.order);
+    entries
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -4,7 +4,6 @@
 //! 1.2 says it is, so that a plugin's configuration means the same as in JSON. Merge keys and aliases work; what they
 //! may add up to is bounded, and so are depth and size of the document.
 
-use serde::de::DeserializeOwned;
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 
 use super::{diagnose::Problem, tree::Node};
@@ -50,7 +49,7 @@ fn options() -> Options {
 ///
 /// # Errors
 /// What stops the reader hides what comes after it.
-pub(super) fn read(text: &str) -> Result<Node, Box<Problem>> {
+pub(crate) fn read(text: &str) -> Result<Node, Box<Problem>> {
     parse(text).map_err(|error| Box::new(Problem::from_yaml(&error)))
 }
 
@@ -60,14 +59,6 @@ pub(super) fn read(text: &str) -> Result<Node, Box<Problem>> {
 /// As [`read`], and no message holds a value.
 pub(super) fn read_quietly(text: &str) -> Result<Node, Box<Problem>> {
     parse(text).map_err(|error| Box::new(Problem::from_yaml_quietly(&error)))
-}
-
-/// Reads a document of another kind.
-///
-/// # Errors
-/// As [`read`].
-pub(crate) fn read_as<T: DeserializeOwned>(text: &str) -> Result<T, Box<Problem>> {
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| Box::new(Problem::from_yaml(&error)))
 }
 
 fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {

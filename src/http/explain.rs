@@ -17,23 +17,23 @@ use http::{
 };
 use serde_json::{Value, json};
 
-use super::Refuse;
+use super::{
+    Refuse,
+    judge::{Judged, Onlooker, Origin, judge, subject},
+};
 use crate::{
     config::{Endpoint, Transport},
     error::Cause,
     generation::{Generation, Route, Service},
     head::{
-        forwarded,
         headers::{Changes, upstream_request},
-        matching::Subject,
         plain::{self, Length},
         target,
-        upgrade::{self, Asked as Spoken},
     },
-    model::{ConnId, Edit, Handshake, Mode, Refusal, Rejection},
-    policy::{self, Opinion, Trace},
+    model::{Client, ConnId, Handshake, Mode, Refusal, Rejection},
+    policy::Opinion,
     rendezvous::Side,
-    route::{self, Plan, Wishes},
+    route::{Plan, Wishes},
 };
 
 /// The key of the example in RFC 6455 §1.3.
@@ -136,10 +136,11 @@ fn place(url: &str) -> Result<(Uri, String, Option<bool>), String> {
 }
 
 /// What a generation would do with a request, as a JSON object: `routes` with why each matches or not and the opinions
-/// of its plugins, then either a `plan` or a `refusal`.
+/// of its plugins, up to the one that decides; then either a `plan` or a `refusal`.
 pub async fn explain(generation: &Generation, asked: &Asked) -> Value {
-    let mut routes = Vec::new();
-    let outcome = walk(generation, asked, &mut routes).await;
+    let mut told = Told::default();
+    let outcome = judged(generation, asked, &mut told).await;
+    let routes = told.routes(generation, outcome.is_ok());
     let (plan, refusal) = match outcome {
         Ok(plan) => (plan, Value::Null),
         Err(refuse) => (Value::Null, refused(&refuse)),
@@ -147,8 +148,62 @@ pub async fn explain(generation: &Generation, asked: &Asked) -> Value {
     json!({"generation": generation.number, "routes": routes, "plan": plan, "refusal": refusal})
 }
 
-/// As [`super::judge`] goes, without the limits.
-async fn walk(generation: &Generation, asked: &Asked, told: &mut Vec<Value>) -> Result<Value, Refuse> {
+/// What is to be told of the routes.
+#[derive(Default)]
+struct Told {
+    /// Of each route, in the order of the file, the condition that is not fulfilled.
+    misses: Vec<Option<String>>,
+    /// What each said that was asked, in the order of the file.
+    asked: Vec<Vec<Value>>,
+}
+
+/// Nobody is counted, and there is room for everybody.
+impl Onlooker for Told {
+    type Permit = ();
+
+    fn client(&mut self, _: Client) {}
+
+    fn on(&mut self, _: &Route) {
+        self.asked.push(Vec::new());
+    }
+
+    fn enter(&mut self, _: &Route, _: bool) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn listens(&self) -> bool {
+        true
+    }
+
+    fn heard(&mut self, _: &Handshake, opinions: &[Opinion]) {
+        if let Some(last) = self.asked.last_mut() {
+            last.extend(opinions.iter().map(opinion));
+        }
+    }
+}
+
+impl Told {
+    /// Every route up to the one that decided.
+    fn routes(self, generation: &Generation, decided: bool) -> Vec<Value> {
+        let matching = self.misses.iter().filter(|miss| miss.is_none()).count();
+        let all_asked = !decided && self.asked.len() == matching;
+        let mut asked = self.asked.into_iter().peekable();
+        let mut routes = Vec::new();
+        for (route, miss) in generation.routes.iter().zip(self.misses) {
+            if asked.peek().is_none() && !all_asked {
+                break;
+            }
+            let (name, mode) = (&*route.config.name, route.mode().name());
+            routes.push(match miss {
+                Some(miss) => json!({"route": name, "mode": mode, "misses": miss}),
+                None => json!({"route": name, "mode": mode, "opinions": asked.next()}),
+            });
+        }
+        routes
+    }
+}
+
+async fn judged(generation: &Generation, asked: &Asked, told: &mut Told) -> Result<Value, Refuse> {
     let listeners = &generation.config.listeners;
     let wanted = |name: &String| listeners.iter().find(|listener| *listener.name == **name);
     let Some(listener) = asked.listener.as_ref().map_or(listeners.first(), wanted) else {
@@ -157,82 +212,28 @@ async fn walk(generation: &Generation, asked: &Asked, told: &mut Vec<Value>) -> 
         return Err(Refusal::because(Cause::NoRoute, why).into());
     };
     let mut head = asked.parts(asked.websocket == Some(true));
-    let authority = target::check_head(&head)?;
-    let client = forwarded::client(asked.peer, false, &head.headers, &listener.trusted_proxies);
-    let segments = target::segments(head.uri.path())?;
-    if asked.websocket.is_none() && speaks_websocket(generation, &head, &authority, &segments) {
+    told.misses = misses(generation, &head)?;
+    let first = generation.routes.iter().zip(&told.misses).find(|(_, miss)| miss.is_none());
+    if asked.websocket.is_none() && first.is_some_and(|(route, _)| route.mode() != Mode::Http) {
         head = asked.parts(true);
+        told.misses = misses(generation, &head)?;
     }
-    let subject = Subject {
-        method: &head.method,
-        authority: &authority,
-        segments: &segments,
-        query: head.uri.query(),
-        headers: &head.headers,
-    };
-    let misses: Vec<_> = generation
-        .routes
-        .iter()
-        .map(|route| (Arc::clone(route), route.config.matching.miss(&subject).map(|miss| miss.to_string())))
-        .collect();
-    let first_mode = misses.iter().find(|(_, miss)| miss.is_none()).map(|(route, _)| route.mode());
-    let spoken = upgrade::inspect(&head);
-    let offers = match &spoken {
-        Ok(Spoken::Upgrade(request)) => request.subprotocols.clone(),
-        _ => Vec::new(),
-    };
-    let mut handshake = Handshake {
+    let origin = Origin {
         id: ConnId::next(),
-        method: head.method,
-        version: head.version,
-        uri: head.uri,
-        authority,
-        segments,
-        headers: head.headers,
-        subprotocols: offers,
         peer: SocketAddr::new(asked.peer, 0),
-        client,
-        listener: Arc::clone(&listener.name),
-        route: "".into(),
+        listener: &listener.name,
+        trusted_proxies: &listener.trusted_proxies,
     };
-    for (route, miss) in misses {
-        let name = &*route.config.name;
-        if let Some(miss) = miss {
-            told.push(json!({"route": name, "mode": route.mode().name(), "misses": miss}));
-            continue;
-        }
-        let acceptable = match &spoken {
-            _ if route.mode() == Mode::Http => Ok(()),
-            Ok(Spoken::Upgrade(_)) => Ok(()),
-            Ok(Spoken::Plain) => Err(Refuse::from(Cause::NotAnUpgrade)),
-            Err(refusal) => Err(refusal.clone().into()),
-        };
-        if acceptable.is_err() {
-            told.push(json!({"route": name, "mode": route.mode().name(), "opinions": []}));
-        }
-        acceptable?;
-        handshake.route = Arc::clone(&route.config.name);
-        let shared = Arc::new(handshake);
-        let mut trace = Trace::new(true);
-        let decided = policy::decide(&route.plugins, &shared, route.mode(), &mut trace).await;
-        let opinions: Vec<_> = trace.take().unwrap_or_default().iter().map(opinion).collect();
-        told.push(json!({"route": name, "mode": route.mode().name(), "opinions": opinions}));
-        let mut verdict = decided?;
-        let edits = std::mem::take(&mut verdict.edits);
-        if let Some(plan) = route::plan(generation, &route, verdict)? {
-            return shown(&plan, &route, &shared, &edits);
-        }
-        // No plugin keeps a handshake beyond its call.
-        handshake = Arc::try_unwrap(shared).map_err(|_| Refuse::from(Cause::Internal))?;
-    }
-    Err(route::no_opinion(first_mode).into())
+    shown(&judge(generation, origin, head, told).await?)
 }
 
-fn speaks_websocket(generation: &Generation, head: &Parts, authority: &str, segments: &[String]) -> bool {
-    let subject =
-        Subject { method: &head.method, authority, segments, query: head.uri.query(), headers: &head.headers };
-    let first = route::matching(generation, &subject).next();
-    first.is_some_and(|route| route.mode() != Mode::Http)
+/// Of each route, the condition that a request does not fulfil.
+fn misses(generation: &Generation, head: &Parts) -> Result<Vec<Option<String>>, Refusal> {
+    let authority = target::check_head(head)?;
+    let segments = target::segments(head.uri.path())?;
+    let subject = subject(head, &authority, &segments);
+    let miss = |route: &Arc<Route>| route.config.matching.miss(&subject).map(|miss| miss.to_string());
+    Ok(generation.routes.iter().map(miss).collect())
 }
 
 fn opinion(opinion: &Opinion) -> Value {
@@ -245,7 +246,8 @@ fn opinion(opinion: &Opinion) -> Value {
     })
 }
 
-fn shown(plan: &Plan, route: &Route, handshake: &Handshake, edits: &[Edit]) -> Result<Value, Refuse> {
+fn shown(judged: &Judged<()>) -> Result<Value, Refuse> {
+    let Judged { handshake, route, plan, edits, .. } = judged;
     let (service, wishes, action) = match plan {
         Plan::Pair { key, side, .. } => {
             return Ok(json!({

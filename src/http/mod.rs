@@ -4,21 +4,18 @@
 //! A handshake pins the generation it begins with. Dropping the future (the client left, the connection broke) gives up
 //! everything it held: its place in a plugin's queue, its seat, its dial.
 
+mod attempt;
 pub mod body;
 pub mod edge;
 pub mod explain;
 mod forward;
+mod judge;
 mod pair;
 mod router;
 pub mod session;
 mod watch;
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -37,32 +34,24 @@ use tokio::{
 
 pub use self::watch::Watch;
 use self::{
+    attempt::Attempt,
     body::{Answered, Upload},
     session::{LegInfo, SessionHandle, Sessions},
 };
 use crate::{
     admission::Permit,
     config::Http2Rules,
-    drain::{Cut, Drain},
+    drain::Drain,
     error::Cause,
     generation::{Generation, Route},
-    head::{
-        forwarded,
-        headers::has_token,
-        matching::Subject,
-        plain, target,
-        upgrade::{self, Asked, UpgradeRequest},
-    },
-    metrics::{
-        Metrics,
-        routes::{Account, Presence},
-    },
-    model::{ConnId, Edit, Handshake, Limits, Mode, Outcome, Refusal, Rejection},
+    head::{headers::has_token, plain, upgrade::UpgradeRequest},
+    metrics::{Metrics, routes::Presence},
+    model::{ConnId, Edit, Handshake, Limits, Refusal, Rejection},
     places,
-    policy::{self, Opinion, Refused, Trace},
+    policy::Refused,
     relay::{End, Leg, Party},
     rendezvous::Registry,
-    route::{self, Plan},
+    route::Plan,
     socket::{Pulse, Socket},
     upstream::{self, pool::Pool},
 };
@@ -191,26 +180,6 @@ struct Place {
     _held: Arc<places::Place>,
 }
 
-/// What is known of a request so far; says in the log what became of it if nobody else did.
-struct Attempt {
-    id: ConnId,
-    peer: SocketAddr,
-    /// The client, where a trusted proxy stands before it.
-    client: Option<IpAddr>,
-    begun: Instant,
-    /// Without the query, which may hold secrets.
-    path: String,
-    route: Option<Arc<str>>,
-    mode: Option<Mode>,
-    /// On its route, while it is decided upon.
-    presence: Option<Presence>,
-    account: Option<Arc<Account>>,
-    /// What was decided, once it was.
-    info: Option<LegInfo>,
-    board: Arc<Switchboard>,
-    settled: bool,
-}
-
 /// Answers one request, whose budget began at `begun`; `watch` ends what its answer is written to.
 ///
 /// # Errors
@@ -281,7 +250,7 @@ async fn answer(
 ) -> Result<Answer, Refuse> {
     let board = &connection.board;
     let admitted = unless_draining(&board.drain, async {
-        timeout_at(deadline, judge(connection, attempt, head))
+        timeout_at(deadline, judge::admit(connection, attempt, head))
             .await
             .map_err(|_| Refuse::from(Cause::EstablishTimeout))?
     });
@@ -304,95 +273,6 @@ async fn unless_draining<T>(drain: &Drain, step: impl Future<Output = Result<T, 
         done = step => done,
         () = drain.begun() => Err(Cause::Draining.into()),
     }
-}
-
-/// Everything up to the plan.
-async fn judge(connection: &Connection, attempt: &mut Attempt, head: Parts) -> Result<Admitted, Refuse> {
-    let authority = target::check_head(&head)?;
-    let client = forwarded::client(connection.peer.ip(), false, &head.headers, &connection.trusted_proxies);
-    attempt.client = client.trusted.then_some(client.remote);
-    let segments = target::segments(head.uri.path())?;
-    let generation = connection.board.current.load_full();
-    let subject = Subject {
-        method: &head.method,
-        authority: &authority,
-        segments: &segments,
-        query: head.uri.query(),
-        headers: &head.headers,
-    };
-    let mut routes = route::matching(&generation, &subject).cloned().collect::<Vec<_>>().into_iter().peekable();
-    let first = routes.peek().ok_or(Cause::NoRoute)?;
-    attempt.on(first);
-    let first_mode = first.mode();
-    // What a forwarded request asks for is the service's to judge.
-    let asked = upgrade::inspect(&head);
-    let offers = match &asked {
-        Ok(Asked::Upgrade(request)) => request.subprotocols.clone(),
-        _ => Vec::new(),
-    };
-    let mut handshake = Arc::new(Handshake {
-        id: attempt.id,
-        method: head.method,
-        version: head.version,
-        uri: head.uri,
-        authority,
-        segments,
-        headers: head.headers,
-        subprotocols: offers,
-        peer: connection.peer,
-        client,
-        listener: Arc::clone(&connection.listener),
-        route: Arc::clone(&first.config.name),
-    });
-    let mut trace = Trace::new(generation.config.log.decisions);
-    for route in routes {
-        attempt.on(&route);
-        let request = match &asked {
-            _ if route.mode() == Mode::Http => None,
-            Ok(Asked::Upgrade(request)) => Some(request.clone()),
-            Ok(Asked::Plain) => return Err(Cause::NotAnUpgrade.into()),
-            Err(refusal) => return Err(refusal.clone().into()),
-        };
-        if handshake.route != route.config.name {
-            // No plugin keeps a handshake beyond its call, so this changes the one we have.
-            if let Some(handshake) = Arc::get_mut(&mut handshake) {
-                handshake.route = Arc::clone(&route.config.name);
-            }
-        }
-        let permit = enter(&route, request.is_some() || plain::upgrade_asked(&handshake).is_some())?;
-        let verdict = policy::decide(&route.plugins, &handshake, route.mode(), &mut trace).await;
-        if let Some(opinions) = trace.take() {
-            log_decision(&handshake, &opinions);
-        }
-        let mut verdict = verdict?;
-        let edits = std::mem::take(&mut verdict.edits);
-        let policy = verdict.policy.clone();
-        if let Some(plan) = route::plan(&generation, &route, verdict)? {
-            let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
-            attempt.info = Some(info.clone());
-            let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
-            let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
-            return Ok(Admitted { handshake, generation, route, plan, edits, info, request, place });
-        }
-    }
-    Err(route::no_opinion(Some(first_mode)).into())
-}
-
-/// What the plugins of a route said of a request; what follows stands in the session's line, which has the same `conn`.
-fn log_decision(handshake: &Handshake, opinions: &[Opinion]) {
-    let said: Vec<_> = opinions.iter().map(ToString::to_string).collect();
-    tracing::info!(
-        target: "cordboard::decision",
-        conn = %handshake.id,
-        route = &*handshake.route,
-        opinions = if said.is_empty() { "nobody was asked".to_owned() } else { said.join("; ") },
-        "decided"
-    );
-}
-
-/// A place on the route, before anything is spent on the request.
-fn enter(route: &Route, upgrade: bool) -> Result<Permit, Refusal> {
-    route.gate.enter(upgrade).map_err(|turned| Refusal { retry_after: turned.after, ..Refusal::new(turned.cause) })
 }
 
 /// The leg of a client, once hyper has flushed the 101 and given its socket back.
@@ -419,129 +299,5 @@ fn channel_header(response: &mut Answer, channel: &str) {
     // An id has no control characters, so this fails for none that was accepted.
     if let Ok(value) = HeaderValue::from_bytes(channel.as_bytes()) {
         response.headers_mut().insert(X_CHANNEL_ID, value);
-    }
-}
-
-impl Attempt {
-    fn new(connection: &Connection, path: String) -> Self {
-        Self {
-            id: ConnId::next(),
-            peer: connection.peer,
-            client: None,
-            begun: Instant::now(),
-            path,
-            route: None,
-            mode: None,
-            presence: None,
-            account: None,
-            info: None,
-            board: Arc::clone(&connection.board),
-            settled: false,
-        }
-    }
-
-    fn on(&mut self, route: &Route) {
-        if self.route.as_ref() == Some(&route.config.name) {
-            return;
-        }
-        let presence = self.enter(route);
-        self.route = Some(Arc::clone(&route.config.name));
-        self.mode = Some(route.mode());
-        self.account = Some(Arc::clone(presence.account()));
-        self.presence = Some(presence);
-    }
-
-    fn enter(&self, route: &Route) -> Presence {
-        self.board.metrics.enter(&route.config.name, route.mode())
-    }
-
-    fn admitted(mut self, response: Answer) -> Answer {
-        self.settled = true;
-        if self.mode != Some(Mode::Http) {
-            self.board.metrics.handshake_seconds.observe(self.begun.elapsed().as_secs_f64());
-        }
-        response
-    }
-
-    fn refused(mut self, refuse: &Refuse) -> Answer {
-        self.settled = true;
-        match refuse {
-            Refuse::Refusal(refusal) => {
-                let response = upgrade::refusal(refusal).map(Answered::from);
-                let detail = refusal.detail.as_deref().unwrap_or_default();
-                self.log(refusal.cause, Some(response.status()), None, &refusal.reason, detail);
-                response
-            }
-            Refuse::Rejection { policy, rejection } => {
-                let response = upgrade::rejection(rejection).map(Answered::from);
-                let status = Some(response.status());
-                self.log(Cause::Rejected, status, Some(policy), &rejection.code, &rejection.log_reason);
-                response
-            }
-            Refuse::Upstream { answer } => {
-                let (status, from) = (answer.status, &answer.endpoint.address);
-                let detail = format!("{from} answered {}, which was passed on", status.as_u16());
-                self.log(Cause::UpstreamRefused, Some(status), None, Cause::UpstreamRefused.row().reason, &detail);
-                upgrade::passed_on(answer.status, &answer.headers, answer.body.clone()).map(Answered::from)
-            }
-        }
-    }
-
-    /// `status` is what the client was told; none if nothing.
-    fn log(&self, cause: Cause, status: Option<StatusCode>, policy: Option<&Arc<str>>, reason: &str, detail: &str) {
-        let row = cause.row();
-        self.board.metrics.ended(self.account.as_deref(), Outcome::Refused, cause);
-        if let (Some(Mode::Http), Some(account), Some(status)) = (self.mode, &self.account, status) {
-            account.answered(status);
-        }
-        if !self.board.current.load().config.log.sessions {
-            return;
-        }
-        let info = self.info.as_ref();
-        let policy = policy.or(info.map(|info| &info.policy)).filter(|policy| !policy.is_empty());
-        let detail = Some(detail).filter(|detail| !detail.is_empty());
-        let said = if self.mode == Some(Mode::Http) { "request refused" } else { "handshake refused" };
-        macro_rules! at {
-            ($level:ident) => {
-                tracing::event!(
-                    target: "cordboard::session",
-                    tracing::Level::$level,
-                    outcome = Outcome::Refused.label(),
-                    cause = row.label,
-                    conn = %self.id,
-                    peer = %self.peer,
-                    client = self.client.map(|client| client.to_string()),
-                    path = %self.path.escape_default(),
-                    route = self.route.as_deref(),
-                    role = info.map(|info| info.role.as_str()).filter(|role| !role.is_empty()),
-                    channel = info.map(|info| info.channel.escape_default().to_string()).filter(|id| !id.is_empty()),
-                    policy = policy.map(|policy| &**policy),
-                    status = status.map(|status| status.as_u16()),
-                    reason,
-                    detail,
-                    duration_ms = session::milliseconds(self.begun.elapsed()),
-                    "{said}"
-                )
-            };
-        }
-        match row.level {
-            tracing::Level::ERROR => at!(ERROR),
-            tracing::Level::WARN => at!(WARN),
-            _ => at!(INFO),
-        }
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if self.settled {
-            return;
-        }
-        if let Some(cut) = self.board.drain.is_cut() {
-            self.log(Cause::Draining, None, None, Cause::Draining.row().reason, Cut::why(cut));
-        } else {
-            let row = Cause::ClientGone.row();
-            self.log(Cause::ClientGone, StatusCode::from_u16(row.status).ok(), None, row.reason, "");
-        }
     }
 }

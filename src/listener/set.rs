@@ -6,6 +6,7 @@
 //! belong to nobody here and live on.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -31,18 +32,21 @@ pub(super) struct Shared {
     pub(super) turned_away: TurnedAway,
 }
 
-/// One that accepts.
-struct Open {
-    settings: Arc<ArcSwap<config::Listener>>,
-    shared: Arc<Shared>,
-    address: SocketAddr,
-    gone: CancellationToken,
+/// One that accepts: what its task and the set know of it.
+pub(super) struct Open {
+    /// As they are now.
+    pub(super) settings: ArcSwap<config::Listener>,
+    pub(super) shared: Arc<Shared>,
+    /// Where it really listens.
+    pub(super) address: SocketAddr,
+    /// Cancelled when the configuration has it no more.
+    pub(super) gone: CancellationToken,
 }
 
 /// All of them, in the order of the file.
 #[derive(Default)]
 pub struct Listeners {
-    open: Mutex<Vec<Open>>,
+    open: Mutex<Vec<Arc<Open>>>,
 }
 
 /// Sockets that are bound and do not accept yet, and what becomes of the others.
@@ -54,7 +58,7 @@ pub struct Prepared {
 }
 
 impl Listeners {
-    fn open(&self) -> MutexGuard<'_, Vec<Open>> {
+    fn open(&self) -> MutexGuard<'_, Vec<Arc<Open>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -90,27 +94,21 @@ impl Listeners {
     pub fn commit(&self, prepared: Prepared, board: &Arc<Switchboard>) {
         let Prepared { sockets, bound, after } = prepared;
         let mut open = self.open();
-        let mut old: Vec<_> = open.drain(..).map(Some).collect();
-        let mut new: Vec<Option<Open>> = after.iter().map(|_| None).collect();
-        for (before, now) in sockets.kept {
-            if let (Some(one), Some(settings)) = (old.get_mut(before).and_then(Option::take), after.get(now)) {
+        let mut now = BTreeMap::new();
+        for (before, place) in sockets.kept {
+            if let (Some(one), Some(settings)) = (open.get(before), after.get(place)) {
                 one.settings.store(Arc::new(settings.clone()));
-                new[now] = Some(one);
+                now.insert(place, Arc::clone(one));
             }
         }
-        for (now, one) in sockets.opened.into_iter().zip(bound) {
-            new[now] = Some(Open {
-                settings: Arc::clone(&one.settings),
-                shared: Arc::clone(&one.shared),
-                address: one.address,
-                gone: one.gone.clone(),
-            });
+        for (place, one) in sockets.opened.into_iter().zip(bound) {
+            now.insert(place, Arc::clone(&one.open));
             board.drain.spawn(one.serve(Arc::clone(board)));
         }
-        for one in old.into_iter().flatten() {
+        for one in sockets.closed.into_iter().filter_map(|place| open.get(place)) {
             one.gone.cancel();
         }
-        *open = new.into_iter().flatten().collect();
+        *open = now.into_values().collect();
     }
 
     /// Their names, and where they really listen.

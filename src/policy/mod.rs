@@ -26,7 +26,6 @@ pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
 use context::Call;
 pub use engine::MAX_MEMORY;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 pub use trace::{Opinion, Trace};
 use v0_1::{Answer, Question, Wanted};
 
@@ -236,7 +235,7 @@ async fn ask(
     if !plugin.answers(question) {
         return Ok(None);
     }
-    let asked = Instant::now();
+    let asked = trace.asking();
     let said = plugin.ask(question, call).await;
     trace.note(plugin, question, &said, asked);
     match said {

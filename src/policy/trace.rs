@@ -50,8 +50,20 @@ impl Trace {
         self.0.as_mut().map(std::mem::take)
     }
 
-    pub(super) fn note(&mut self, plugin: &Plugin, question: Question, said: &Result<Answer, Failure>, asked: Instant) {
-        let Some(opinions) = &mut self.0 else { return };
+    /// When a question is asked; the clock is not looked at for nobody.
+    pub(super) fn asking(&self) -> Option<Instant> {
+        self.0.is_some().then(Instant::now)
+    }
+
+    /// Keeps what was said to a question that was asked then.
+    pub(super) fn note(
+        &mut self,
+        plugin: &Plugin,
+        question: Question,
+        said: &Result<Answer, Failure>,
+        asked: Option<Instant>,
+    ) {
+        let Some((opinions, asked)) = self.0.as_mut().zip(asked) else { return };
         opinions.push(Opinion {
             plugin: plugin.name(),
             version: Arc::clone(plugin.identity()),

@@ -11,18 +11,15 @@ use std::{
 use tokio::time::sleep;
 
 use super::{Control, Why};
-use crate::{
-    candidate,
-    config::{Watch, watch::Watcher},
-};
+use crate::config::{Watch, watch::Watcher};
 
 /// How often files are looked at that nobody tells us about.
 const POLL: Duration = Duration::from_secs(1);
 
 /// Reloads whenever a file of the configuration changes, in the way that the configuration which serves says, until we
 /// stop.
-pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
-    let mut watcher = None;
+pub async fn watch(control: Arc<Control>) {
+    let (mut watcher, mut files) = (None, control.files());
     // Between reading and watching something may have changed.
     let mut look = true;
     let mut seen = look_at(&files);
@@ -53,7 +50,7 @@ pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
                 () = changed => {}
                 // It may want to be watched in another way, and other files.
                 () = control.published.notified() => {
-                    files = candidate::files(&control.paths).unwrap_or(files);
+                    files = control.files();
                     look = reload.watch == Watch::Off;
                     continue;
                 }
@@ -65,9 +62,7 @@ pub async fn watch(control: Arc<Control>, mut files: Vec<PathBuf>) {
             control.reload(Why::Files, None).await;
         }
         // A refused candidate may name new files; they are watched too, so that completing one of them is noticed.
-        if let Some(named) = candidate::files(&control.paths) {
-            files = named;
-        }
+        files = control.files();
     }
 }
 

@@ -1,6 +1,11 @@
 //! What served, and back to it: `cordboard generations | rollback | resume | reload`, with the real binary.
 
-use std::{fs, io::Write as _, net::TcpStream, process::Output};
+use std::{
+    fs,
+    io::Write as _,
+    net::{TcpListener, TcpStream},
+    process::Output,
+};
 
 use serde_json::Value;
 
@@ -150,6 +155,32 @@ fn a_rollback_needs_no_file_that_was_there_then() {
     fs::remove_file(proxy.setup.file("policy.wasm")).unwrap();
     assert_eq!(ask(&proxy, &["rollback", "1"]).status.code(), Some(0));
     assert_eq!(handshake(&proxy, "/chat?channelId=2"), 101);
+}
+
+#[test]
+fn a_rollback_that_cannot_be_had_says_why_and_nothing_about_the_files() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    drop(held);
+    let with = |listener: &str| {
+        format!(
+            "listeners: [{{name: main, address: '127.0.0.1:0'}}{listener}]\nadmin: {{address: '127.0.0.1:0'}}\n\
+             reload: {{quiet: 20ms}}\n{CHAT}"
+        )
+    };
+    let setup = Setup::new(CHAT);
+    setup.put("cordboard.yaml", with(&format!(", {{name: other, address: '{address}'}}")).as_bytes());
+    let proxy = setup.start();
+    proxy.setup.put("cordboard.yaml", with("").as_bytes());
+    proxy.reloaded(1);
+    let _taken = eventually("the address to be free again", || TcpListener::bind(address).ok());
+    let (code, text) = said(&ask(&proxy, &["rollback", "1"]));
+    assert!(code == Some(78) && text.contains(&format!("cannot listen on {address}")), "{code:?} {text}");
+    proxy.logged(&["ERROR", "generation 1 cannot serve again", "cannot listen on"]);
+    let shown = page(&proxy, "/generation");
+    assert_eq!((&shown["generation"], &shown["pinned"]), (&2.into(), &false.into()), "{shown:#}");
+    assert!(shown["refused"].is_null(), "what the files say serves: {shown:#}");
+    proxy.metric_becomes("cordboard_reloads_total{result=\"refused\"}", 1.0);
 }
 
 #[test]

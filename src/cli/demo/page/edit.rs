@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::{fs::File, io::AsyncReadExt as _};
 
-use super::{Page, Reply, guard, problem, state};
-use crate::cli::demo::folder;
+use super::{Page, Reply, problem, state};
+use crate::{cli::demo::folder, local};
 
 /// The file as it is, and as it was at the start.
 pub(super) async fn show(page: &Page) -> Reply {
@@ -63,7 +63,7 @@ fn version(text: &str) -> String {
 /// As much as an order could bring.
 async fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let most = guard::MAX_BODY as u64;
+    let most = local::MAX_BODY as u64;
     File::open(file).await?.take(most + 1).read_to_string(&mut text).await?;
     if text.len() as u64 > most {
         return Err(io::Error::other(format!("it has more than {most} bytes, which is too much for the page")));

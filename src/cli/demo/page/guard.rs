@@ -5,41 +5,25 @@
 //! beforehand that nobody answers. Other machines come with an address of theirs, should the demo's listener be opened
 //! to them.
 
-use std::{net::IpAddr, time::Duration};
-
-use http::{HeaderMap, StatusCode, header, request::Parts, uri::Authority};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http::{StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use serde_json::Value;
-use tokio::time::timeout;
 
-/// Longest body of an order, in bytes.
-pub(super) const MAX_BODY: usize = 64 << 10;
-/// How long it may take to come.
-const BODY_WITHIN: Duration = Duration::from_secs(5);
+use crate::local;
 
 /// The `Host` of a request that was made on this machine and under a name of this machine.
 ///
 /// # Errors
 /// Says what is wrong with it.
 pub(super) fn is_local(head: &Parts) -> Result<&str, &'static str> {
-    let host = one(&head.headers, &header::HOST).ok_or("one Host is needed")?;
-    let authority: Authority = host.parse().map_err(|_| "the Host cannot be read")?;
-    let name = authority.host().trim_matches(['[', ']']);
-    if !name.eq_ignore_ascii_case("localhost") && !is_loopback(name) {
-        return Err("the Host must be `localhost` or a loopback address");
-    }
+    let host = local::host(&head.headers)?;
     // The proxy's word: what its clients say of themselves it does not pass on.
     let mut callers =
         head.headers.get_all("x-forwarded-for").iter().flat_map(|line| line.as_bytes().split(|&b| b == b','));
-    if !callers.all(|caller| std::str::from_utf8(caller).is_ok_and(|caller| is_loopback(caller.trim()))) {
+    if !callers.all(|caller| std::str::from_utf8(caller).is_ok_and(|caller| local::is_loopback(caller.trim()))) {
         return Err("the page is for browsers on this machine");
     }
     Ok(host)
-}
-
-fn is_loopback(address: &str) -> bool {
-    address.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 /// The body of a request that the page itself made.
@@ -49,8 +33,8 @@ fn is_loopback(address: &str) -> bool {
 pub(super) async fn read(head: &Parts, body: Incoming) -> Result<Value, (StatusCode, String)> {
     let refuse = |status, why: &str| Err((status, why.to_owned()));
     let headers = &head.headers;
-    let origin = one(headers, &header::ORIGIN).and_then(|origin| origin.strip_prefix("http://"));
-    if origin.is_none() || origin != one(headers, &header::HOST) {
+    let origin = local::one(headers, &header::ORIGIN).and_then(|origin| origin.strip_prefix("http://"));
+    if origin.is_none() || origin != local::one(headers, &header::HOST) {
         return refuse(
             StatusCode::FORBIDDEN,
             "orders are taken from the page alone: the Origin is not that of the Host",
@@ -59,26 +43,8 @@ pub(super) async fn read(head: &Parts, body: Incoming) -> Result<Value, (StatusC
     if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin") {
         return refuse(StatusCode::FORBIDDEN, "orders are taken from the page alone: this is another site's");
     }
-    let kind = one(headers, &header::CONTENT_TYPE).unwrap_or_default();
-    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
-    }
-    match timeout(BODY_WITHIN, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(collected)) => serde_json::from_slice(&collected.to_bytes())
-            .map_err(|error| (StatusCode::BAD_REQUEST, format!("the body: {error}"))),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err((StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {MAX_BODY} bytes")))
-        }
-        Ok(Err(error)) => Err((StatusCode::BAD_REQUEST, format!("the body: {error}"))),
-        Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
-    }
-}
-
-/// The value of a field that is there once.
-fn one<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(value)
+    local::is_json(headers)?;
+    local::parse(&local::body(body).await?)
 }
 
 #[cfg(test)]

@@ -2,18 +2,12 @@
 
 use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
 
 use super::{Page, edit};
+use crate::cli::remote;
 
-/// Longest page of the admin address, in bytes.
-const MAX_PAGE: usize = 4 << 20;
 /// How long it may take.
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -69,26 +63,10 @@ fn sum(metrics: &str, name: &str, keep: impl Fn(&str) -> bool) -> u64 {
 }
 
 async fn fetch(admin: SocketAddr, path: &'static str) -> Result<String, String> {
-    let asked = async {
-        let stream = TcpStream::connect(admin).await.map_err(|error| error.to_string())?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        let request = Request::get(path).header(header::HOST, admin.to_string()).body(Empty::<Bytes>::new());
-        let request = request.map_err(|error| error.to_string())?;
-        let answer = async move {
-            let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-            let status = response.status();
-            let body =
-                Limited::new(response.into_body(), MAX_PAGE).collect().await.map_err(|error| error.to_string())?;
-            if !status.is_success() {
-                return Err(format!("{path} is {status}"));
-            }
-            String::from_utf8(body.to_bytes().into()).map_err(|error| error.to_string())
-        };
-        // The connection ends with its one answer.
-        tokio::join!(answer, connection).0
-    };
-    timeout(WITHIN, asked).await.unwrap_or_else(|_| Err(format!("{path} did not come in time")))
+    match remote::fetch(admin, Method::GET, path, None, WITHIN).await? {
+        (StatusCode::OK, body) => String::from_utf8(body.into()).map_err(|error| error.to_string()),
+        (status, _) => Err(format!("{path} is {status}")),
+    }
 }
 
 #[cfg(test)]

@@ -5,16 +5,12 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
-};
-use serde_saphyr::Spanned;
+use serde_json::Value as Json;
 
 use crate::config::{
     Problem,
     diagnose::escaped,
-    tree::Position,
+    tree::{self, Position, Shape},
     yaml::{self, MAX_BYTES},
 };
 
@@ -93,13 +89,35 @@ impl Node {
             let place = Place { source: Arc::clone(source), at: Position::START };
             return Err(place.problem(format!("the file is larger than {} MiB", MAX_BYTES >> 20)));
         }
-        match yaml::read_as::<Raw>(&source.text) {
-            Ok(raw) => Ok(raw.within(source)),
+        match yaml::read(&source.text) {
+            Ok(node) => Ok(Self::of(&node, source)),
             Err(mut problem) => {
                 problem.locate(&source.name, &source.text);
                 Err(problem)
             }
         }
+    }
+
+    fn of(node: &tree::Node, source: &Arc<Source>) -> Self {
+        let place = |at| Place { source: Arc::clone(source), at };
+        let value = match &node.shape {
+            Shape::Scalar(scalar) => match &scalar.value {
+                Some(Json::Null) => Value::Null,
+                // As it is read, not as it is spelled: `0x10` is 16.
+                Some(value @ (Json::Bool(_) | Json::Number(_))) => Value::Scalar(value.to_string()),
+                _ => Value::Scalar(scalar.text.clone()),
+            },
+            Shape::List(items) => Value::List(items.iter().map(|item| Self::of(item, source)).collect()),
+            Shape::Map(entries) => {
+                let entry = |(key, entry): (&String, &tree::Entry)| Entry {
+                    key: key.clone(),
+                    place: place(entry.key_at),
+                    node: Self::of(&entry.node, source),
+                };
+                Value::Map(tree::in_order(entries).into_iter().map(entry).collect())
+            }
+        };
+        Self { place: place(node.at), value }
     }
 
     /// The text of a scalar.
@@ -129,110 +147,5 @@ impl Node {
                 Err(self.place.problem_with("a map of keys and values belongs here", what))
             }
         }
-    }
-}
-
-/// The tree before it knows its file.
-struct Raw {
-    at: Position,
-    shape: Shape,
-}
-
-enum Shape {
-    Null,
-    Scalar(String),
-    List(Vec<Raw>),
-    Map(Vec<(Position, String, Raw)>),
-}
-
-impl Raw {
-    fn within(self, source: &Arc<Source>) -> Node {
-        let place = |at| Place { source: Arc::clone(source), at };
-        let value = match self.shape {
-            Shape::Null => Value::Null,
-            Shape::Scalar(text) => Value::Scalar(text),
-            Shape::List(items) => Value::List(items.into_iter().map(|item| item.within(source)).collect()),
-            Shape::Map(entries) => {
-                let entry = |(at, key, raw): (_, _, Self)| Entry { key, place: place(at), node: raw.within(source) };
-                Value::Map(entries.into_iter().map(entry).collect())
-            }
-        };
-        Node { place: place(self.at), value }
-    }
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Shape>::deserialize(deserializer)?;
-        Ok(Self { at: spanned.defined.into(), shape: spanned.value })
-    }
-}
-
-impl<'de> Deserialize<'de> for Shape {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ShapeVisitor)
-    }
-}
-
-struct ShapeVisitor;
-
-impl<'de> Visitor<'de> for ShapeVisitor {
-    type Value = Shape;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Shape, E> {
-        Ok(Shape::Scalar(text.to_owned()))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Shape, E> {
-        Ok(Shape::Scalar(value.to_string()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Shape, E> {
-        Ok(Shape::Scalar(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Shape, E> {
-        Ok(Shape::Scalar(value.to_string()))
-    }
-
-    fn visit_i128<E>(self, value: i128) -> Result<Shape, E> {
-        Ok(Shape::Scalar(value.to_string()))
-    }
-
-    fn visit_u128<E>(self, value: u128) -> Result<Shape, E> {
-        Ok(Shape::Scalar(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Shape, E> {
-        // So that 1.0 stays 1.0.
-        Ok(Shape::Scalar(format!("{value:?}")))
-    }
-
-    fn visit_unit<E>(self) -> Result<Shape, E> {
-        Ok(Shape::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Shape, E> {
-        Ok(Shape::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Shape, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            items.push(item);
-        }
-        Ok(Shape::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-        let mut entries = Vec::new();
-        while let Some((key, raw)) = map.next_entry::<Spanned<String>, Raw>()? {
-            entries.push((key.defined.into(), key.value, raw));
-        }
-        Ok(Shape::Map(entries))
     }
 }

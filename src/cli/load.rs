@@ -1,0 +1,50 @@
+//! A generation out of files, without a proxy around it: what `check` and `explain --config` look at.
+
+use std::sync::Arc;
+
+use super::exit;
+use crate::{
+    candidate::{Candidate, Paths},
+    config::Problem,
+    generation::{Generation, Population},
+    policy::PolicyHost,
+};
+
+/// Why there is no generation.
+pub(super) enum Failed {
+    /// The configuration or a policy is refused.
+    Refused(Vec<Problem>),
+    /// It could not be tried.
+    Host(String),
+}
+
+impl Failed {
+    pub(super) const fn code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => exit::CONFIG,
+            Self::Host(_) => exit::FAILURE,
+        }
+    }
+
+    /// Says it on standard error.
+    pub(super) fn say(&self) {
+        match self {
+            Self::Refused(problems) => eprintln!("{}", Problem::shown(problems)),
+            Self::Host(error) => eprintln!("{error}"),
+        }
+    }
+}
+
+/// Reads a configuration, loads its policies, and does something with what comes of it.
+pub(super) fn with<T>(paths: &Paths, then: impl AsyncFnOnce(Generation) -> T) -> Result<T, Failed> {
+    let candidate = Candidate::read(paths).map_err(Failed::Refused)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| Failed::Host(format!("the runtime could not be started: {error}")))?;
+    runtime.block_on(async {
+        let host = PolicyHost::start(super::code_cache_dir().as_deref()).map_err(Failed::Host)?;
+        let generation = Generation::build(Arc::new(candidate), &host, None, &Population::default()).await;
+        Ok(then(generation.map_err(Failed::Refused)?).await)
+    })
+}

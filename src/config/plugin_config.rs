@@ -1,0 +1,120 @@
+//! What is configured of a plugin.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+/// One of `plugins`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginConfig {
+    /// Its name in this configuration.
+    pub name: Arc<str>,
+    /// Where its code comes from.
+    pub component: Component,
+    /// What the component must hash to (SHA-256).
+    pub sha256: Option<[u8; 32]>,
+    /// What it is configured with.
+    pub config: PluginSettings,
+    /// Its bounds.
+    pub limits: PluginLimits,
+    /// What a failure means. Default closed.
+    pub on_failure: OnFailure,
+}
+
+/// Where a plugin's code comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// Built into the proxy, by name. Whether there is such a one is the policy host's to say.
+    Builtin(Arc<str>),
+    /// A component file; relative paths are resolved against [`super::Source::dir`].
+    File(PathBuf),
+}
+
+/// The `config` of a plugin: a JSON object that only the plugin understands.
+///
+/// Two are equal when their texts are: the order of keys counts, because it may mean something to a plugin.
+#[derive(Clone)]
+pub struct PluginSettings {
+    value: Value,
+    json: Arc<str>,
+}
+
+impl PluginSettings {
+    pub(super) fn new(object: serde_json::Map<String, Value>) -> Self {
+        let value = Value::Object(object);
+        let json = value.to_string().into();
+        Self { value, json }
+    }
+
+    /// The object, keys in the order of the file.
+    #[must_use]
+    pub const fn as_value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The object as compact JSON.
+    #[must_use]
+    pub const fn as_json(&self) -> &Arc<str> {
+        &self.json
+    }
+}
+
+impl PartialEq for PluginSettings {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+impl Eq for PluginSettings {}
+
+impl fmt::Debug for PluginSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.json)
+    }
+}
+
+/// The `limits` of a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Wall time of one decision; a guest that takes longer is stopped. Default 100ms, 1ms to 30s.
+    pub decision: Duration,
+    /// Wall time of instantiation and `init`. Default 2s, 10ms to 1m.
+    pub init: Duration,
+    /// Linear memories of one instance together, in bytes. Default 16MiB, 64KiB to 256MiB.
+    pub memory: usize,
+    /// Calls at once, each on an instance of its own. Default 64, 1 to 1000.
+    pub instances: usize,
+    /// Calls that wait for an instance; more are refused. Default 1024, 0 to 1 000 000.
+    pub queue: usize,
+    /// Calls after which an instance is thrown away. Default 10 000, 1 to 1 000 000 000.
+    pub reuse: u32,
+    /// Bytes a guest may hand to the host in one host call, and in one answer. Default 1MiB, 1KiB to 64MiB.
+    pub host_copy: usize,
+    /// Resource handles alive at once in one instance. Default 256, 1 to 65 536.
+    pub handles: usize,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            decision: Duration::from_millis(100),
+            init: Duration::from_secs(2),
+            memory: 16 << 20,
+            instances: 64,
+            queue: 1024,
+            reuse: 10_000,
+            host_copy: 1 << 20,
+            handles: 256,
+        }
+    }
+}
+
+/// What a failing plugin means for the connection it was asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// Refused with 503.
+    #[default]
+    Closed,
+    /// As if the plugin had no opinion.
+    Open,
+}

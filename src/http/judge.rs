@@ -1,0 +1,192 @@
+//! From a head to what is decided about it: which routes match, what their policies say, what follows from that. The
+//! requests of clients go this way, and those that are only [asked about](super::explain).
+
+use std::{net::SocketAddr, sync::Arc};
+
+use http::request::Parts;
+use ipnet::IpNet;
+
+use super::{Admitted, Connection, Place, Refuse, attempt::Attempt, session::LegInfo};
+use crate::{
+    admission::Permit,
+    error::Cause,
+    generation::{Generation, Route},
+    head::{
+        forwarded,
+        matching::Subject,
+        plain, target,
+        upgrade::{self, Asked, UpgradeRequest},
+    },
+    model::{Client, ConnId, Edit, Handshake, Mode, Refusal},
+    policy::{self, Opinion, Trace},
+    route::{self, Plan},
+};
+
+/// Where a request came in.
+pub(super) struct Origin<'a> {
+    pub(super) id: ConnId,
+    pub(super) peer: SocketAddr,
+    pub(super) listener: &'a Arc<str>,
+    pub(super) trusted_proxies: &'a [IpNet],
+}
+
+/// Who looks on, and may stop it.
+pub(super) trait Onlooker {
+    /// What holds a place on a route.
+    type Permit;
+
+    /// It is known who the client is.
+    fn client(&mut self, client: Client);
+
+    /// The request fulfils the conditions of this route, which is next.
+    fn on(&mut self, route: &Route);
+
+    /// A place on the route, before anything is spent on the request.
+    fn enter(&mut self, route: &Route, upgrade: bool) -> Result<Self::Permit, Refusal>;
+
+    /// Whether it wants to know what the policies say.
+    fn listens(&self) -> bool;
+
+    /// What those of a route said, if it does.
+    fn heard(&mut self, handshake: &Handshake, opinions: &[Opinion]);
+}
+
+/// What was decided.
+pub(super) struct Judged<P> {
+    pub(super) handshake: Arc<Handshake>,
+    pub(super) route: Arc<Route>,
+    pub(super) plan: Plan,
+    pub(super) edits: Vec<Edit>,
+    /// Who decided.
+    pub(super) policy: Option<Arc<str>>,
+    /// None where the request is forwarded, whatever it asks for.
+    pub(super) request: Option<UpgradeRequest>,
+    pub(super) permit: P,
+}
+
+/// Everything up to the plan.
+pub(super) async fn judge<O: Onlooker>(
+    generation: &Generation,
+    origin: Origin<'_>,
+    head: Parts,
+    onlooker: &mut O,
+) -> Result<Judged<O::Permit>, Refuse> {
+    let authority = target::check_head(&head)?;
+    let client = forwarded::client(origin.peer.ip(), false, &head.headers, origin.trusted_proxies);
+    onlooker.client(client);
+    let segments = target::segments(head.uri.path())?;
+    let subject = subject(&head, &authority, &segments);
+    let routes: Vec<_> = route::matching(generation, &subject).cloned().collect();
+    let first = routes.first().ok_or(Cause::NoRoute)?;
+    let first_mode = first.mode();
+    // What a forwarded request asks for is the service's to judge.
+    let asked = upgrade::inspect(&head);
+    let offers = match &asked {
+        Ok(Asked::Upgrade(request)) => request.subprotocols.clone(),
+        _ => Vec::new(),
+    };
+    let mut handshake = Arc::new(Handshake {
+        id: origin.id,
+        method: head.method,
+        version: head.version,
+        uri: head.uri,
+        authority,
+        segments,
+        headers: head.headers,
+        subprotocols: offers,
+        peer: origin.peer,
+        client,
+        listener: Arc::clone(origin.listener),
+        route: Arc::clone(&first.config.name),
+    });
+    let mut trace = Trace::new(onlooker.listens());
+    for route in routes {
+        onlooker.on(&route);
+        let request = match &asked {
+            _ if route.mode() == Mode::Http => None,
+            Ok(Asked::Upgrade(request)) => Some(request.clone()),
+            Ok(Asked::Plain) => return Err(Cause::NotAnUpgrade.into()),
+            Err(refusal) => return Err(refusal.clone().into()),
+        };
+        if handshake.route != route.config.name {
+            // No plugin keeps a handshake beyond its call, so this changes the one we have.
+            if let Some(handshake) = Arc::get_mut(&mut handshake) {
+                handshake.route = Arc::clone(&route.config.name);
+            }
+        }
+        let permit = onlooker.enter(&route, request.is_some() || plain::upgrade_asked(&handshake).is_some())?;
+        let verdict = policy::decide(&route.plugins, &handshake, route.mode(), &mut trace).await;
+        if let Some(opinions) = trace.take() {
+            onlooker.heard(&handshake, &opinions);
+        }
+        let mut verdict = verdict?;
+        let edits = std::mem::take(&mut verdict.edits);
+        let policy = verdict.policy.clone();
+        if let Some(plan) = route::plan(generation, &route, verdict)? {
+            return Ok(Judged { handshake, route, plan, edits, policy, request, permit });
+        }
+    }
+    Err(route::no_opinion(Some(first_mode)).into())
+}
+
+/// What of a request routes are matched on.
+pub(super) fn subject<'a>(head: &'a Parts, authority: &'a str, segments: &'a [String]) -> Subject<'a> {
+    Subject { method: &head.method, authority, segments, query: head.uri.query(), headers: &head.headers }
+}
+
+/// A request of a client: noted for the log and the counters, and let in where there is a place.
+struct Received<'a> {
+    attempt: &'a mut Attempt,
+    log_decisions: bool,
+}
+
+impl Onlooker for Received<'_> {
+    type Permit = Permit;
+
+    fn client(&mut self, client: Client) {
+        self.attempt.client = client.trusted.then_some(client.remote);
+    }
+
+    fn on(&mut self, route: &Route) {
+        self.attempt.on(route);
+    }
+
+    fn enter(&mut self, route: &Route, upgrade: bool) -> Result<Permit, Refusal> {
+        route.gate.enter(upgrade).map_err(|turned| Refusal { retry_after: turned.after, ..Refusal::new(turned.cause) })
+    }
+
+    fn listens(&self) -> bool {
+        self.log_decisions
+    }
+
+    /// What follows stands in the session's line, which has the same `conn`.
+    fn heard(&mut self, handshake: &Handshake, opinions: &[Opinion]) {
+        let said: Vec<_> = opinions.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            target: "cordboard::decision",
+            conn = %handshake.id,
+            route = &*handshake.route,
+            opinions = if said.is_empty() { "nobody was asked".to_owned() } else { said.join("; ") },
+            "decided"
+        );
+    }
+}
+
+/// Judges a client's request by the generation that serves.
+pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: Parts) -> Result<Admitted, Refuse> {
+    let generation = connection.board.current.load_full();
+    let origin = Origin {
+        id: attempt.id,
+        peer: connection.peer,
+        listener: &connection.listener,
+        trusted_proxies: &connection.trusted_proxies,
+    };
+    let mut received = Received { attempt, log_decisions: generation.config.log.decisions };
+    let judged = judge(&generation, origin, head, &mut received).await?;
+    let Judged { handshake, route, plan, edits, policy, request, permit } = judged;
+    let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
+    attempt.info = Some(info.clone());
+    let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
+    let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
+    Ok(Admitted { handshake, generation, route, plan, edits, info, request, place })
+}
