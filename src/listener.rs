@@ -13,7 +13,7 @@ mod set;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use socket2::SockRef;
+use socket2::{SockFilter, SockRef};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
@@ -130,8 +130,31 @@ impl Bound {
             }
         }
         // What waits in the queue of a socket that the manager has, too, is for whoever gets it next.
+        if !self.handed_over {
+            self.turn_away_newcomers();
+        }
         if !self.handed_over || self.open.gone.is_cancelled() {
             self.empty_backlog(&board);
+        }
+    }
+
+    /// Lets the kernel drop what would begin a connection, so that none comes between the last accept and the end of the
+    /// socket, and is reset. Handshakes that have begun come through; who is dropped tries again, and finds nobody. Not for
+    /// a socket that a service manager has, too: it would stay like that.
+    fn turn_away_newcomers(&self) {
+        const TCP_FLAGS: u32 = 13;
+        const SYN: u32 = 0x02;
+        const SYN_OR_ACK: u32 = 0x12;
+        // Classic BPF over the TCP header (bpf(4)): load the flags; a SYN without ACK is dropped, the rest passes.
+        let program = [
+            SockFilter::new(0x30, 0, 0, TCP_FLAGS),
+            SockFilter::new(0x54, 0, 0, SYN_OR_ACK),
+            SockFilter::new(0x15, 0, 1, SYN),
+            SockFilter::new(0x06, 0, 0, 0),
+            SockFilter::new(0x06, 0, 0, u32::MAX),
+        ];
+        if let Err(error) = SockRef::from(&self.socket).attach_filter(&program) {
+            tracing::debug!(%error, "whoever dials in the moment that the socket is closed may be reset");
         }
     }
 
