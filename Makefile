@@ -54,6 +54,8 @@ conformance: setup test-tools ## the Autobahn cases, all or CASES=7.1.*,router/9
 # Without a sanitizer: the code that is fuzzed has no `unsafe`, and the stable compiler offers none.
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 FUZZ_SECONDS ?= 600
+# With FUZZ_RUNS=... so many inputs of each target instead, the same ones each time.
+FUZZ_LIMIT = $(if $(FUZZ_RUNS),-seed=1 -runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_SECONDS))
 FUZZ_RUN = "$(TOOLS)/fuzz/bin/cargo-fuzz" fuzz
 FUZZ_ARGS = --fuzz-dir tests/fuzz --sanitizer none --target-dir "$(TARGET_DIR)/fuzz"
 
@@ -61,7 +63,7 @@ fuzz: fuzz-build ## fuzzes all targets, FUZZ_SECONDS=600 each; TARGET=... only o
 	@set -e; for target in $(or $(TARGET),$(FUZZ_TARGETS)); do \
 		found="$(TARGET_DIR)/fuzz/corpus/$$target"; mkdir -p "$$found"; echo "--- fuzzing $$target"; \
 		$(FUZZ_RUN) run $(FUZZ_ARGS) $$target "$$found" tests/fuzz/corpus/$$target -- \
-			-max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20 -verbosity=$(if $(CI),0,1) -print_final_stats=1; \
+			$(FUZZ_LIMIT) -max_len=2048 -timeout=20 -verbosity=$(if $(CI),0,1) -print_final_stats=1; \
 	done
 
 # How often a branch is taken tells something of the relay's state; elsewhere that it is taken is enough.
