@@ -1,12 +1,13 @@
-//! Bodies of the fuzz targets `config` and `placeholders` (see `tests/fuzz/README.md`). Each takes any bytes and panics
-//! where a rule of this module does not hold, or where a plain restatement of it comes to something else.
+//! Bodies of the fuzz targets `config`, `diff` and `placeholders` (see `tests/fuzz/README.md`). Each takes any bytes and
+//! panics where a rule of this module does not hold, or where a plain restatement of it comes to something else.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
 mod config;
+mod diff;
 mod placeholders;
 
-pub use self::{config::config, placeholders::placeholders};
+pub use self::{config::config, diff::diff, placeholders::placeholders};
 use super::{Problem, check::UNEXPLAINED};
 
 /// What holds of all problems, whatever the file.
@@ -27,6 +28,11 @@ mod tests {
     #[test]
     fn files_that_were_fuzzed_are_still_accepted_or_refused_with_reasons() {
         replay("config", super::config);
+    }
+
+    #[test]
+    fn differences_that_were_fuzzed_are_still_those_of_equality() {
+        replay("diff", super::diff);
     }
 
     #[test]

@@ -53,6 +53,8 @@ fn configuration(swap: usize, service: SocketAddr) -> String {
     let (hold, message, timeout) = (32 + swap % 7, 1 + swap % 5, 600 + swap);
     let spare = if swap.is_multiple_of(2) { "spare: {endpoints: ['ws://127.0.0.1:9']}" } else { "" };
     let patience = "decision: 20s, init: 50s";
+    // Who stops inside a frame until the next swap answers no Ping; on a busy machine that is compiled for long.
+    let silence = "ping_every: 2m";
     let names = (0..100).map(|n| format!("no{n}, ")).collect::<Vec<_>>().concat();
     format!(
         "
@@ -76,17 +78,20 @@ routes:
     mode: rendezvous
     plugins: [rendezvous]
     rendezvous: {{pairing_timeout: {timeout}s, hold: {hold}KiB}}
+    limits: {{{silence}}}
   - name: slow
     match: {{path: /slow}}
     mode: rendezvous
     plugins: [slow]
     rendezvous: {{namespace: chat, pairing_timeout: {timeout}s}}
+    limits: {{{silence}}}
   - name: patient
     match: {{path: /patient}}
     mode: rendezvous
     plugins: [rendezvous]
     rendezvous: {{accept: when_paired, pairing_timeout: {timeout}s}}
-  - {{name: sockets, match: {{path: /ws}}, mode: router, plugins: [router]}}
+    limits: {{{silence}}}
+  - {{name: sockets, match: {{path: /ws}}, mode: router, plugins: [router], limits: {{{silence}}}}}
   - {{name: swap-{swap}, match: {{path: /swap}}, mode: router, service: talk}}
 services:
   talk: {{endpoints: ['ws://{service}']}}

@@ -123,9 +123,16 @@ impl World {
             return;
         }
         let log = proxy.log();
-        let tail = log[log.len().saturating_sub(60)..].join("\n");
+        let tail = log[log.len().saturating_sub(20)..].join("\n");
+        let events: Vec<_> = log.iter().filter(|line| !line.contains("session ended")).cloned().collect();
+        let events = events[events.len().saturating_sub(40)..].join("\n");
         let shown = failures[..failures.len().min(20)].join("\n");
-        panic!("the log ends with:\n{tail}\n{} failures, first of all:\n{shown}", failures.len());
+        panic!(
+            "the log but for ended sessions ends with:\n{events}\nand with them:\n{tail}\n{}\n{} failures, first of \
+             all:\n{shown}",
+            proxy.get("/generation"),
+            failures.len()
+        );
     }
 
     /// Waits until every task has ended.
