@@ -3,7 +3,7 @@
 //! [`App::start`] holds every address before it accepts on any. From then on one task each owns a listener, the admin
 //! address and the reloads; all of them end with [`App::stop`].
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,6 +19,7 @@ use crate::{
     listener::{self, BindError},
     metrics::Metrics,
     policy::PolicyHost,
+    relay::Relay,
     reload::{self, Control},
     rendezvous::Registry,
     upstream::pool::Pool,
@@ -50,6 +51,9 @@ pub enum StartError {
     /// The WebAssembly engine could not be started.
     #[error("{0}")]
     Engine(String),
+    /// The threads that move frames could not be started.
+    #[error("cannot start the threads of the relay: {0}")]
+    Relay(#[source] io::Error),
 }
 
 /// A running proxy.
@@ -83,6 +87,7 @@ impl App {
             .map(|address| listener::bind_or_take(address, "`admin.address`", handed_over.take_admin(&config)));
         let admin = admin.transpose();
         let admin = admin.map_err(|error| StartError::Bind(vec![error]))?;
+        let relay = Relay::start(config.workers).map_err(StartError::Relay)?;
         let control = Arc::new_cyclic(|control| {
             let mut metrics = Metrics::new();
             metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
@@ -95,6 +100,7 @@ impl App {
                 metrics: Arc::new(metrics),
                 drain,
                 sessions: Sessions::default(),
+                relay,
             });
             Control::new(board, host, population, options.paths)
         });

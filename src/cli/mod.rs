@@ -211,6 +211,6 @@ fn refused(error: &StartError) -> u8 {
     match error {
         StartError::Configuration(_) => exit::CONFIG,
         StartError::Bind(_) => exit::UNAVAILABLE,
-        StartError::Engine(_) => exit::FAILURE,
+        StartError::Engine(_) | StartError::Relay(_) => exit::FAILURE,
     }
 }

@@ -82,7 +82,7 @@ pub struct Config {
     pub services: BTreeMap<ServiceId, Arc<Service>>,
     /// How we stop.
     pub drain: Drain,
-    /// Worker threads, at most 1024; 0 (the default) is one per core.
+    /// Threads for requests and policies, and as many for frames, at most 1024; 0 (the default) is one per core of each.
     pub workers: usize,
 }
 

@@ -49,7 +49,7 @@ use crate::{
     model::{ConnId, Edit, Handshake, Limits, Refusal, Rejection},
     places,
     policy::Refused,
-    relay::{End, Leg, Party},
+    relay::{End, Leg, Party, Relay},
     rendezvous::Registry,
     route::Plan,
     socket::{Pulse, Socket},
@@ -74,6 +74,8 @@ pub struct Switchboard {
     pub drain: Drain,
     /// Who is on the line.
     pub sessions: Sessions,
+    /// Moves the frames of sessions.
+    pub relay: Relay,
     /// Connections to services, for plain requests.
     pub pool: Pool<Upload>,
 }
@@ -155,7 +157,8 @@ impl From<Refused> for Refuse {
 /// A handshake that policies have let pass.
 struct Admitted {
     handshake: Arc<Handshake>,
-    generation: Arc<Generation>,
+    /// What judged it, pinned until it is answered.
+    _generation: Arc<Generation>,
     route: Arc<Route>,
     plan: Plan,
     edits: Vec<Edit>,
@@ -166,7 +169,7 @@ struct Admitted {
 }
 
 impl Admitted {
-    /// Lets go of everything else, the generation first of all: a routed session keeps its route's limits only.
+    /// Lets go of everything else: a session keeps its route's limits only, and no generation.
     fn into_place(self) -> Place {
         self.place
     }

@@ -50,19 +50,17 @@ pub(super) async fn answer(
     let mut response =
         upgrade::switching_protocols(&asked.key, subprotocol.as_deref(), &[], &HeaderMap::new()).map(Answered::from);
     channel_header(&mut response, key.channel.as_str());
-    let (board_, rules, side) = (Arc::clone(board), Arc::clone(rules), *side);
+    let (hold, side) = (rules.hold, *side);
+    let (conn, limits) = (admitted.handshake.id, Arc::clone(&admitted.info.limits));
+    let line = OnLine::enter(board, conn, admitted.info, admitted.place);
     board.drain.spawn(async move {
         let opened = Instant::now();
-        let (conn, limits) = (admitted.handshake.id, Arc::clone(&admitted.info.limits));
-        let line = OnLine::enter(&board_, conn, admitted.info, admitted.place);
-        // The generation is let go: a waiting leg keeps its route's settings only.
-        drop((admitted.generation, admitted.route, admitted.handshake));
         let party = match side {
             Side::Client => Party::Client,
             Side::Backend => Party::Backend,
         };
         match leg_of(upgrade, conn, party, &limits).await {
-            Ok(leg) => seated(seat, leg, line, rules.hold).await,
+            Ok(leg) => seated(seat, leg, line, hold).await,
             Err(error) => session::unanswered(&line, party, opened, &error),
         }
     });
@@ -158,20 +156,21 @@ async fn host(
 ) {
     let opened = Instant::now();
     let deadline = Instant::from_std(seat.deadline());
-    let give_up_seats = |joined: bool| {
-        handle.mark.to(State::Closing);
+    let own = handle.clone();
+    let give_up_seats = move |joined: bool| {
+        own.mark.to(State::Closing);
         // A guest that is still on its way keeps its seat: its leg will come back to it.
         let take_seat = |guest: &mut Guest| {
             guest.line.mark().to(State::Closing);
             guest.seat.take()
         };
-        let guest = if joined { handle.guest().as_mut().and_then(take_seat) } else { None };
+        let guest = if joined { own.guest().as_mut().and_then(take_seat) } else { None };
         match guest {
             Some(guest) => drop(seat.pair(guest)),
             None => drop(seat),
         }
     };
-    let run = relay::run_waiting(leg, mailbox, deadline, hold, give_up_seats);
+    let run = line.relay().run_waiting(leg, mailbox, deadline, hold, give_up_seats);
     let report = session::run(&line, opened, &handle.relay, || handle.guest().is_none(), run).await;
     if report.joined {
         drop(handle.guest().take());

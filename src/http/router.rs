@@ -18,10 +18,10 @@ use crate::{
         upgrade,
     },
     metrics::routes::State,
-    model::{ConnId, Limits},
+    model::ConnId,
     relay::{self, End, Leg, Party},
     route::Plan,
-    upstream::{self, Connected, Dial, DialError},
+    upstream::{self, Dial, DialError},
 };
 
 pub(super) async fn answer(
@@ -68,32 +68,30 @@ pub(super) async fn answer(
     channel_header(&mut response, channel.as_str());
     let mut info = admitted.info.clone();
     info.upstream = Some(format!("{} {}", service.config.id.as_str(), connected.endpoint.address));
-    let (conn, shared, limits) = (admitted.handshake.id, Arc::clone(board), Arc::clone(&info.limits));
-    board.drain.spawn(async move {
-        let line = OnLine::enter(&shared, conn, info, admitted.into_place());
-        joined(line, conn, limits, upgrade, connected).await;
-    });
-    Ok(response)
-}
-
-async fn joined(line: OnLine, conn: ConnId, limits: Arc<Limits>, upgrade: OnUpgrade, connected: Connected) {
-    let opened = Instant::now();
-    let extensions = !connected.extensions.is_empty();
-    let client = match leg_of(upgrade, conn, Party::Client, &limits).await {
-        Ok(leg) => Leg { extensions, ..leg },
-        Err(error) => return session::unanswered(&line, Party::Client, opened, &error),
-    };
     let service = Leg {
         id: ConnId::next(),
         stream: connected.stream,
         early: connected.early,
         end: End::Client,
         party: Party::Backend,
-        limits,
-        extensions,
+        limits: Arc::clone(&info.limits),
+        extensions: !connected.extensions.is_empty(),
+    };
+    let line = OnLine::enter(board, admitted.handshake.id, info, admitted.into_place());
+    board.drain.spawn(joined(line, upgrade, service));
+    Ok(response)
+}
+
+/// From the 101 to the end. It lives as long as the session, so it holds nothing of the handshake.
+async fn joined(line: OnLine, upgrade: OnUpgrade, service: Leg) {
+    let opened = Instant::now();
+    let client = match leg_of(upgrade, line.conn(), Party::Client, &service.limits).await {
+        Ok(leg) => Leg { extensions: service.extensions, ..leg },
+        Err(error) => return session::unanswered(&line, Party::Client, opened, &error),
     };
     line.mark().to(State::Open);
     let (handle, mailbox) = relay::mailbox();
-    let run = relay::run_pair(client, service, mailbox, |_| line.mark().to(State::Closing));
+    let mark = line.mark().clone();
+    let run = line.relay().run_pair(client, service, mailbox, move |_| mark.to(State::Closing));
     session::run(&line, opened, &handle, || false, run).await;
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{Place, Switchboard};
 use crate::{
-    drain::{Cut, beside},
+    drain::Cut,
     error::Cause,
     generation::Route,
     metrics::routes::Mark,
@@ -145,6 +145,15 @@ impl OnLine {
         Self { board: Arc::clone(board), conn, mode, place: place.into() }
     }
 
+    pub(super) const fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    /// What moves its frames.
+    pub(super) fn relay(&self) -> &relay::Relay {
+        &self.board.relay
+    }
+
     /// Where the leg is on its way.
     pub(super) fn mark(&self) -> &Mark {
         self.place.presence.mark()
@@ -164,7 +173,7 @@ pub(super) async fn run(
     opened: Instant,
     handle: &relay::Handle,
     waiting: impl Fn() -> bool,
-    session: impl Future<Output = Report>,
+    mut session: relay::Running,
 ) -> Report {
     let drain = &line.board.drain;
     let stop = async {
@@ -177,7 +186,7 @@ pub(super) async fn run(
         handle.cut(Cause::Draining);
         why
     };
-    let (mut session, mut stop) = (pin!(session), pin!(beside(stop)));
+    let mut stop = pin!(stop);
     let (report, cut) = tokio::select! {
         biased;
         report = &mut session => (report, None),

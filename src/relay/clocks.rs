@@ -22,6 +22,26 @@ const SHORTEST_CLOSE: Duration = Duration::from_millis(100);
 /// `stall` and a quarter more after the last byte that it took.
 const INSISTENCE: u32 = 4;
 
+/// Until when no deadline comes if only frames pass. Deadlines are reckoned at every step otherwise, which would cost
+/// more than the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calm {
+    /// It must be reckoned.
+    Unknown,
+    Until(Instant),
+    Forever,
+}
+
+impl Calm {
+    fn is_over(self, now: Instant) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Until(deadline) => deadline <= now,
+            Self::Forever => false,
+        }
+    }
+}
+
 /// `by` after `at`.
 fn later(at: Instant, by: Duration) -> Instant {
     at + by.min(FAR)
@@ -71,7 +91,42 @@ impl<I: Io> Side<I> {
 
 impl<I: Io> Session<I> {
     /// Does what is due.
+    #[inline]
     pub(super) fn tick(&mut self, now: Instant) {
+        if !self.is_calm() || self.calm.is_over(now) {
+            self.do_what_is_due(now);
+        }
+    }
+
+    /// Whether only frames pass: then bytes that come put deadlines off, and nothing brings one nearer.
+    fn is_calm(&self) -> bool {
+        let ordinary = |side: &Side<I>| {
+            side.blocked.is_none()
+                && side.deadline.is_none()
+                && side.pulse.pinged.is_none()
+                && !side.pulse.queued
+                && !side.pulse.paused
+        };
+        self.sides.len() == 2 && self.ending.is_none() && self.sides.iter().all(ordinary)
+    }
+
+    /// When time alone changes something. While only frames pass it may come too early, and is reckoned anew then.
+    #[inline]
+    pub(super) fn next_wake(&mut self, now: Instant) -> Option<Instant> {
+        if !self.is_calm() {
+            self.calm = Calm::Unknown;
+            return self.next_deadline();
+        }
+        if self.calm.is_over(now) {
+            self.calm = self.next_deadline().map_or(Calm::Forever, Calm::Until);
+        }
+        match self.calm {
+            Calm::Until(deadline) => Some(deadline),
+            Calm::Forever | Calm::Unknown => None,
+        }
+    }
+
+    fn do_what_is_due(&mut self, now: Instant) {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         for at in 0..self.sides.len() {
             let side = &mut self.sides[at];
@@ -118,7 +173,7 @@ impl<I: Io> Session<I> {
     }
 
     /// The nearest instant at which [`Session::tick`] has something to do.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Instant> {
         let mut nearest = None;
         let mut note = |deadline: Option<Instant>| {
             if let Some(deadline) = deadline {

@@ -90,6 +90,7 @@ impl<I: Io> Session<I> {
                 // A leg that left is never handed to the next partner, nor is what it said.
                 lone.flow.pending.clear();
             }
+            self.first_end.tell();
         }
     }
 

@@ -150,6 +150,11 @@ impl fmt::Debug for Handle {
 pub struct Mailbox(Arc<Mutex<Shared>>);
 
 impl Mailbox {
+    /// Another handle to it.
+    pub(super) fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.0))
+    }
+
     /// The next command, or the waker is kept for it.
     pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Command> {
         let mut shared = lock(&self.0);

@@ -13,19 +13,22 @@
 //! - The caller learns at once when the first Close, end or error is read (seat and id are free then), and gets a
 //!   [`Report`] when the last socket is closed.
 //!
-//! One task drives both directions, not two, because closing and keep-alive tie them together: a Close that passes one
+//! One step drives both directions, not two, because closing and keep-alive tie them together: a Close that passes one
 //! way starts the clock of the other, and a leg counts as silent only while it is being read, which the other decides.
-//! The state machine ([`session`]) knows neither tokio nor sockets; the driver lends it time and readiness, and another
-//! driver can. Nothing is spawned here: the futures belong to the caller, and dropping one cuts its sockets.
+//! The state machine ([`session`]) knows neither threads nor sockets; a [`lane`] lends it time and readiness. Sessions run
+//! on threads of their own, as many as the configuration has `workers`; the future that [`Relay`] gives for one belongs
+//! to the caller, and dropping it cuts its sockets.
 
 mod buffer;
 mod clocks;
 mod close;
 mod closing;
 mod driver;
+mod first_end;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod lane;
 mod mailbox;
 mod mask;
 mod pending;
@@ -40,7 +43,7 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 
 pub use self::{
-    driver::{run_pair, run_waiting},
+    driver::{Relay, Running},
     mailbox::{Handle, Mailbox, mailbox},
 };
 use crate::{

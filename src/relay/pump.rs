@@ -113,6 +113,9 @@ impl Pump {
     /// Puts what is held back in front of `at` and returns where the input begins. There must be
     /// [`HEADROOM`](super::buffer::HEADROOM) before `at`.
     pub(super) fn restore(&mut self, buffer: &mut [u8], at: usize) -> usize {
+        if self.split.is_empty() {
+            return at;
+        }
         let begin = at - self.split.len();
         buffer[begin..at].copy_from_slice(&self.split);
         self.split = Vec::new();

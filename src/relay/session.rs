@@ -11,7 +11,9 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     End, Report,
     buffer::{Buffer, HEADROOM, SIZE},
+    clocks::Calm,
     close::CloseFrame,
+    first_end::FirstEnd,
     pump::{Orders, Stop},
     side::{Flow, Flushed, Input, Io, Side, Traits},
 };
@@ -89,42 +91,55 @@ pub(super) struct Session<I> {
     pub(super) idle: Duration,
     /// The shorter of both legs'; zero is none.
     pub(super) lifetime: Duration,
+    pub(super) calm: Calm,
     begun: Instant,
     pub(super) joined: Instant,
     /// When the last data frame, or a piece of one, was read.
     pub(super) active: Instant,
     pub(super) ending: Option<Ending>,
+    pub(super) first_end: FirstEnd,
     pub(super) farewell: Option<Farewell>,
 }
 
 impl<I: Io> Session<I> {
     /// A leg that waits for its partner until `patience`; up to `hold` bytes of what it says are kept meanwhile.
-    pub(super) fn waiting(io: I, traits: Traits, hold: usize, patience: Instant, now: Instant) -> Self {
+    pub(super) fn waiting(
+        (io, traits): (I, Traits),
+        hold: usize,
+        patience: Instant,
+        first_end: FirstEnd,
+        now: Instant,
+    ) -> Self {
         // Its partner will have dialled us as well.
         let strip = true;
-        Self { hold, patience: Some(patience), ..Self::alone(Side::new(io, traits, strip, now), now) }
+        Self { hold, patience: Some(patience), ..Self::alone(Side::new(io, traits, strip, now), first_end, now) }
     }
 
     /// Two legs, joined from the beginning.
-    pub(super) fn pair(first: (I, Traits), second: (I, Traits), now: Instant) -> Self {
+    pub(super) fn pair(first: (I, Traits), second: (I, Traits), first_end: FirstEnd, now: Instant) -> Self {
         let strip = second.1.end == End::Server;
-        let mut session = Self::alone(Side::new(first.0, first.1, strip, now), now);
-        session.join(second.0, second.1, now);
+        let mut session = Self::alone(Side::new(first.0, first.1, strip, now), first_end, now);
+        session.join(second, now);
         session
     }
 
-    fn alone(side: Side<I>, now: Instant) -> Self {
+    fn alone(side: Side<I>, first_end: FirstEnd, now: Instant) -> Self {
+        // Most get a second leg, and none a third.
+        let mut sides = Vec::with_capacity(2);
+        sides.push(side);
         Self {
-            sides: vec![side],
+            sides,
             hold: 0,
             patience: None,
             answer: true,
             idle: Duration::ZERO,
             lifetime: Duration::ZERO,
+            calm: Calm::Unknown,
             begun: now,
             joined: now,
             active: now,
             ending: None,
+            first_end,
             farewell: None,
         }
     }
@@ -144,7 +159,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Joins the partner; what was held goes to it first.
-    pub(super) fn join(&mut self, io: I, traits: Traits, now: Instant) {
+    pub(super) fn join(&mut self, (io, traits): (I, Traits), now: Instant) {
         debug_assert_eq!(self.sides.len(), 1, "a session has two legs at most");
         let first = &self.sides[0];
         let mut second = Side::new(io, traits, first.end == End::Server, now);
@@ -160,6 +175,8 @@ impl<I: Io> Session<I> {
         self.patience = None;
         self.joined = now;
         self.active = now;
+        self.calm = Calm::Unknown;
+        self.first_end.joined = true;
         self.sides.push(second);
     }
 
@@ -226,7 +243,7 @@ impl<I: Io> Session<I> {
             wants.read[at] = reading;
             wants.write[at] = side.blocked.is_some();
         }
-        wants.deadline = self.next_deadline();
+        wants.deadline = self.next_wake(now);
         wants
     }
 
@@ -269,6 +286,9 @@ impl<I: Io> Session<I> {
     fn pull(&mut self, at: usize, now: Instant) -> Pulled {
         let Some(room) = self.appetite(at) else { return Pulled::Nothing };
         let side = &mut self.sides[at];
+        if !side.may_have_more() {
+            return Pulled::Nothing;
+        }
         let mut buffer = Buffer::take();
         match side.read(&mut buffer[HEADROOM..HEADROOM + room]) {
             Ok(0) => self.stream_ended(at, now),
@@ -321,6 +341,9 @@ impl<I: Io> Session<I> {
     /// Writes what a leg is owed.
     pub(super) fn push(&mut self, at: usize, now: Instant) -> bool {
         let (side, source) = self.split(at);
+        if side.is_served(source.as_deref()) {
+            return false;
+        }
         match side.flush(source, now) {
             Flushed::Nothing => false,
             Flushed::Progress => true,

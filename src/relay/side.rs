@@ -17,6 +17,8 @@ use crate::model::{ConnId, Limits};
 
 /// A stream that never blocks; [`io::ErrorKind::WouldBlock`] means not now.
 pub(super) trait Io {
+    /// Whether a read may come to anything; `false` if it could only say not now.
+    fn is_readable(&self) -> bool;
     /// Reads into a buffer that is not empty; 0 is the end of the stream.
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes from a buffer that is not empty.
@@ -177,6 +179,12 @@ impl<I: Io> Side<I> {
         }
     }
 
+    /// Whether there is a point in reading.
+    #[inline]
+    pub(super) fn may_have_more(&self) -> bool {
+        !self.early.is_empty() || self.io.as_ref().is_some_and(Io::is_readable)
+    }
+
     /// Reads, early bytes first.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.early.is_empty() {
@@ -204,6 +212,9 @@ impl<I: Io> Side<I> {
 
     /// Answers who asked.
     fn show_life(&mut self) {
+        if self.probes.is_empty() {
+            return;
+        }
         for probe in self.probes.drain(..) {
             let _ = probe.send(true);
         }
@@ -221,6 +232,16 @@ impl<I: Io> Side<I> {
             Output::Closing(_) => self.staged.close.is_none(),
             _ => false,
         }
+    }
+
+    /// Whether there is nothing to write and no state to change.
+    #[inline]
+    pub(super) fn is_served(&self, source: Option<&Flow>) -> bool {
+        self.output == Output::Open
+            && source.is_none_or(|source| source.pending.is_empty())
+            && self.staged.bytes.is_empty()
+            && self.pong.is_none()
+            && !self.pulse.queued
     }
 
     /// Writes what this leg is owed: frames of ours between those of `source`, its partner's.

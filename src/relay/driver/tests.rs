@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
@@ -32,6 +32,9 @@ use crate::{
     model::{ConnId, Limits},
     relay::{End, Handle, Party, mailbox, tests::rig},
 };
+
+/// Of all tests. Two threads, so that sessions of one do not always share one.
+static RELAY: LazyLock<Relay> = LazyLock::new(|| Relay::start(2).unwrap());
 
 /// Nothing here takes longer unless it hangs.
 const BOUND: Duration = Duration::from_secs(20);
@@ -78,7 +81,7 @@ async fn wait(patience: Duration, limits: &Limits) -> (Waiting, WebSocketStream<
     let hook = move |_: bool| {
         count.fetch_add(1, Ordering::SeqCst);
     };
-    let task = tokio::spawn(run_waiting(leg, mailbox, Instant::now() + patience, 64 << 10, hook));
+    let task = tokio::spawn(RELAY.run_waiting(leg, mailbox, Instant::now() + patience, 64 << 10, hook));
     (Waiting { handle, id, ends, task }, speak(peer, Role::Client).await)
 }
 
@@ -108,7 +111,7 @@ async fn eight_mebibytes_pass_both_ways_at_once() {
         let (client, client_peer) = dial(Party::Client, End::Server, &limits()).await;
         let (backend, backend_peer) = dial(Party::Backend, end, &limits()).await;
         let (_handle, mailbox) = mailbox();
-        let session = tokio::spawn(run_pair(client, backend, mailbox, |_| {}));
+        let session = tokio::spawn(RELAY.run_pair(client, backend, mailbox, |_| {}));
         let role = if end == End::Client { Role::Server } else { Role::Client };
         let (mut client_out, mut client_in) = speak(client_peer, Role::Client).await.split();
         let (mut backend_out, mut backend_in) = speak(backend_peer, role).await.split();
@@ -143,7 +146,7 @@ async fn a_slow_reader_slows_the_sender_and_loses_nothing() {
     let (client, mut client_peer) = dial(Party::Client, End::Server, &limits()).await;
     let (backend, mut backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
     let (_handle, mailbox) = mailbox();
-    let session = tokio::spawn(run_pair(client, backend, mailbox, |_| {}));
+    let session = tokio::spawn(RELAY.run_pair(client, backend, mailbox, |_| {}));
     let payload = noise(8 << 20, 3);
     let bytes = [rig::masked(rig::BINARY, &payload), rig::masked(rig::CLOSE, b"")].concat();
     let sending = async {
@@ -218,7 +221,9 @@ async fn a_third_leg_comes_back() {
     assert_eq!((joined.is_ok(), refused.map_err(|leg| leg.id).err()), (true, Some(id)));
     waiting.task.abort();
     assert!(within(waiting.task).await.is_err());
-    assert_eq!(waiting.ends.load(Ordering::SeqCst), 1, "even then");
+    // The session is over when its mailbox answers no more; "even then" it was announced, and once.
+    within(async { while waiting.handle.probe(waiting.id).await {} }).await;
+    assert_eq!(waiting.ends.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -291,25 +296,17 @@ async fn a_session_sleeps_while_nothing_can_be_done() {
     let (client, mut client_peer) = dial(Party::Client, End::Server, &limits).await;
     let (backend, _backend_peer) = dial(Party::Backend, End::Client, &limits).await;
     let (_handle, mailbox) = mailbox();
-    let mut session = Box::pin(run_pair(client, backend, mailbox, |_| {}));
-    let mut polls = 0;
-    let counted = poll_fn(|cx| {
-        polls += 1;
-        session.as_mut().poll(cx)
-    });
+    // Alone on its thread.
+    let relay = Relay::start(1).unwrap();
+    let session = relay.run_pair(client, backend, mailbox, |_| {});
     // The backend takes nothing, so that one direction is blocked and the clocks run.
     let bytes = rig::masked(rig::BINARY, &noise(1 << 20, 7));
     let writing = async { while client_peer.write_all(&bytes).await.is_ok() {} };
-    let report = within(async {
-        tokio::select! {
-            report = counted => report,
-            () = writing => panic!("the client is read to the end"),
-        }
-    })
-    .await;
+    let (report, ()) = within(async { tokio::join!(session, writing) }).await;
     assert_eq!(report.cause, Cause::Stalled);
     let chunks = usize::try_from(report.legs[0].bytes_in).unwrap() / 1000;
-    assert!(polls < 200 + chunks, "{polls} times for {} bytes", report.legs[0].bytes_in);
+    let turns = relay.turns();
+    assert!(turns < 200 + chunks as u64, "{turns} turns for {} bytes", report.legs[0].bytes_in);
 }
 
 #[tokio::test]
@@ -321,7 +318,7 @@ async fn what_a_peer_sent_before_its_reset_arrives() {
     client_peer.set_zero_linger().unwrap();
     drop(client_peer);
     let (_handle, mailbox) = mailbox();
-    let session = tokio::spawn(run_pair(client, backend, mailbox, |_| {}));
+    let session = tokio::spawn(RELAY.run_pair(client, backend, mailbox, |_| {}));
     let mut backend = speak(backend_peer, Role::Server).await;
     assert_eq!(next(&mut backend).await, Message::text("last"));
     assert_eq!(next_code(&mut backend).await, Some(1001));
@@ -334,7 +331,7 @@ async fn a_close_is_not_destroyed_by_input_that_nobody_read() {
     let (client, mut client_peer) = dial(Party::Client, End::Server, &Limits { message: 10, ..limits() }).await;
     let (backend, backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
     let (_handle, mailbox) = mailbox();
-    let session = tokio::spawn(run_pair(client, backend, mailbox, |_| {}));
+    let session = tokio::spawn(RELAY.run_pair(client, backend, mailbox, |_| {}));
     // More than any socket buffer, so that most of it arrives after the Close is written.
     let bytes = rig::masked(rig::BINARY, &noise(16 << 20, 5));
     within(client_peer.write_all(&bytes)).await.expect("it is read to the end");
@@ -348,20 +345,48 @@ async fn a_close_is_not_destroyed_by_input_that_nobody_read() {
 }
 
 #[tokio::test]
-async fn the_first_end_is_announced_even_if_the_session_never_ran() {
-    let (client, _client_peer) = dial(Party::Client, End::Server, &limits()).await;
+async fn the_first_end_is_announced_even_if_nobody_waits_for_the_last() {
+    let (client, mut client_peer) = dial(Party::Client, End::Server, &limits()).await;
     let (backend, _backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
-    let (_handle, mailbox) = mailbox();
-    let mut announced = None;
-    drop(run_pair(client, backend, mailbox, |joined| announced = Some(joined)));
-    assert_eq!(announced, Some(true));
+    let (handle, mailbox) = mailbox();
+    let (announce, announced) = oneshot::channel();
+    drop(RELAY.run_pair(client, backend, mailbox, |joined| announce.send(joined).unwrap()));
+    assert_eq!(within(announced).await, Ok(true));
+    assert_eq!(within(client_peer.read(&mut [0; 8])).await.unwrap(), 0, "its sockets are closed");
+    assert!(!within(handle.probe(ConnId::next())).await);
 }
 
 #[tokio::test]
-async fn an_idle_pair_costs_little_memory() {
-    let (client, _client_peer) = dial(Party::Client, End::Server, &limits()).await;
+async fn a_relay_that_is_dropped_cuts_its_sessions_and_says_so() {
+    let relay = Relay::start(1).unwrap();
+    let (client, mut client_peer) = dial(Party::Client, End::Server, &limits()).await;
     let (backend, _backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
     let (_handle, mailbox) = mailbox();
-    let size = size_of_val(&run_pair(client, backend, mailbox, |_| {}));
-    assert!(size < 1200, "{size} bytes of future, apart from two legs' state");
+    let (announce, announced) = oneshot::channel();
+    let session = relay.run_pair(client, backend, mailbox, |joined| announce.send(joined).unwrap());
+    drop(relay);
+    assert_eq!(within(announced).await, Ok(true));
+    assert_eq!(within(session).await.cause, Cause::Internal);
+    assert_eq!(within(client_peer.read(&mut [0; 8])).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_session_that_panics_takes_no_other_with_it() {
+    let relay = Relay::start(1).unwrap();
+    let (handle, mailbox_) = mailbox();
+    let (client, client_peer) = dial(Party::Client, End::Server, &limits()).await;
+    let (backend, backend_peer) = dial(Party::Backend, End::Server, &limits()).await;
+    let other = relay.run_pair(client, backend, mailbox_, |_| {});
+    let (doomed, _doomed_peer) = dial(Party::Client, End::Server, &limits()).await;
+    let (doom, mailbox_) = mailbox();
+    let session = relay.run_waiting(doomed, mailbox_, Instant::now() + BOUND, 100, |_| panic!("a mistake of ours"));
+    doom.close(None, Cause::Draining);
+    assert_eq!(within(session).await.cause, Cause::Internal);
+    let (mut client, mut backend) = (speak(client_peer, Role::Client).await, speak(backend_peer, Role::Client).await);
+    client.send(Message::text("goes on")).await.unwrap();
+    assert_eq!(next(&mut backend).await, Message::text("goes on"));
+    handle.close(None, Cause::Draining);
+    assert_eq!(next_code(&mut backend).await, Some(1012));
+    drop((client, backend));
+    assert_eq!(within(other).await.cause, Cause::Draining);
 }

@@ -20,6 +20,7 @@ use crate::{
     model::{ConnId, Limits},
     relay::{
         End, LegReport, Party, Report,
+        first_end::FirstEnd,
         session::{Next, Session, Wants},
         side::{Io, Traits},
     },
@@ -143,6 +144,10 @@ impl Peer {
 }
 
 impl Io for Fake {
+    fn is_readable(&self) -> bool {
+        true
+    }
+
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         assert!(!buffer.is_empty(), "a read of nothing looks like the end");
         let mut wire = self.0.borrow_mut();
@@ -338,6 +343,7 @@ impl Rig {
         let session = Session::pair(
             (client_io, traits(Party::Client, End::Server, limits)),
             (backend_io, traits(Party::Backend, end, limits)),
+            FirstEnd::default(),
             now,
         );
         Self { session, client, backend, now, backend_io: None }
@@ -349,7 +355,7 @@ impl Rig {
         let (backend, backend_io) = Peer::new();
         let now = Instant::now();
         let traits = traits(Party::Client, End::Server, limits);
-        let session = Session::waiting(client_io, traits, hold, now + patience, now);
+        let session = Session::waiting((client_io, traits), hold, now + patience, FirstEnd::default(), now);
         Self { session, client, backend, now, backend_io: Some(backend_io) }
     }
 
@@ -360,7 +366,7 @@ impl Rig {
             return false;
         }
         let traits = Traits { early: Bytes::copy_from_slice(early), ..traits(Party::Backend, End::Server, limits) };
-        self.session.join(self.backend_io.take().expect("it comes once"), traits, self.now);
+        self.session.join((self.backend_io.take().expect("it comes once"), traits), self.now);
         self.run();
         true
     }

@@ -59,13 +59,19 @@ fn early_bytes_are_read_first_and_held_like_others() {
         ..traits(crate::relay::Party::Client, crate::relay::End::Server, &quiet())
     };
     let now = tokio::time::Instant::now();
-    let mut session = crate::relay::session::Session::waiting(client_io, traits, HOLD, now + SECOND, now);
+    let mut session = crate::relay::session::Session::waiting(
+        (client_io, traits),
+        HOLD,
+        now + SECOND,
+        crate::relay::first_end::FirstEnd::default(),
+        now,
+    );
     client.says(&masked(TEXT, b"behind it"));
     assert!(matches!(session.step(now), Next::Wait(_)), "what the socket has is for the next step");
     session.step(now);
     let (backend, backend_io) = Peer::new();
     let newcomer = super::rig::traits(crate::relay::Party::Backend, crate::relay::End::Server, &quiet());
-    session.join(backend_io, newcomer, now);
+    session.join((backend_io, newcomer), now);
     session.step(now);
     let texts: Vec<_> = backend.frames().into_iter().map(|frame| frame.payload).collect();
     assert_eq!(texts, [&b"in the segment of the request"[..], b"behind it"]);
@@ -219,11 +225,17 @@ fn a_backend_may_wait_as_well() {
     let (backend, backend_io) = Peer::new();
     let now = tokio::time::Instant::now();
     let traits = traits(crate::relay::Party::Backend, crate::relay::End::Server, &quiet());
-    let mut session = crate::relay::session::Session::waiting(backend_io, traits, HOLD, now + SECOND, now);
+    let mut session = crate::relay::session::Session::waiting(
+        (backend_io, traits),
+        HOLD,
+        now + SECOND,
+        crate::relay::first_end::FirstEnd::default(),
+        now,
+    );
     session.step(now);
     let (client, client_io) = Peer::new();
     let traits = super::rig::traits(crate::relay::Party::Client, crate::relay::End::Server, &quiet());
-    session.join(client_io, traits, now);
+    session.join((client_io, traits), now);
     backend.ends();
     session.step(now);
     assert_eq!(code_of(&client.frames()), Some(1011));

@@ -1,0 +1,344 @@
+//! A thread that moves the frames of many sessions: one loop over an edge-triggered epoll set.
+//!
+//! Each socket is registered once, for everything. What epoll says is kept as a flag of the socket ([`Tcp`]), and only a
+//! call that comes up short takes the flag away, so no call is made that could only say "not now". A session is
+//! [stepped](Session::step) when one of its sockets is ready for what it waits for, when its mailbox rings, or when its
+//! deadline has come. It never blocks the loop; one that has more to do than a step allows comes again after the others.
+//!
+//! A lane knows nothing of the runtime that the rest runs on: a session comes in by [`Inbox::post`] and its report
+//! leaves through a channel. So a bulk transfer does not hold up a policy, nor a policy the frames.
+
+mod inbox;
+mod tcp;
+mod timers;
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll as Asked, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use mio::{Events, Poll, Registry, Token};
+use tokio::{sync::oneshot, time::Instant};
+
+pub(super) use self::inbox::{Begin, Inbox, Newcomer};
+use self::{
+    inbox::{Bell, Queue, WAKE},
+    tcp::Tcp,
+    timers::Timers,
+};
+use super::{
+    Leg, LegReport, Mailbox, Report,
+    close::CloseFrame,
+    mailbox::Command,
+    session::{Next, Session, Wants},
+    side::{Io as _, Traits},
+};
+use crate::error::Cause;
+
+/// Events taken from the kernel at once: what is behind them comes with the next call.
+const EVENTS: usize = 256;
+
+/// Steps of a session in a row, where each finds something new to do, before the others have their turn.
+const STEPS: usize = 4;
+
+/// A session in its place.
+struct Resident {
+    session: Session<Tcp>,
+    mailbox: Mailbox,
+    bell: Waker,
+    done: oneshot::Sender<Report>,
+    /// For when its timer is set.
+    armed: Option<Instant>,
+    /// Its turn will come.
+    queued: bool,
+    rung: bool,
+}
+
+/// What a turn came to.
+enum Turn {
+    Again,
+    Wait(Option<Instant>),
+    Done,
+}
+
+/// The loop and its sessions.
+pub(super) struct Lane {
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    residents: Vec<Option<Box<Resident>>>,
+    free: Vec<usize>,
+    /// Whose turn it is.
+    ready: Vec<usize>,
+    timers: Timers,
+}
+
+impl Lane {
+    /// A lane without sessions.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub(super) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let inbox = Inbox::new(poll.registry())?;
+        Ok(Self {
+            poll,
+            inbox: Arc::new(inbox),
+            residents: Vec::new(),
+            free: Vec::new(),
+            ready: Vec::new(),
+            timers: Timers::default(),
+        })
+    }
+
+    pub(super) fn inbox(&self) -> Arc<Inbox> {
+        Arc::clone(&self.inbox)
+    }
+
+    /// Runs until [`Inbox::stop`].
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut turns = Vec::new();
+        let mut now = Instant::now();
+        loop {
+            let Queue { new, rung, stop } = self.inbox.take();
+            if stop {
+                return;
+            }
+            for newcomer in new {
+                self.admit(newcomer, now);
+            }
+            for place in rung {
+                self.ring(place);
+            }
+            let wait = if self.ready.is_empty() { self.timers.wait(now) } else { Some(Duration::ZERO) };
+            let polled = self.poll.poll(&mut events, wait);
+            self.inbox.woken();
+            if let Err(error) = polled
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                // What else it could be is a mistake of ours; the deadlines of the sessions still come.
+                tracing::error!(%error, "a relay thread cannot wait for its sockets");
+                #[allow(clippy::disallowed_methods)] // there is nothing else to wait for
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            now = Instant::now();
+            for event in &events {
+                if event.token() != WAKE {
+                    self.note(event);
+                }
+            }
+            while let Some(place) =
+                self.timers.due(now, |place, at| self.residents[place].as_mut().is_some_and(|it| it.is_due(at)))
+            {
+                self.queue(place);
+            }
+            std::mem::swap(&mut self.ready, &mut turns);
+            self.inbox.count_turns(turns.len());
+            for place in turns.drain(..) {
+                self.turn(place, now);
+            }
+        }
+    }
+
+    /// Gives a session its place.
+    fn admit(&mut self, newcomer: Newcomer, now: Instant) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.residents.push(None);
+            self.residents.len() - 1
+        });
+        let Newcomer { begin, mailbox, first_end, done } = newcomer;
+        let registry = self.poll.registry();
+        let session = match begin {
+            Begin::Pair(first, second) => {
+                let accounts = [&first, &second].map(|leg| LegReport::new(leg.id, leg.party));
+                let first = open(first, registry, place, 0);
+                let both = first.and_then(|first| Ok((first, open(second, registry, place, 1)?)));
+                let session = |(first, second)| Session::pair(first, second, first_end, now);
+                both.map(session).map_err(|error| (error, accounts.to_vec()))
+            }
+            Begin::Waiting(leg, deadline, hold) => {
+                let accounts = vec![LegReport::new(leg.id, leg.party)];
+                let leg = open(leg, registry, place, 0);
+                let session = |leg| Session::waiting(leg, hold, deadline, first_end, now);
+                leg.map(session).map_err(|error| (error, accounts))
+            }
+        };
+        let bell = Waker::from(Arc::new(Bell { inbox: self.inbox(), place }));
+        match session {
+            Ok(session) => {
+                let resident = Resident { session, mailbox, bell, done, armed: None, queued: false, rung: false };
+                self.residents[place] = Some(Box::new(resident));
+                // The first look sets the bell.
+                self.ring(place);
+            }
+            Err((error, legs)) => {
+                tracing::error!(%error, "sockets cannot be watched; a session ends at its beginning");
+                let joined = legs.len() > 1;
+                let _ = done.send(Report {
+                    cause: Cause::Internal,
+                    detail: Some("the system cannot watch its sockets"),
+                    ended_by: None,
+                    joined,
+                    duration: Duration::ZERO,
+                    legs,
+                });
+                self.leave(place);
+            }
+        }
+    }
+
+    /// Makes the place of a session free.
+    fn leave(&mut self, place: usize) {
+        self.residents[place] = None;
+        self.free.push(place);
+        self.inbox.left();
+        self.timers.forget_if_many(self.residents.len() - self.free.len(), |place, at| {
+            self.residents[place].as_ref().is_some_and(|resident| resident.armed == Some(at))
+        });
+    }
+
+    fn queue(&mut self, place: usize) {
+        if let Some(resident) = &mut self.residents[place]
+            && !std::mem::replace(&mut resident.queued, true)
+        {
+            self.ready.push(place);
+        }
+    }
+
+    fn ring(&mut self, place: usize) {
+        if let Some(resident) = &mut self.residents[place] {
+            resident.rung = true;
+            self.queue(place);
+        }
+    }
+
+    /// Keeps what the kernel says of a socket.
+    fn note(&mut self, event: &mio::event::Event) {
+        let Token(token) = event.token();
+        let place = token / 2;
+        let side = self.residents[place].as_mut().and_then(|resident| resident.session.sides.get_mut(token % 2));
+        if let Some(side) = side
+            && let Some(io) = &mut side.io
+        {
+            io.note(event);
+            // That it takes bytes concerns only who has some for it.
+            if io.is_readable() || side.blocked.is_some() {
+                self.queue(place);
+            }
+        }
+    }
+
+    /// A session's turn.
+    fn turn(&mut self, place: usize, now: Instant) {
+        let Some(resident) = &mut self.residents[place] else { return };
+        resident.queued = false;
+        let registry = self.poll.registry();
+        // A session that panics takes no other with it. Nothing of it is used again.
+        match catch_unwind(AssertUnwindSafe(|| resident.turn(registry, place, now))) {
+            Ok(Turn::Again) => self.queue(place),
+            Ok(Turn::Wait(None)) => {}
+            Ok(Turn::Wait(Some(deadline))) => {
+                if let Some(at) = self.timers.set(resident.armed, deadline, place, now) {
+                    resident.armed = Some(at);
+                }
+            }
+            Ok(Turn::Done) => {
+                if let Some(resident) = self.residents[place].take() {
+                    resident.end(now);
+                }
+                self.leave(place);
+            }
+            Err(_) => self.leave(place),
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}
+
+impl Resident {
+    /// Whether the timer that fires at `at` is the one that is set.
+    fn is_due(&mut self, at: Instant) -> bool {
+        self.armed.take_if(|armed| *armed == at).is_some()
+    }
+
+    fn turn(&mut self, registry: &Registry, place: usize, now: Instant) -> Turn {
+        for _ in 0..STEPS {
+            let next = self.session.step(now);
+            // Also while bytes keep coming: a session must not be deaf to its owner.
+            let obeyed = std::mem::take(&mut self.rung) && self.obey(registry, place, now);
+            match next {
+                Next::Done => return Turn::Done,
+                Next::Again => return Turn::Again,
+                Next::Wait(wants) if !obeyed && !self.is_ready(&wants) => return Turn::Wait(wants.deadline),
+                Next::Wait(_) => {}
+            }
+        }
+        Turn::Again
+    }
+
+    /// Whether a leg is ready for what is wanted of it.
+    fn is_ready(&self, wants: &Wants) -> bool {
+        let mut sides = self.session.sides.iter().enumerate();
+        sides.any(|(at, side)| {
+            side.io.as_ref().is_some_and(|io| wants.read[at] && io.is_readable() || wants.write[at] && io.is_writable())
+        })
+    }
+
+    /// Carries out what the mailbox holds. Runs right after a step, so that a leg that has left is known to have left.
+    fn obey(&mut self, registry: &Registry, place: usize, now: Instant) -> bool {
+        let Self { session, mailbox, bell, .. } = self;
+        let cx = Context::from_waker(bell);
+        let mut any = false;
+        while let Asked::Ready(command) = mailbox.poll(&cx) {
+            any = true;
+            match command {
+                Command::Join(ticket) => {
+                    if session.may_join(now)
+                        && let Some(leg) = ticket.redeem()
+                    {
+                        match open(*leg, registry, place, 1) {
+                            Ok(leg) => session.join(leg, now),
+                            Err(error) => {
+                                tracing::error!(%error, "a socket cannot be watched; its session ends");
+                                session.drop_all(Cause::Internal);
+                            }
+                        }
+                    }
+                }
+                Command::Probe { conn, reply } => session.probe(conn, reply),
+                Command::Close { conn, cause } => session.close(conn, cause, now),
+                Command::Drain { code } => {
+                    session.take_leave(CloseFrame { code, ..CloseFrame::of(Cause::Draining) }, now);
+                }
+                Command::Cut { cause } => session.drop_all(cause),
+            }
+        }
+        any
+    }
+
+    fn end(self, now: Instant) {
+        let report = self.session.report(now);
+        let Self { session, mailbox, done, .. } = self;
+        // Who reads the report finds the first end told and the mailbox closed.
+        drop((session, mailbox));
+        // Who does not wait for it any more has cut the session.
+        let _ = done.send(report);
+    }
+}
+
+/// Takes a leg's socket over from the runtime.
+fn open(leg: Leg, registry: &Registry, place: usize, at: usize) -> io::Result<(Tcp, Traits)> {
+    let Leg { id, stream, early, end, party, limits, extensions } = leg;
+    let io = Tcp::register(stream.into_std()?, registry, Token(2 * place + at))?;
+    // A view of no bytes would still keep the handshake's buffer.
+    let early = if early.is_empty() { Bytes::new() } else { early };
+    Ok((io, Traits { conn: id, party, end, limits, extensions, early }))
+}

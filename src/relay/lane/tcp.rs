@@ -1,0 +1,105 @@
+//! A leg's socket in a lane: what epoll has said of it, and calls that never block.
+
+use std::{io, net::TcpStream, os::fd::AsRawFd as _};
+
+use mio::{Interest, Registry, Token, event::Event, unix::SourceFd};
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown},
+};
+use socket2::SockRef;
+
+use crate::relay::side::Io;
+
+/// A socket and what it is ready for. After a short read or write a flag goes out without the call that would only say
+/// "not now": the kernel tells of what comes later as a new edge.
+#[allow(clippy::struct_excessive_bools)] // what is known of a socket, not a state machine
+pub(super) struct Tcp {
+    stream: TcpStream,
+    readable: bool,
+    writable: bool,
+    /// Its stream has ended or is broken; behind what is still to be read. Told once, so it stays.
+    ended: bool,
+    /// The next write asks the socket and not the flag.
+    insist: bool,
+}
+
+impl Tcp {
+    /// Has it watched, for as long as it lives.
+    ///
+    /// # Errors
+    /// When the system watches no more sockets (`fs.epoll.max_user_watches`).
+    pub(super) fn register(stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
+        registry.register(&mut SourceFd(&stream.as_raw_fd()), token, Interest::READABLE | Interest::WRITABLE)?;
+        // Nothing is known yet, but a new connection nearly always takes bytes; the first edges tell.
+        Ok(Self { stream, readable: false, writable: true, ended: false, insist: false })
+    }
+
+    /// Keeps what the kernel says.
+    pub(super) fn note(&mut self, event: &Event) {
+        self.ended |= event.is_read_closed() || event.is_error();
+        self.readable |= self.ended || event.is_readable();
+        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+    }
+
+    pub(super) const fn is_writable(&self) -> bool {
+        self.writable
+    }
+}
+
+impl Io for Tcp {
+    fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = recv(&self.stream, &mut *buffer, RecvFlags::empty()).map(|(read, _)| read);
+        match read {
+            // The end stands behind what was read, and is told of only once.
+            Ok(read) if read < buffer.len() => self.readable = self.ended,
+            Err(Errno::AGAIN) => self.readable = false,
+            _ => {}
+        }
+        Ok(read?)
+    }
+
+    fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if !std::mem::take(&mut self.insist) && !self.writable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let sent = send(&self.stream, buffer, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        if !matches!(sent, Ok(sent) if sent == buffer.len()) && !matches!(sent, Err(Errno::INTR)) {
+            self.writable = false;
+        }
+        Ok(sent?)
+    }
+
+    fn shutdown_write(&mut self) {
+        // A socket that is already gone shows it at the next read.
+        let _ = shutdown(&self.stream, Shutdown::Write);
+    }
+
+    fn insist(&mut self) {
+        self.insist = true;
+    }
+
+    fn abort(&mut self) {
+        // Without it the kernel would go on offering what is unsent to a peer that does not take it.
+        let _ = SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+
+    fn has_more(&self) -> bool {
+        matches!(recv(&self.stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((1.., _)))
+    }
+
+    fn hung_up(&self) -> bool {
+        if self.ended {
+            return true;
+        }
+        // What epoll has not said yet.
+        match recv(&self.stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((length, _)) => length == 0,
+            Err(error) => !matches!(error, Errno::AGAIN | Errno::INTR),
+        }
+    }
+}
