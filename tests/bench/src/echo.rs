@@ -146,8 +146,7 @@ impl Worker {
                 if at == LISTENER {
                     listener.map_or(Ok(()), |listener| self.accept(listener))?;
                 } else if !self.serve(at) {
-                    self.connections[at] = None;
-                    self.free.push(at);
+                    self.drop(at)?;
                 }
             }
         }
@@ -167,6 +166,16 @@ impl Worker {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Taken out of the set first: while another process is being started, that has the socket too, and closing it here
+    /// would not end its events.
+    fn drop(&mut self, at: usize) -> io::Result<()> {
+        if let Some(connection) = self.connections[at].take() {
+            self.poll.remove(&connection.stream)?;
+            self.free.push(at);
+        }
+        Ok(())
     }
 
     /// Whether the connection stays. One that breaks is the client's to report: it misses its echo.

@@ -4,12 +4,18 @@
 //! the proxies run in this one. Every byte that comes back is compared, in order. What is measured is the cost to the
 //! proxy's process tree, because that holds on machines where rates do not.
 
+pub mod cost;
 pub mod echo;
 pub mod frame;
 pub mod load;
+pub mod peer;
 pub mod poll;
 pub mod relay;
+pub mod results;
+pub mod row;
+pub mod run;
 pub mod session;
+pub mod stats;
 
 use std::io;
 

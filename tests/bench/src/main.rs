@@ -1,9 +1,14 @@
 //! `cordboard-bench`: see the library.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use cordboard_bench::relay::{self, Kind, Ways};
+use cordboard_bench::{
+    peer::{Peer, Tools},
+    relay::{self, Kind, Ways},
+    row,
+    run::{self, Options},
+};
 
 /// What the proxy costs, beside its peers.
 #[derive(Debug, Parser)]
@@ -14,6 +19,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs the comparison
+    Run(Comparison),
     /// One of the relays that the proxy is compared with; it runs until it is killed
     Relay {
         /// Which
@@ -30,8 +37,61 @@ enum Command {
     },
 }
 
+#[derive(Debug, clap::Args)]
+struct Comparison {
+    /// The proxy's binary, as it is released
+    #[arg(long)]
+    cordboard: PathBuf,
+    /// The component of the router's policy, for the rows of swaps
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// Where the programs of the peers were put
+    #[arg(long, default_value = "target/tools/peers")]
+    tools: PathBuf,
+    /// A folder for what the run needs and what it found
+    #[arg(long, default_value = "target/bench")]
+    work: PathBuf,
+    /// Only these rows, or groups of them, such as routed-64B,idle
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+    /// Only these peers, such as cordboard,nginx
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<String>,
+    /// Repetitions of each row
+    #[arg(long, default_value_t = 5)]
+    repetitions: usize,
+    /// Milliseconds that each is measured for
+    #[arg(long, default_value_t = 800)]
+    milliseconds: u64,
+    /// Idle sessions
+    #[arg(long, default_value_t = 9000)]
+    sessions: usize,
+}
+
+impl Comparison {
+    fn run(&self) -> io::Result<()> {
+        let named = |id: &String| Peer::named(id).ok_or_else(|| io::Error::other(format!("there is no peer `{id}`")));
+        let mut peers = self.peers.iter().map(named).collect::<io::Result<Vec<_>>>()?;
+        if peers.is_empty() {
+            peers = Peer::ALL.to_vec();
+        }
+        let options = Options {
+            rows: row::chosen(&self.rows).map_err(io::Error::other)?,
+            peers,
+            repetitions: self.repetitions.max(1),
+            time: Duration::from_millis(self.milliseconds),
+            sessions: self.sessions,
+            policy: self.policy.clone(),
+        };
+        let tools = Tools::new(&self.cordboard, &self.tools, &self.work)?;
+        let results = run::run(&options, &tools)?;
+        results.write(&self.work.join("results.json"))
+    }
+}
+
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Run(comparison) => comparison.run(),
         Command::Relay { kind, listen, to, workers } => {
             relay::run(kind, Ways { listen, to, workers }).map(|never| match never {})
         }

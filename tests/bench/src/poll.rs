@@ -16,7 +16,7 @@ const BATCH: usize = 256;
 /// What happened, and to which token.
 pub type Events = Vec<(usize, Flags)>;
 
-/// The set. Sockets leave it by being closed.
+/// The set. Sockets leave it by being closed in all processes, or by [`Poll::remove`].
 #[derive(Debug)]
 pub struct Poll {
     set: OwnedFd,
@@ -36,6 +36,11 @@ impl Poll {
     /// Watches a descriptor of the set for other events.
     pub fn modify(&self, socket: impl AsFd, token: usize, flags: Flags) -> io::Result<()> {
         Ok(epoll::modify(&self.set, socket, epoll::EventData::new_u64(token as u64), flags)?)
+    }
+
+    /// Watches a descriptor no longer.
+    pub fn remove(&self, socket: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.set, socket)?)
     }
 
     /// Puts what has happened in place of `events`, waiting at most `timeout` for the first of it; without one for as

@@ -79,6 +79,8 @@ pub struct Told {
     pub latencies: Latencies,
     /// Messages done while it was measured, of each connection; empty for handshakes.
     pub each: Vec<u64>,
+    /// Messages or handshakes in all, measured or not.
+    pub done: u64,
 }
 
 impl Running {
@@ -125,7 +127,7 @@ impl Running {
     /// The first thing that was wrong.
     pub fn stop(self) -> io::Result<Told> {
         self.gauge.stopping.store(true, Relaxed);
-        let mut all = Told { latencies: latencies()?, each: Vec::new() };
+        let mut all = Told { latencies: latencies()?, each: Vec::new(), done: 0 };
         let mut first = Ok(());
         for thread in self.threads {
             match thread.join().unwrap_or_else(|_| Err(wrong("a thread of the load panicked"))) {
@@ -136,6 +138,7 @@ impl Running {
                 Err(error) => first = first.and(Err(error)),
             }
         }
+        all.done = self.gauge.done();
         first.map(|()| all)
     }
 }

@@ -176,7 +176,7 @@ impl Worker {
             let waiting = self.lines.iter().any(|line| !line.begun.is_empty());
             if stopping && !waiting {
                 let each = self.lines.iter().map(|line| line.measured).collect();
-                return Ok(Told { latencies: self.latencies, each });
+                return Ok(Told { latencies: self.latencies, each, done: 0 });
             }
             self.poll.wait(Some(TICK), &mut events)?;
             if !waiting || events.iter().any(|(at, _)| *at != TIMER) {
