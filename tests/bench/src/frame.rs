@@ -7,6 +7,9 @@ use std::io;
 
 use crate::wrong;
 
+/// What stands for the length where two or eight bytes of it follow.
+const MIDDLE: u8 = 0x7e;
+const LONG: u8 = 0x7f;
 /// First byte of a binary message in one frame.
 const BINARY: u8 = 0x82;
 /// First byte of a Close.
@@ -31,6 +34,7 @@ pub struct Script {
 
 impl Script {
     /// Messages of `size` bytes, of which a connection has at most `in_flight` on their way.
+    #[must_use]
     pub fn new(size: usize, in_flight: usize) -> Self {
         let messages = (in_flight + 1).max(((1 << 20) / size.max(1)).clamp(3, 251));
         let (mut sent, mut echoed) = (Vec::new(), Vec::new());
@@ -60,11 +64,13 @@ impl Script {
     }
 
     /// What is sent from byte `at` of the stream on, up to where the messages begin anew.
+    #[must_use]
     pub fn to_send(&self, at: u64) -> &[u8] {
         from(&self.sent, at)
     }
 
     /// What is to come back from byte `at` of the stream on, up to where the messages begin anew.
+    #[must_use]
     pub fn to_come(&self, at: u64) -> &[u8] {
         from(&self.echoed, at)
     }
@@ -82,11 +88,11 @@ pub fn header(out: &mut Vec<u8>, first: u8, length: u64, key: Option<[u8; 4]>) {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ 0..126), _) => out.push(masked | short),
         (_, Ok(middle)) => {
-            out.push(masked | 126);
+            out.push(masked | MIDDLE);
             out.extend(middle.to_be_bytes());
         }
         _ => {
-            out.push(masked | 127);
+            out.push(masked | LONG);
             out.extend(length.to_be_bytes());
         }
     }
@@ -94,6 +100,7 @@ pub fn header(out: &mut Vec<u8>, first: u8, length: u64, key: Option<[u8; 4]>) {
 }
 
 /// A Close with code 1000, as a client sends it.
+#[must_use]
 pub fn close() -> Vec<u8> {
     let (key, mut payload) = ([0x11, 0x22, 0x33, 0x44], 1000_u16.to_be_bytes());
     mask(&mut payload, key);
@@ -128,11 +135,13 @@ pub struct Turn {
 
 impl Turn {
     /// `mask`: that of the frames that it gives; none from a server.
+    #[must_use]
     pub fn new(mask: Option<[u8; 4]>) -> Self {
         Self { mask, header: [0; LONGEST], had: 0, left: 0, key: [0; 4], closed: false }
     }
 
     /// Whether a Close has been given back.
+    #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -179,8 +188,8 @@ impl Turn {
             self.header[at - bytes..at].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
         };
         self.left = match second & 0x7f {
-            126 => number(2),
-            127 => number(8),
+            MIDDLE => number(2),
+            LONG => number(8),
             short => u64::from(short),
         };
         let theirs = if self.mask.is_some() { [0; 4] } else { [0, 1, 2, 3].map(|byte| self.header[at + byte]) };
@@ -197,8 +206,8 @@ impl Turn {
             return 2;
         }
         let length = match self.header[1] & 0x7f {
-            126 => 2,
-            127 => 8,
+            MIDDLE => 2,
+            LONG => 8,
             _ => 0,
         };
         2 + length + if self.header[1] & 0x80 == 0 { 0 } else { 4 }

@@ -11,6 +11,7 @@ pub mod load;
 pub mod peer;
 pub mod poll;
 pub mod relay;
+pub mod report;
 pub mod results;
 pub mod row;
 pub mod run;

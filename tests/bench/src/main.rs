@@ -6,9 +6,14 @@ use clap::{Parser, Subcommand};
 use cordboard_bench::{
     peer::{Peer, Tools},
     relay::{self, Kind, Ways},
-    row,
+    report,
+    results::Results,
+    row::{self, Work},
     run::{self, Options},
 };
+
+/// How long a glance looks at a row.
+const QUICK: Duration = Duration::from_millis(300);
 
 /// What the proxy costs, beside its peers.
 #[derive(Debug, Parser)]
@@ -21,6 +26,14 @@ struct Arguments {
 enum Command {
     /// Runs the comparison
     Run(Comparison),
+    /// Writes the document of a run anew
+    Report {
+        /// What the run found: `results.json`
+        results: PathBuf,
+        /// The folder for the document
+        #[arg(long)]
+        docs: PathBuf,
+    },
     /// One of the relays that the proxy is compared with; it runs until it is killed
     Relay {
         /// Which
@@ -51,6 +64,9 @@ struct Comparison {
     /// A folder for what the run needs and what it found
     #[arg(long, default_value = "target/bench")]
     work: PathBuf,
+    /// The folder for the document [default: that of `--work`]
+    #[arg(long)]
+    docs: Option<PathBuf>,
     /// Only these rows, or groups of them, such as routed-64B,idle
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
@@ -66,6 +82,9 @@ struct Comparison {
     /// Idle sessions
     #[arg(long, default_value_t = 9000)]
     sessions: usize,
+    /// A glance: each row once and briefly, none of those under valgrind
+    #[arg(long)]
+    quick: bool,
 }
 
 impl Comparison {
@@ -75,7 +94,7 @@ impl Comparison {
         if peers.is_empty() {
             peers = Peer::ALL.to_vec();
         }
-        let options = Options {
+        let mut options = Options {
             rows: row::chosen(&self.rows).map_err(io::Error::other)?,
             peers,
             repetitions: self.repetitions.max(1),
@@ -83,15 +102,22 @@ impl Comparison {
             sessions: self.sessions,
             policy: self.policy.clone(),
         };
+        if self.quick {
+            options.rows.retain(|row| !matches!(row.work, Work::Callgrind(_)));
+            (options.repetitions, options.time) = (1, QUICK);
+            options.sessions = options.sessions.min(1000);
+        }
         let tools = Tools::new(&self.cordboard, &self.tools, &self.work)?;
         let results = run::run(&options, &tools)?;
-        results.write(&self.work.join("results.json"))
+        results.write(&self.work.join("results.json"))?;
+        report::write(&results, self.docs.as_ref().unwrap_or(&self.work))
     }
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(comparison) => comparison.run(),
+        Command::Report { results, docs } => Results::read(&results).and_then(|results| report::write(&results, &docs)),
         Command::Relay { kind, listen, to, workers } => {
             relay::run(kind, Ways { listen, to, workers }).map(|never| match never {})
         }

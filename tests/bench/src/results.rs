@@ -94,16 +94,19 @@ impl Results {
     }
 
     /// What the repetitions came to.
+    #[must_use]
     pub fn summary(&self, row: &str, peer: Peer, metric: Metric) -> Option<Summary> {
         Summary::of(self.values.get(row)?.get(peer.id())?.get(&metric)?)
     }
 
     /// The median.
+    #[must_use]
     pub fn median(&self, row: &str, peer: Peer, metric: Metric) -> Option<f64> {
         self.summary(row, peer, metric).map(|summary| summary.median)
     }
 
     /// Which of the proxies that others run has the least, and how much.
+    #[must_use]
     pub fn best_rival(&self, row: &str, metric: Metric) -> Option<(Peer, f64)> {
         let rivals = Peer::ALL.into_iter().filter(|peer| peer.is_rival());
         let of = |peer: Peer| self.median(row, peer, metric).map(|median| (peer, median));
@@ -153,7 +156,9 @@ mod tests {
         let mut results = Results::default();
         let (plain, large) = (Peer::Nginx { large: false }, Peer::Nginx { large: true });
         for (peer, values) in [(Peer::Cordboard, [1.0, 1.0]), (plain, [5.0, 6.0]), (large, [4.0, 5.0])] {
-            values.into_iter().for_each(|value| results.add("row", peer, Metric::Cpu, value));
+            for value in values {
+                results.add("row", peer, Metric::Cpu, value);
+            }
         }
         assert_eq!(results.best_rival("row", Metric::Cpu), Some((large, 4.5)));
         assert_eq!(results.best_rival("row", Metric::Rate), None);

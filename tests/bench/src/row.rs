@@ -49,6 +49,9 @@ const HUGE: Talk = talk(4, 1 << 20, 2);
 /// What every peer can do with ease.
 const OPEN: Talk = Talk { pace: Pace::Open(5000.0), ..SMALL };
 
+/// Connections of the rows that valgrind counts; the same in all, so that their handshakes are too.
+pub const CALLGRIND_CONNECTIONS: usize = 4;
+
 /// The sizes of the routed rows, which the paired ones share.
 pub const SIZES: [&str; 4] = ["64B", "1KiB", "64KiB", "1MiB"];
 
@@ -74,10 +77,22 @@ pub const ROWS: [Row; 20] = [
     Row { id: "start", title: "start", work: Work::Start },
     Row { id: "idle", title: "routed", work: Work::Idle { paired: false } },
     Row { id: "idle-paired", title: "paired", work: Work::Idle { paired: true } },
-    Row { id: "callgrind-64B", title: "8 × 64 B × 1", work: Work::Callgrind(talk(8, 64, 1)) },
-    Row { id: "callgrind-1KiB", title: "8 × 1 KiB × 16", work: Work::Callgrind(talk(8, 1 << 10, 16)) },
-    Row { id: "callgrind-64KiB", title: "4 × 64 KiB × 4", work: Work::Callgrind(talk(4, 64 << 10, 4)) },
-    Row { id: "callgrind-1MiB", title: "2 × 1 MiB × 2", work: Work::Callgrind(talk(2, 1 << 20, 2)) },
+    Row { id: "callgrind-64B", title: "4 × 64 B × 1", work: Work::Callgrind(talk(CALLGRIND_CONNECTIONS, 64, 1)) },
+    Row {
+        id: "callgrind-1KiB",
+        title: "4 × 1 KiB × 16",
+        work: Work::Callgrind(talk(CALLGRIND_CONNECTIONS, 1 << 10, 16)),
+    },
+    Row {
+        id: "callgrind-64KiB",
+        title: "4 × 64 KiB × 4",
+        work: Work::Callgrind(talk(CALLGRIND_CONNECTIONS, 64 << 10, 4)),
+    },
+    Row {
+        id: "callgrind-1MiB",
+        title: "4 × 1 MiB × 2",
+        work: Work::Callgrind(talk(CALLGRIND_CONNECTIONS, 1 << 20, 2)),
+    },
 ];
 
 /// Those whose id is in the list, or begins with one of it; none where a name is unknown, with that name.

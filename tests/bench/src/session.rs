@@ -19,6 +19,7 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const HEAD: usize = 16 << 10;
 
 /// The request for `path`. The channel is named by a header, so that a policy has it to find.
+#[must_use]
 pub fn request(path: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: bench.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

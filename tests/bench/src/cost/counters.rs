@@ -19,6 +19,7 @@ pub struct Counts {
 }
 
 /// Why there are no counters here; nothing if there are.
+#[must_use]
 pub fn refused() -> Option<String> {
     let mut counters = Counters::default();
     let error = counters.open(std::process::id()).err()?;

@@ -100,11 +100,13 @@ impl Running {
     }
 
     /// Whether something was wrong; [`Self::stop`] says what.
+    #[must_use]
     pub fn has_failed(&self) -> bool {
         self.gauge.failed.load(Relaxed)
     }
 
     /// Messages or handshakes that are done.
+    #[must_use]
     pub fn done(&self) -> u64 {
         self.gauge.done()
     }

@@ -38,7 +38,7 @@ impl Pacer {
     }
 
     /// The next that is due by now: the time at which it was. None when nothing is, until the timer says so.
-    pub fn next(&mut self) -> io::Result<Option<Instant>> {
+    pub fn next_due(&mut self) -> io::Result<Option<Instant>> {
         if self.due > Instant::now() {
             self.arm()?;
             return Ok(None);

@@ -45,6 +45,7 @@ pub struct Shake {
 
 impl Shake {
     /// Begins to shake hands with `address`, at `path`.
+    #[must_use]
     pub fn start(&self, threads: usize, address: SocketAddr, path: &str) -> Running {
         let threads = threads.clamp(1, self.at_once.max(1));
         let request: Arc<[u8]> = session::request(path).into();
@@ -122,7 +123,7 @@ impl Worker {
             }
             for &(at, _) in &events {
                 if at == TIMER {
-                    while let Some(due) = pacer.as_mut().filter(|_| !stopping).map_or(Ok(None), Pacer::next)? {
+                    while let Some(due) = pacer.as_mut().filter(|_| !stopping).map_or(Ok(None), Pacer::next_due)? {
                         self.begin(due)?;
                     }
                 } else if self.step(at, gauge)? {

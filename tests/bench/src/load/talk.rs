@@ -106,7 +106,7 @@ impl Line {
                 }
                 Err(Errno::AGAIN) => self.blocked = true,
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(self.says(format!("cannot be written: {error}"))),
+                Err(error) => return Err(self.says(&format!("cannot be written: {error}"))),
             }
             if self.blocked {
                 break;
@@ -125,19 +125,19 @@ impl Line {
                 let at = bytes.iter().zip(wanted).position(|(came, wanted)| came != wanted).unwrap_or(0);
                 let (came, wanted) = (bytes[at], wanted[at]);
                 let at = self.received + at as u64;
-                return Err(self.says(format!("byte {at} of the echo is {came:#04x} instead of {wanted:#04x}")));
+                return Err(self.says(&format!("byte {at} of the echo is {came:#04x} instead of {wanted:#04x}")));
             }
             self.received += length as u64;
             bytes = &bytes[length..];
         }
         let whole = self.received / script.echoed_frame - before;
         if whole > self.begun.len() as u64 {
-            return Err(self.says("more came back than was sent".to_owned()));
+            return Err(self.says("more came back than was sent"));
         }
         Ok(whole)
     }
 
-    fn says(&self, what: String) -> io::Error {
+    fn says(&self, what: &str) -> io::Error {
         wrong(format!("connection {}: {what}", self.number))
     }
 }
@@ -214,7 +214,7 @@ impl Worker {
 
     /// In turn, one line after the other.
     fn send_due(&mut self, pacer: &mut Pacer, turn: &mut usize) -> io::Result<()> {
-        while let Some(due) = pacer.next()? {
+        while let Some(due) = pacer.next_due()? {
             self.lines[*turn].grant(&self.script, due);
             self.send(*turn)?;
             *turn = (*turn + 1) % self.lines.len();
@@ -225,10 +225,10 @@ impl Worker {
     fn receive(&mut self, at: usize, buffer: &mut [u8], refill: bool, gauge: &Gauge) -> io::Result<()> {
         let line = &mut self.lines[at];
         let whole = match rustix::io::read(&line.stream, &mut *buffer) {
-            Ok(0) => return Err(line.says("ended".to_owned())),
+            Ok(0) => return Err(line.says("ended")),
             Ok(read) => line.check(&self.script, &buffer[..read])?,
             Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(error) => return Err(line.says(format!("cannot be read: {error}"))),
+            Err(error) => return Err(line.says(&format!("cannot be read: {error}"))),
         };
         if whole == 0 {
             return Ok(());

@@ -156,7 +156,7 @@ http {{
     )
 }
 
-/// More than are in use at once by any row; unlimited, HAProxy would keep two descriptors for each fourth connection.
+/// More than are in use at once by any row; by default two descriptors are set aside for each fourth connection.
 const PIPES: u64 = 256;
 
 fn haproxy(listen: SocketAddr, service: SocketAddr, splicing: bool) -> String {

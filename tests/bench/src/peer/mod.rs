@@ -63,6 +63,7 @@ impl Peer {
     ];
 
     /// How it is named on the command line and in results.
+    #[must_use]
     pub fn id(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -78,6 +79,7 @@ impl Peer {
     }
 
     /// How it is named in tables.
+    #[must_use]
     pub fn title(self) -> &'static str {
         match self {
             Self::None => "no proxy",
@@ -96,11 +98,13 @@ impl Peer {
     }
 
     /// By its id.
+    #[must_use]
     pub fn named(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|peer| peer.id() == id)
     }
 
     /// Whether it is a proxy that others run, against which the bars are set.
+    #[must_use]
     pub fn is_rival(self) -> bool {
         matches!(self, Self::Nginx { .. } | Self::Haproxy { .. } | Self::Envoy { .. })
     }

@@ -55,11 +55,13 @@ impl Process {
     }
 
     /// The process at the root of its tree.
+    #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// The end of what it printed.
+    #[must_use]
     pub fn told(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&text[text.len().saturating_sub(600)..]).trim().to_owned()
@@ -128,6 +130,7 @@ pub fn free_address() -> io::Result<SocketAddr> {
 }
 
 /// How many descriptors a process may have; raised to what is allowed when first asked.
+#[must_use]
 pub fn descriptors() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {

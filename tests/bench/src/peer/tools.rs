@@ -41,6 +41,7 @@ impl Tools {
     }
 
     /// Our binary; its compiled policies are kept for the run.
+    #[must_use]
     pub fn cordboard(&self) -> Command {
         let mut command = Command::new(&self.cordboard);
         command.env("XDG_CACHE_HOME", self.work.join("cache"));

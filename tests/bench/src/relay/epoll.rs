@@ -103,9 +103,18 @@ struct Way<H> {
     readable: bool,
     /// `held` has something.
     blocked: bool,
-    /// The sender has sent its end, so a short read does not mean that an event will come.
-    ending: bool,
-    ended: bool,
+    stage: Stage,
+}
+
+/// How far the sender of a direction is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Open,
+    /// It has sent its end, so a short read does not mean that an event will come.
+    Ending,
+    /// Its end has been passed on.
+    Ended,
 }
 
 /// The two sockets of a session: 0 dialled in, 1 was dialled. Way 0 leads from 0 to 1.
@@ -166,7 +175,9 @@ impl<C: Carrier> Worker<C> {
                 let (at, socket) = (token / 2, token % 2);
                 let Some(pair) = &mut self.pairs[at] else { continue };
                 let ending = flags.intersects(Flags::RDHUP | Flags::HUP | Flags::ERR);
-                pair.ways[socket].ending |= ending;
+                if ending && pair.ways[socket].stage == Stage::Open {
+                    pair.ways[socket].stage = Stage::Ending;
+                }
                 pair.ways[socket].readable |= ending || flags.contains(Flags::IN);
                 let unblocked = flags.contains(Flags::OUT) && pair.ways[1 - socket].blocked;
                 if unblocked || pair.ways[socket].readable {
@@ -203,7 +214,7 @@ impl<C: Carrier> Worker<C> {
         let Some(pair) = &mut self.pairs[at] else { return };
         pair.again = false;
         let passed = (0..2).try_for_each(|way| pass(&mut self.carrier, pair, way));
-        if passed.is_err() || pair.ways.iter().all(|way| way.ended) {
+        if passed.is_err() || pair.ways.iter().all(|way| way.stage == Stage::Ended) {
             self.pairs[at] = None;
             over.push(at);
         } else if pair.again {
@@ -219,20 +230,20 @@ fn pass<C: Carrier>(carrier: &mut C, pair: &mut Pair<C::Held>, way: usize) -> io
         way.blocked = !carrier.flush(to, &mut way.held)?;
     }
     for _ in 0..READS {
-        if way.blocked || way.ended || !way.readable {
+        if way.blocked || way.stage == Stage::Ended || !way.readable {
             return Ok(());
         }
         match carrier.carry(from, to, &mut way.held)? {
             Moved::More => {}
-            Moved::Drained => way.readable = way.ending,
+            Moved::Drained => way.readable = way.stage == Stage::Ending,
             Moved::Blocked => way.blocked = true,
             Moved::Ended => {
-                way.ended = true;
+                way.stage = Stage::Ended;
                 to.shutdown(Shutdown::Write)?;
             }
         }
     }
-    *again |= way.readable && !way.blocked && !way.ended;
+    *again |= way.readable && !way.blocked && way.stage != Stage::Ended;
     Ok(())
 }
 

@@ -32,6 +32,7 @@ impl Kind {
     pub const ALL: [Self; 4] = [Self::Copy, Self::Epoll, Self::Splice, Self::Messages];
 
     /// As the command line names it.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Copy => "copy",

@@ -12,7 +12,7 @@ use crate::{
     cost,
     echo::Echo,
     frame::Script,
-    peer::{Peer, descriptors, free_address},
+    peer::{Peer, free_address},
     results::Metric,
     row::Row,
     session::{self, PATIENCE},
@@ -27,7 +27,7 @@ const SPARE: u64 = 300;
 impl Run<'_> {
     pub(super) fn idle(&mut self, row: &Row, peer: Peer, paired: bool) -> io::Result<()> {
         // Each session has two sockets, in the proxy and here.
-        let most = usize::try_from((descriptors() - SPARE) / 2).unwrap_or(usize::MAX);
+        let most = usize::try_from(self.descriptors.saturating_sub(SPARE) / 2).unwrap_or(usize::MAX);
         let sessions = self.options.sessions.min(most);
         if sessions < self.options.sessions {
             self.results.problem(format!("only {sessions} idle sessions, for want of descriptors (ulimit -n)"));

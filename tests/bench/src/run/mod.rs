@@ -22,6 +22,7 @@ use std::{
 use crate::{
     echo::Echo,
     peer::{Peer, Process, Tools, descriptors},
+    relay,
     results::{Machine, Results},
     row::{Row, Work},
     wrong,
@@ -52,13 +53,21 @@ pub struct Options {
 /// # Errors
 /// When the harness itself fails; what goes wrong with a peer is in the results.
 pub fn run(options: &Options, tools: &Tools) -> io::Result<Results> {
-    descriptors();
+    let descriptors = descriptors();
     let service = Echo::listen(threads(), None)?;
     let address = service.address.ok_or_else(|| wrong("the echo does not listen"))?;
     let Options { repetitions, time, .. } = *options;
     let (machine, seconds) = (Machine::this()?, time.as_secs_f64());
     let results = Results { machine, repetitions, seconds, ..Results::default() };
-    let mut run = Run { options, tools, service: address, running: BTreeMap::new(), results };
+    let mut run = Run {
+        options,
+        tools,
+        service: address,
+        running: BTreeMap::new(),
+        lives: BTreeMap::new(),
+        descriptors,
+        results,
+    };
     run.find_peers();
     for row in &options.rows {
         eprintln!("{} ({})", row.id, row.title);
@@ -77,6 +86,10 @@ struct Run<'a> {
     tools: &'a Tools,
     service: SocketAddr,
     running: BTreeMap<Peer, Process>,
+    /// For callgrind: instructions of a life with few messages, and how many they were.
+    lives: BTreeMap<Peer, (u64, u64)>,
+    /// How many this process may have, and each peer.
+    descriptors: u64,
     results: Results,
 }
 
@@ -98,7 +111,11 @@ impl Run<'_> {
             Work::Routed(_) | Work::Handshakes(_) => true,
             Work::Paired(_) | Work::Swaps { .. } | Work::Idle { paired: true } => *peer == Peer::Cordboard,
             Work::Start | Work::Idle { paired: false } => *peer != Peer::None,
-            Work::Callgrind(_) => matches!(peer, Peer::Cordboard | Peer::Nginx { .. } | Peer::Relay(_)),
+            // As many as can be counted in a minute or two.
+            Work::Callgrind(_) => matches!(
+                peer,
+                Peer::Cordboard | Peer::Nginx { large: true } | Peer::Relay(relay::Kind::Copy | relay::Kind::Epoll)
+            ),
         };
         there.filter(can).collect()
     }

@@ -64,11 +64,13 @@ impl Run<'_> {
 }
 
 /// The row of the same handshakes without swaps.
+#[must_use]
 pub fn without(row: &str) -> String {
     format!("{row}-without")
 }
 
 /// The row of the messages beside these handshakes.
+#[must_use]
 pub fn of_messages(row: &str) -> String {
     format!("{row}-messages")
 }
@@ -88,11 +90,13 @@ fn phase(address: SocketAddr, time: Duration, swapper: Option<&mut Swaps>) -> io
         let swapping = swapper.map(|swaps| scope.spawn(|| swaps.run(&over)));
         let failed = || talking.has_failed() || shaking.has_failed();
         wait(time / 10, failed);
-        [&talking, &shaking].map(|load| load.measure(true));
+        talking.measure(true);
+        shaking.measure(true);
         let begun = Instant::now();
         wait(time, failed);
         let seconds = begun.elapsed().as_secs_f64();
-        [&talking, &shaking].map(|load| load.measure(false));
+        talking.measure(false);
+        shaking.measure(false);
         over.store(true, Relaxed);
         let swaps = swapping.map(|thread| thread.join().unwrap_or_else(|_| Err(wrong("the swapping panicked"))));
         let (talked, shaken) = (talking.stop(), shaking.stop());
