@@ -105,12 +105,12 @@ impl Results {
         self.summary(row, peer, metric).map(|summary| summary.median)
     }
 
-    /// Which of the proxies that others run has the least, and how much.
+    /// Which of the proxies that others run has the least, and how much, by what `of` takes of a summary.
     #[must_use]
-    pub fn best_rival(&self, row: &str, metric: Metric) -> Option<(Peer, f64)> {
+    pub fn best_rival(&self, row: &str, metric: Metric, of: fn(Summary) -> f64) -> Option<(Peer, f64)> {
         let rivals = Peer::ALL.into_iter().filter(|peer| peer.is_rival());
-        let of = |peer: Peer| self.median(row, peer, metric).map(|median| (peer, median));
-        rivals.filter_map(of).min_by(|one, other| one.1.total_cmp(&other.1))
+        let value = |peer: Peer| self.summary(row, peer, metric).map(|summary| (peer, of(summary)));
+        rivals.filter_map(value).min_by(|one, other| one.1.total_cmp(&other.1))
     }
 
     /// Reads what a run has written.
@@ -160,9 +160,10 @@ mod tests {
                 results.add("row", peer, Metric::Cpu, value);
             }
         }
-        assert_eq!(results.best_rival("row", Metric::Cpu), Some((large, 4.5)));
-        assert_eq!(results.best_rival("row", Metric::Rate), None);
-        assert_eq!(results.best_rival("no row", Metric::Cpu), None);
+        assert_eq!(results.best_rival("row", Metric::Cpu, |of| of.median), Some((large, 4.5)));
+        assert_eq!(results.best_rival("row", Metric::Cpu, |of| of.least), Some((large, 4.0)));
+        assert_eq!(results.best_rival("row", Metric::Rate, |of| of.median), None);
+        assert_eq!(results.best_rival("no row", Metric::Cpu, |of| of.median), None);
     }
 
     #[test]

@@ -160,7 +160,7 @@ http {{
 const PIPES: u64 = 256;
 
 fn haproxy(listen: SocketAddr, service: SocketAddr, splicing: bool) -> String {
-    let splicing = if splicing { "option splice-auto" } else { "" };
+    let splicing = if splicing { "option splice-request\n    option splice-response" } else { "" };
     format!(
         "global
     nbthread {WORKERS}

@@ -33,7 +33,7 @@ pub enum Peer {
     },
     /// `HAProxy`.
     Haproxy {
-        /// `option splice-auto`
+        /// `option splice-request` and `splice-response`
         splicing: bool,
     },
     /// Envoy.

@@ -162,7 +162,7 @@ impl Document<'_> {
         let Results { machine, repetitions, seconds, .. } = self.results.clone();
         let memory = number(machine.memory as f64 / f64::from(1 << 30));
         self.line(&format!(
-            "\n{} × {}, {memory} GiB, Linux {}; {repetitions} repetitions of {} s each.",
+            "\n{} × {}, {memory} GiB, Linux {}; medians of {repetitions} × {} s.",
             machine.cpus,
             machine.cpu,
             machine.kernel,
@@ -193,8 +193,11 @@ impl Document<'_> {
     /// Ratios, for those who read no further.
     fn in_short(&mut self) {
         self.section("In short");
-        self.line("Ours to the best of nginx, HAProxy and Envoy in the same run; below 1 is better.\n");
-        self.line("| | ours to the best | which is |\n|---|---|---|");
+        self.line(
+            "Ours to the best of nginx, HAProxy and Envoy in the same run; below 1 is better. The least is that of the \
+             quietest repetition of each, which is what others on the machine disturb the least.\n",
+        );
+        self.line("| | medians | | the least | |\n|---|---|---|---|---|");
         let rows = [
             ("routed-64B", "CPU time, 64 B messages", Metric::Cpu),
             ("routed-1KiB", "CPU time, 1 KiB messages", Metric::Cpu),
@@ -207,9 +210,13 @@ impl Document<'_> {
             ("start", "time to the first connection", Metric::Ready),
         ];
         for (row, title, metric) in rows {
-            let ours = self.results.median(row, Peer::Cordboard, metric);
-            if let Some((ours, (best, least))) = ours.zip(self.results.best_rival(row, metric)) {
-                self.line(&format!("| {title} | {} | {} |", number(ours / least), best.title()));
+            let ratio = |of: fn(Summary) -> f64| {
+                let ours = self.results.summary(row, Peer::Cordboard, metric).map(of)?;
+                let (best, least) = self.results.best_rival(row, metric, of)?;
+                Some(format!("{} | to {}", number(ours / least), best.title()))
+            };
+            if let Some((median, least)) = ratio(|of| of.median).zip(ratio(|of| of.least)) {
+                self.line(&format!("| {title} | {median} | {least} |"));
             }
         }
     }
@@ -294,7 +301,7 @@ impl Document<'_> {
             return;
         }
         self.section("Instructions in user space, by callgrind");
-        self.line("Of one echoed message, on four connections, in the kernel's absence.\n");
+        self.line("Of one echoed message, on four connections; the kernel's are not counted.\n");
         self.line("| | 64 B × 1 | 1 KiB × 16 | 64 KiB × 4 | 1 MiB × 2 |\n|---|---|---|---|---|");
         for peer in Peer::ALL {
             let counts = rows.each_ref().map(|row| self.results.summary(row, peer, Metric::Callgrind));

@@ -7,7 +7,7 @@ pub(super) const METHOD: &str = "\
 `target/bench` and leave this page alone.
 
 - **In one run, side by side.** The repetitions of a row go round the peers, so what disturbs the machine disturbs all of
-  them. Figures are medians, with the least and the most in parentheses. Compare within a table; absolute times are this
+  them. Figures are medians, the least and the most in parentheses. Compare within a table; absolute times are this
   machine's.
 - **The load is not the bottleneck**: frames are made and masked beforehand, several connections share an epoll thread,
   and what comes back is compared with a known stream of bytes, in order; one wrong byte ends the run of that peer. The
@@ -22,8 +22,8 @@ pub(super) const METHOD: &str = "\
   its echo, a Close and its answer, and the end; its latency is that up to the 101.
 - **Memory** is the proportional set size of the process tree, before and after the sessions are opened, after a pause;
   then each session has to echo. The kernel's buffers are not in it.
-- **Callgrind** counts instructions in user space exactly. A life of the process with four messages is taken off, so start
-  and handshakes are not in it. The relays' are of the release profile, as all here.
+- **Callgrind** counts instructions in user space exactly, whatever else the machine does. A life of the process with
+  hardly a message is taken off, so start and handshakes are not in it.
 - **Swaps**: 200 handshakes a second and 32 sessions with 100 messages a second each, in an open loop, while the router's
   component is replaced by another one every 500 ms and the proxy is told to reload. In turn: two components, both
   compiled before. New: a component that was never seen, so that each swap compiles.";
@@ -36,9 +36,9 @@ All have two workers, no access log, no TLS, and one service behind them.
 |---|---|
 | Cordboard | routed: the built-in router's policy is asked for channel, service and rewriting in WebAssembly; paired: the built-in rendezvous' for role and channel. Log of sessions and own pings off, otherwise defaults |
 | nginx | `proxy_pass` with the upgrade's headers, `reuseport`; defaults, and `proxy_buffer_size 64k` |
-| HAProxy | `mode http`, `nbthread 2`; defaults, and `option splice-auto` |
+| HAProxy | `mode http`, `nbthread 2`; defaults, and `splice-request` with `splice-response` (`splice-auto` splices none of this) |
 | Envoy | `upgrade_configs: websocket`, `--concurrency 2`, no delay of closes; plain, and with a proxy-wasm filter that reads one header of each request |
 | tokio copy relay | `copy_bidirectional` with its defaults: what passes is not looked at |
 | epoll relay | edge-triggered, one buffer of 64 KiB a thread: the floor of what copying costs |
 | splice relay | the same with `splice(2)` through pipes of 256 KiB |
-| tungstenite relay | tokio-tungstenite at both ends in its defaults, message by message |";
+| tungstenite relay | tokio-tungstenite at both ends in its defaults, message by message. Version 0.30 zeroes its read buffer of 128 KiB before each read |";
