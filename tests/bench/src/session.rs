@@ -18,12 +18,13 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// The most bytes of a head.
 const HEAD: usize = 16 << 10;
 
-/// The request for `path`. The channel is named by a header, so that a policy has it to find.
+/// The request for `path`. A channel that is not named in the query is named by a header, so that a policy finds one.
 #[must_use]
 pub fn request(path: &str) -> Vec<u8> {
+    let channel = if path.contains("channelId=") { "" } else { "X-Group-Id: bench\r\n" };
     format!(
         "GET {path} HTTP/1.1\r\nHost: bench.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{channel}\r\n"
     )
     .into_bytes()
 }

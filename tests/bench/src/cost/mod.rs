@@ -43,10 +43,12 @@ impl Meter {
         Ok(Self { root, counters, ticks: tree::ticks(&processes)?, threads: tree::run_times(&processes)? })
     }
 
-    /// What was spent since. Of threads that have ended meanwhile only the counters know.
-    pub fn stop(self) -> io::Result<Cost> {
+    /// What was spent since, and what `at` says when that is read. Of threads that have ended meanwhile only the counters
+    /// know.
+    pub fn stop<T>(self, at: impl FnOnce() -> T) -> io::Result<(Cost, T)> {
         let processes = tree::processes(self.root)?;
         let after = tree::run_times(&processes)?;
+        let at = at();
         let ticks = tree::ticks(&processes)?;
         let counts = self.counters.map(Counters::stop).transpose()?;
         let spent = |(thread, time): (&(u32, u32), &Duration)| {
@@ -54,7 +56,7 @@ impl Meter {
         };
         let [user, system] = [0, 1].map(|part| ticks[part].saturating_sub(self.ticks[part]) as f64);
         let user = if user + system > 0.0 { user / (user + system) } else { 0.0 };
-        Ok(Cost { cpu: after.iter().map(spent).sum(), user, counts })
+        Ok((Cost { cpu: after.iter().map(spent).sum(), user, counts }, at))
     }
 }
 
@@ -77,7 +79,7 @@ mod tests {
             worker.join().unwrap();
             // A thread that has ended is no longer listed; this one is.
             hint::black_box((0..20_000_000_u64).map(hint::black_box).sum::<u64>());
-            cost = meter.stop().unwrap();
+            (cost, ()) = meter.stop(|| ()).unwrap();
         });
         assert!(cost.cpu > Duration::from_millis(1), "{cost:?}");
         assert!((0.0..=1.0).contains(&cost.user), "{cost:?}");

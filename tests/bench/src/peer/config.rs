@@ -9,6 +9,9 @@ use super::{
 };
 use crate::wrong;
 
+/// The policy of our router.
+const BUILT_IN: &str = "component: 'builtin:router'";
+
 /// How a peer is run.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -29,7 +32,7 @@ impl Plan {
         let command = match peer {
             Peer::None => return Err(wrong("no proxy is no process")),
             Peer::Cordboard => {
-                return Self::cordboard(tools, peer.id(), listen, free_address()?, service, "builtin:router");
+                return Self::cordboard(tools, peer.id(), listen, free_address()?, service, BUILT_IN);
             }
             Peer::Nginx { large } => {
                 let file = put("nginx.conf", nginx(listen, service, large))?;
@@ -65,7 +68,7 @@ impl Plan {
         Ok(Self { command, listen, log: dir.join("output.log") })
     }
 
-    /// Ours, with another policy for its router: `builtin:router` or a file in the folder `name`.
+    /// Ours, in the folder `name`, with this policy for its router: keys of `plugins`, as YAML.
     pub(crate) fn cordboard(
         tools: &Tools,
         name: &str,
@@ -106,7 +109,7 @@ reload: {{ watch: off }}
 workers: {WORKERS}
 plugins:
   rendezvous: {{ component: 'builtin:rendezvous' }}
-  router: {{ component: '{router}', config: {{ pathPrefixService: {{ /ws/echo: echo }} }} }}
+  router: {{ {router}, config: {{ pathPrefixService: {{ /ws/echo: echo }} }} }}
 routes:
   - name: pair
     match: {{ path: /pair }}
@@ -268,4 +271,31 @@ fn filter() -> io::Result<Vec<u8>> {
         (func (export "proxy_on_done") (param i32) (result i32) (i32.const 1))
         (func (export "proxy_on_delete") (param i32)))"#;
     wat::parse_str(TEXT).map_err(|error| wrong(format!("the filter: {error}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_is_a_module_that_asks_for_one_header() {
+        let module = filter().unwrap();
+        assert!(module.starts_with(b"\0asm"));
+        assert!(String::from_utf8_lossy(&module).contains("proxy_get_header_map_value"));
+    }
+
+    #[test]
+    fn every_configuration_names_where_it_listens_and_what_is_behind() {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let (listen, service) = (address(12_345), address(23_456));
+        for text in [
+            cordboard(listen, address(9), service, BUILT_IN),
+            nginx(listen, service, true),
+            haproxy(listen, service, true),
+            envoy(listen, service, Some("filter.wasm".to_owned())),
+        ] {
+            assert!(text.contains("12345") && text.contains("23456") && !text.contains("{{"), "{text}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::{io, net::SocketAddr};
 
 pub(crate) use config::Plan;
 pub use process::{Process, descriptors, free_address};
-pub use tools::Tools;
+pub use tools::{Tools, on_path};
 
 use crate::relay;
 

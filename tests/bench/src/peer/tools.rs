@@ -65,10 +65,8 @@ impl Tools {
             command.env("LD_LIBRARY_PATH", env::join_paths(libraries).map_err(|error| wrong(error.to_string()))?);
             return Ok(command);
         }
-        let path = env::var_os("PATH").unwrap_or_default();
-        let usual = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-        let found = usual.map(|dir| dir.join(name)).find(|path| path.is_file());
-        found.map(Command::new).ok_or_else(|| wrong(format!("{name} is missing (make bench-tools fetches it)")))
+        let found = on_path(name).map(Command::new);
+        found.ok_or_else(|| wrong(format!("{name} is missing (make bench-tools fetches it)")))
     }
 
     /// The program itself, which the package's script only starts.
@@ -98,6 +96,13 @@ impl Tools {
         let text = String::from_utf8_lossy(&text).into_owned();
         Ok(version(&text).unwrap_or("unknown").to_owned())
     }
+}
+
+/// A program that is installed.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    dirs.map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
 /// The first thing in a text that is numbers with dots between.

@@ -26,7 +26,8 @@ pub(super) const METHOD: &str = "\
   hardly a message is taken off, so start and handshakes are not in it.
 - **Swaps**: 200 handshakes a second and 32 sessions with 100 messages a second each, in an open loop, while the router's
   component is replaced by another one every 500 ms and the proxy is told to reload. In turn: two components, both
-  compiled before. New: a component that was never seen, so that each swap compiles.";
+  compiled before. New: a component that was never seen, so that each swap compiles. The policy's deadlines are raised to
+  20 s, so that what is late is measured; by default a decision that takes 100 ms is refused.";
 
 /// Of the peers.
 pub(super) const PEERS: &str = "\

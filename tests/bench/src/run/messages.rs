@@ -53,18 +53,22 @@ impl Run<'_> {
         running.measure(true);
         let (before, begun) = (running.done(), Instant::now());
         wait(self.options.time, || running.has_failed());
-        let (seconds, done) = (begun.elapsed().as_secs_f64(), (running.done() - before) as f64);
-        let cost = meter.and_then(|meter| meter.map(Meter::stop).transpose());
+        let now = || (begun.elapsed().as_secs_f64(), (running.done() - before) as f64);
+        let measured = meter.and_then(|meter| match meter {
+            Some(meter) => meter.stop(now).map(|(cost, now)| (Some(cost), now)),
+            None => Ok((None, now())),
+        });
         running.measure(false);
         // What went wrong with the load says more than that the process has gone.
         let told = running.stop()?;
 
+        let (cost, (seconds, done)) = measured?;
         let mut add = |metric, value| self.results.add(row.id, peer, metric, value);
         add(Metric::Rate, done / seconds);
         if let Some(size) = size {
             add(Metric::Throughput, done * size as f64 / seconds / 1e6);
         }
-        if let Some(cost) = cost? {
+        if let Some(cost) = cost {
             let micros = cost.cpu.as_secs_f64() * 1e6 / done;
             add(Metric::Cpu, micros);
             add(Metric::UserCpu, micros * cost.user);

@@ -21,7 +21,7 @@ use std::{
 
 use crate::{
     echo::Echo,
-    peer::{Peer, Process, Tools, descriptors},
+    peer::{Peer, Process, Tools, descriptors, on_path},
     relay,
     results::{Machine, Results},
     row::{Row, Work},
@@ -122,6 +122,9 @@ impl Run<'_> {
 
     fn row(&mut self, row: &Row) {
         let mut peers = self.able(row.work);
+        if matches!(row.work, Work::Callgrind(_)) && on_path("valgrind").is_none() {
+            return self.results.problem("instructions are not counted by callgrind: valgrind is missing".to_owned());
+        }
         // Memory of a session and instructions hardly vary.
         let repetitions = match row.work {
             Work::Callgrind(_) => 1,

@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use super::{ROUTED, Run, messages::percentiles, threads, wait};
@@ -24,6 +24,9 @@ use crate::{
     wrong,
 };
 
+/// The component that is swapped. Its deadlines are longer than by default, so that what a busy machine makes late is
+/// measured, not refused.
+const ROUTER: &str = "component: router.wasm, limits: { decision: 20s, init: 50s }";
 /// From one swap to the next.
 const EVERY: Duration = Duration::from_millis(500);
 /// How long each half is measured: that many times as long as another row.
@@ -38,7 +41,7 @@ impl Run<'_> {
         let dir = self.tools.dir(row.id)?;
         let mut swaps = Swaps { admin, original: fs::read(policy)?, file: dir.join("router.wasm"), new, made: 0 };
         swaps.put()?;
-        let plan = Plan::cordboard(self.tools, row.id, listen, admin, self.service, "router.wasm")?;
+        let plan = Plan::cordboard(self.tools, row.id, listen, admin, self.service, ROUTER)?;
         let process = Process::start(peer, plan)?;
         if !new {
             // Both are in the cache from here on.
@@ -133,8 +136,13 @@ impl Swaps {
 
     /// Puts the next component into its place: the original with a custom section (id 0, length, name) at its end.
     fn put(&self) -> io::Result<()> {
-        let number = if self.new { self.made } else { self.made % 2 };
-        let name = format!("swap {number:08}");
+        // One that is new is so to the cache of compiled code too, which outlives this run.
+        let number = if self.new {
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
+        } else {
+            u128::from(self.made % 2)
+        };
+        let name = format!("swap {number:020}");
         let length = u8::try_from(name.len()).unwrap_or(0);
         let section = [&[0, length + 1, length], name.as_bytes()].concat();
         let beside = self.file.with_extension("new");
