@@ -99,6 +99,7 @@ impl Tools {
 }
 
 /// A program that is installed.
+#[must_use]
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);

@@ -69,6 +69,12 @@ pub(super) fn all(results: &Results) -> Vec<Bar> {
     all.extend(bars.latency());
     all.extend(bars.handshakes());
     all.extend(bars.rest());
+    for (measure, limit) in [
+        ("the three decisions together, pooled", "≤ 3 µs median, ≤ 20 µs p99"),
+        ("unmasking, in cache", "≥ 0.5 × memcpy"),
+    ] {
+        all.push(bar(measure.to_owned(), limit, Stand::Unknown("a micro-benchmark's, not of this run"), String::new()));
+    }
     all
 }
 

@@ -227,7 +227,6 @@ impl Document<'_> {
         for bar in bars::all(self.results) {
             self.line(&bar.to_string());
         }
-        self.line("\nPolicy decisions and unmasking by themselves have micro-benchmarks of their own.");
     }
 
     /// A table for each row: costs, the given columns, latencies.
