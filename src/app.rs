@@ -98,8 +98,8 @@ impl App {
                 current: ArcSwap::from_pointee(generation),
                 registry: Arc::new(Registry::default()),
                 metrics: Arc::new(metrics),
+                sessions: Sessions::start(&drain),
                 drain,
-                sessions: Sessions::default(),
                 relay,
             });
             Control::new(board, host, population, options.paths)

@@ -1,6 +1,6 @@
 //! Stopping without breaking: the order of the steps, and the owner of every task.
 //!
-//! Every task of the proxy is spawned here, so that the end can be awaited. The steps only go forward:
+//! Every task of the proxy is spawned here, and sessions hold tokens, so that the end can be awaited. The steps only go forward:
 //!
 //! 1. [`Drain::announce`]: readiness says that we stop; everything else goes on, so that load balancers can notice.
 //! 2. [`Drain::begin`]: listeners stop to accept, requests are refused, waiting legs are closed, and each joined session
@@ -25,7 +25,7 @@ use tokio::{
     sync::SetOnce,
     time::{Instant, sleep_until, timeout},
 };
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker, task_tracker::TaskTrackerToken};
 
 /// How sessions are told that we stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,13 @@ impl Drain {
         AbortOnDropHandle::new(tokio::spawn(task))
     }
 
-    /// Tasks alive.
+    /// What the end waits for as for a task.
+    #[must_use]
+    pub fn token(&self) -> TaskTrackerToken {
+        self.tasks.token()
+    }
+
+    /// Tasks and tokens alive.
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.tasks.len()

@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1::Connection};
 use hyper_util::rt::TokioIo;
@@ -29,12 +29,14 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
+use self::ask::{Replayed, Said};
 use crate::{
     error::Cause,
-    head::headers::end_to_end_answer,
+    head::{headers::end_to_end_answer, parse::AnswerHead},
     model::{HostHeader, Refusal},
 };
 
+mod ask;
 pub mod pool;
 mod verify;
 
@@ -73,7 +75,7 @@ pub struct Dial<'a> {
     pub connect_timeout: Duration,
     /// When everything must be done, answer included.
     pub deadline: Instant,
-    /// As for [`tune`].
+    /// As for [`limit_unacknowledged`].
     pub user_timeout: Option<Duration>,
 }
 
@@ -182,23 +184,33 @@ impl From<NotOpen> for Failure {
     }
 }
 
-/// Sets what every socket of ours has: no delay, TCP keep-alive, and how long sent data may stay unacknowledged.
-///
-/// A user timeout also ends connections to peers that are alive and do not read (Linux counts zero-window probes), so
-/// it must be longer than the longest `stall`; `None` leaves the system's default.
+/// Sets what every connection of ours has: no delay, TCP keep-alive, and a bound on what is unsent. On Linux, what a
+/// listener accepts has what the listener was given (tcp(7)).
 ///
 /// # Errors
 /// The socket is not connected any more.
-pub fn tune(stream: &TcpStream, user_timeout: Option<Duration>) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
+pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    let socket = socket.into();
+    socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT)?;
-    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    socket.set_tcp_keepalive(&KEEPALIVE)
+}
+
+/// Sets how long sent data may stay unacknowledged.
+///
+/// It also ends connections to peers that are alive and do not read (Linux counts zero-window probes), so it must be
+/// longer than the longest `stall`; `None` leaves the system's default.
+///
+/// # Errors
+/// The socket is not connected any more.
+pub fn limit_unacknowledged(stream: &TcpStream, limit: Option<Duration>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(user_timeout)?;
+    if limit.is_some() {
+        SockRef::from(stream).set_tcp_user_timeout(limit)?;
+    }
     #[cfg(not(target_os = "linux"))]
-    let _ = user_timeout;
+    let _ = (stream, limit);
     Ok(())
 }
 
@@ -228,36 +240,43 @@ pub async fn connect(candidates: impl IntoIterator<Item = Endpoint>, dial: &Dial
 }
 
 async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Failure> {
-    let (stream, begun) = open(&endpoint.address, dial.connect_timeout, dial.user_timeout).await?;
-    let mut request = dial.request.clone();
-    if dial.host == HostHeader::Endpoint {
-        let host = HeaderValue::from_str(&endpoint.address).map_err(|error| Failure::Refused(error.to_string()))?;
-        request.headers_mut().insert(header::HOST, host);
-    }
+    let (mut stream, begun) = open(&endpoint.address, dial.connect_timeout, dial.user_timeout).await?;
+    let field = |text: &str| HeaderValue::from_str(text).map_err(|error| Failure::Refused(error.to_string()));
+    let host = if dial.host == HostHeader::Endpoint { Some(field(&endpoint.address)?) } else { None };
     let key = generate_key();
-    let value = HeaderValue::from_str(&key).map_err(|error| Failure::Refused(error.to_string()))?;
-    request.headers_mut().insert(header::SEC_WEBSOCKET_KEY, value);
-
-    let (mut sender, connection) =
-        pool::builder().handshake(TokioIo::new(stream)).await.map_err(|error| Failure::Refused(error.to_string()))?;
-    let mut driven = Driven { connection, ended: false };
-    let response = timeout_at(begun + dial.connect_timeout, driven.run(sender.send_request(request)))
-        .await
-        .map_err(|_| Failure::Late("it did not answer in time".to_owned()))?
-        .map_err(|error| unanswered(&error))?;
-
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Failure::Final(refused(&mut driven, response, endpoint, dial.deadline).await));
-    }
-    let selected = verify::verify(response.version(), response.headers(), dial.request.headers(), &key)
+    let answer_by = begun + dial.connect_timeout;
+    let late = |_| Failure::Late("it did not answer in time".to_owned());
+    let said = timeout_at(answer_by, ask::ask(&mut stream, dial.request, host.as_ref(), &field(&key)?)).await;
+    let (head, stream, early) = match said.map_err(late)?.map_err(|error| Failure::Refused(error.to_string()))? {
+        Said::Switch(head, read) => {
+            let early = read.slice(head.length..);
+            (head, stream, early)
+        }
+        Said::Other(read) => {
+            let replayed = TokioIo::new(Replayed::new(read, stream));
+            let (mut sender, connection) =
+                pool::builder().handshake(replayed).await.map_err(|error| Failure::Refused(error.to_string()))?;
+            let mut driven = Driven { connection, ended: false };
+            let response = timeout_at(answer_by, driven.run(sender.send_request(dial.request.clone()))).await;
+            let response = response.map_err(late)?.map_err(|error| unanswered(&error))?;
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                return Err(Failure::Final(refused(&mut driven, response, endpoint, dial.deadline).await));
+            }
+            // Behind an answer that was none yet, such as 103.
+            let (version, headers) = (response.version(), response.headers().clone());
+            let head = AnswerHead { status: response.status(), version, headers, length: 0 };
+            let (stream, early) = driven.take().await.map_err(|error| Failure::Refused(error.to_string()))?;
+            (head, stream, early)
+        }
+    };
+    let selected = verify::verify(head.version, &head.headers, dial.request.headers(), &key)
         .map_err(|why| Failure::Final(DialError::Protocol(format!("{}: {why}", endpoint.address))))?;
-    let (stream, early) = driven.take().await.map_err(|error| Failure::Refused(error.to_string()))?;
     Ok(Connected {
         stream,
         early,
         subprotocol: selected.subprotocol,
         extensions: selected.extensions,
-        headers: end_to_end_answer(response.headers()),
+        headers: end_to_end_answer(&head.headers),
         endpoint: endpoint.clone(),
     })
 }
@@ -277,7 +296,7 @@ async fn open(
     for address in addresses {
         let begun = Instant::now();
         match timeout(connect_timeout, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => match tune(&stream, user_timeout) {
+            Ok(Ok(stream)) => match tune(&stream).and_then(|()| limit_unacknowledged(&stream, user_timeout)) {
                 Ok(()) => return Ok((stream, begun)),
                 Err(error) => last = format!("{address}: {error}"),
             },
@@ -335,7 +354,7 @@ async fn refused(
 
 /// hyper's connection, polled beside whatever waits for it: it makes no progress of its own and needs no task.
 struct Driven {
-    connection: Connection<TokioIo<TcpStream>, Empty<Bytes>>,
+    connection: Connection<TokioIo<Replayed>, Empty<Bytes>>,
     ended: bool,
 }
 
@@ -359,6 +378,6 @@ impl Driven {
         )
         .await?;
         let parts = self.connection.into_parts();
-        Ok((parts.io.into_inner(), parts.read_buf))
+        Ok((parts.io.into_inner().into_stream(), parts.read_buf))
     }
 }

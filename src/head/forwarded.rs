@@ -125,23 +125,22 @@ impl Forwarded<'_> {
     /// The port is the one the client named, else the scheme's default. An authority that cannot stand in a field is
     /// left out.
     pub fn set(&self, headers: &mut HeaderMap) {
-        let before = if self.client.trusted { chain(headers) } else { Vec::new() };
-        let told: Vec<String> = told(headers).into_iter().map(well_formed).collect();
         if !self.client.trusted {
-            *headers = super::headers::retain(headers, |name| !is_forwarded(name));
+            if headers.keys().any(is_forwarded) {
+                *headers = super::headers::retain(headers, |name| !is_forwarded(name));
+            }
+            return self.begin(headers);
         }
+        let before = chain(headers);
+        let told: Vec<String> = told(headers).into_iter().map(well_formed).collect();
         let peer = self.peer.to_canonical();
-        let (proto, default_port) = if self.client.tls { ("https", 443) } else { ("http", 80) };
+        let (proto, default_port) = self.scheme();
         let authority = self.authority.parse::<Authority>().ok();
-        let mut own = format!("for={}", node(peer));
-        if authority.is_some() {
-            own = format!("{own};host={}", quoted(self.authority));
-        }
-        own = format!("{own};proto={proto}");
+        let own = self.element(peer, authority.is_some());
 
         // Either chain is made from the other where a proxy before us keeps only one.
         let addresses = before.iter().cloned().chain([peer.to_string()]);
-        let mut elements = if self.client.trusted { told } else { Vec::new() };
+        let mut elements = told;
         if elements.is_empty() {
             elements.extend(before.iter().map(|hop| {
                 let hop = node_address(hop).map_or_else(|| "unknown".to_owned(), node);
@@ -161,6 +160,42 @@ impl Forwarded<'_> {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(name, value);
             }
+        }
+    }
+
+    /// For a peer that is the client itself: nothing stands there yet. Nearly all handshakes come this way.
+    fn begin(&self, headers: &mut HeaderMap) {
+        let peer = self.peer.to_canonical();
+        let (proto, default_port) = self.scheme();
+        let authority = self.authority.parse::<Authority>().ok();
+        let text = |text: String| HeaderValue::try_from(text).ok();
+        let fields = [
+            (X_FORWARDED_FOR, text(peer.to_string())),
+            (header::FORWARDED, text(self.element(peer, authority.is_some()))),
+            (X_FORWARDED_PROTO, Some(HeaderValue::from_static(proto))),
+            (X_FORWARDED_HOST, authority.as_ref().and_then(|_| HeaderValue::from_str(self.authority).ok())),
+            (X_FORWARDED_PORT, authority.map(|authority| authority.port_u16().unwrap_or(default_port).into())),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        }
+    }
+
+    /// The scheme the client spoke, and its port.
+    const fn scheme(&self) -> (&'static str, u16) {
+        if self.client.tls { ("https", 443) } else { ("http", 80) }
+    }
+
+    /// What we say in `Forwarded`.
+    fn element(&self, peer: IpAddr, named: bool) -> String {
+        let (proto, _) = self.scheme();
+        let node = node(peer);
+        if named {
+            format!("for={node};host={};proto={proto}", quoted(self.authority))
+        } else {
+            format!("for={node};proto={proto}")
         }
     }
 }

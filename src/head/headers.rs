@@ -10,7 +10,11 @@ use http::{
 };
 use http_body_util::Empty;
 
-use super::{forwarded::Forwarded, pattern::Captured, rewrite::Rewrite};
+use super::{
+    forwarded::{Forwarded, is_forwarded},
+    pattern::Captured,
+    rewrite::Rewrite,
+};
 use crate::{
     error::Cause,
     model::{Edit, Handshake, Refusal},
@@ -87,15 +91,22 @@ pub fn is_websocket(name: &HeaderName) -> bool {
 /// the request that was matched.
 #[must_use]
 pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    retain_end_to_end(headers, |_| true)
+}
+
+/// Those of them to keep.
+fn retain_end_to_end(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let named: Vec<_> = elements(headers, &header::CONNECTION).collect();
     let listed = |name: &HeaderName| named.iter().any(|listed| listed.eq_ignore_ascii_case(name.as_str()));
-    retain(headers, |name| !is_hop_by_hop(name) && (name == header::HOST || is_websocket(name) || !listed(name)))
+    let passes =
+        |name: &HeaderName| !is_hop_by_hop(name) && (name == header::HOST || is_websocket(name) || !listed(name));
+    retain(headers, |name| keep(name) && passes(name))
 }
 
 /// The end-to-end fields of an answer that may stand in an answer of ours, whose framing and handshake are our own.
 #[must_use]
 pub fn end_to_end_answer(headers: &HeaderMap) -> HeaderMap {
-    retain(&end_to_end(headers), |name| !is_websocket(name) && name != header::CONTENT_LENGTH)
+    retain_end_to_end(headers, |name| !is_websocket(name) && name != header::CONTENT_LENGTH)
 }
 
 /// The fields to keep, in order.
@@ -118,30 +129,45 @@ pub fn apply_edits(headers: &mut HeaderMap, edits: &[Edit]) -> Result<(), String
     if edits.is_empty() {
         return Ok(());
     }
-    let mut edited = headers.clone();
-    for edit in edits {
+    let checked: Vec<_> = edits.iter().map(check_edit).collect::<Result<_, _>>()?;
+    for edit in checked {
         match edit {
-            Edit::Set(name, value) => {
-                let (name, value) = policy_field(name, value)?;
-                if name == header::HOST && value.to_str().map_or(true, |host| host.parse::<Authority>().is_err()) {
-                    return Err("the value of the header host is not a valid authority".to_owned());
-                }
-                edited.insert(name, value);
-            }
-            Edit::Append(name, value) => {
-                let (name, value) = policy_field(name, value)?;
-                not_host(&name)?;
-                edited.append(name, value);
-            }
-            Edit::Remove(name) => {
-                let gone = policy_name(name)?;
-                not_host(&gone)?;
-                edited = retain(&edited, |name| *name != gone);
-            }
+            Checked::Set(name, value) => drop(headers.insert(name, value)),
+            Checked::Append(name, value) => drop(headers.append(name, value)),
+            Checked::Remove(gone) if headers.contains_key(&gone) => *headers = retain(headers, |name| *name != gone),
+            Checked::Remove(_) => {}
         }
     }
-    *headers = edited;
     Ok(())
+}
+
+/// An edit that can be carried out.
+enum Checked {
+    Set(HeaderName, HeaderValue),
+    Append(HeaderName, HeaderValue),
+    Remove(HeaderName),
+}
+
+fn check_edit(edit: &Edit) -> Result<Checked, String> {
+    Ok(match edit {
+        Edit::Set(name, value) => {
+            let (name, value) = policy_field(name, value)?;
+            if name == header::HOST && value.to_str().map_or(true, |host| host.parse::<Authority>().is_err()) {
+                return Err("the value of the header host is not a valid authority".to_owned());
+            }
+            Checked::Set(name, value)
+        }
+        Edit::Append(name, value) => {
+            let (name, value) = policy_field(name, value)?;
+            not_host(&name)?;
+            Checked::Append(name, value)
+        }
+        Edit::Remove(name) => {
+            let gone = policy_name(name)?;
+            not_host(&gone)?;
+            Checked::Remove(gone)
+        }
+    })
 }
 
 fn not_host(name: &HeaderName) -> Result<(), String> {
@@ -226,7 +252,9 @@ pub(super) fn request_head(
         Some(path) => PathAndQuery::try_from(path).map_err(|_| policy("the path to dial is not valid".to_owned()))?,
         None => handshake.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
     };
-    let mut headers = retain(&end_to_end(&handshake.headers), keep);
+    // What a peer that is not trusted says of the client would be dropped later.
+    let told = |name: &HeaderName| handshake.client.trusted || !is_forwarded(name);
+    let mut headers = retain_end_to_end(&handshake.headers, |name| keep(name) && told(name));
     if !headers.contains_key(header::HOST)
         && !handshake.authority.is_empty()
         && let Ok(host) = HeaderValue::from_str(&handshake.authority)

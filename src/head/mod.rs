@@ -7,6 +7,7 @@ pub mod forwarded;
 pub mod fuzz;
 pub mod headers;
 pub mod matching;
+pub mod parse;
 pub mod pattern;
 pub mod plain;
 pub mod raw;

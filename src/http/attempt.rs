@@ -133,7 +133,7 @@ impl Attempt {
                     client = self.client.map(|client| client.to_string()),
                     path = %self.path.escape_default(),
                     route = self.route.as_deref(),
-                    role = info.map(|info| info.role.as_str()).filter(|role| !role.is_empty()),
+                    role = info.map(|info| info.role).filter(|role| !role.is_empty()),
                     channel = info.map(|info| info.channel.escape_default().to_string()).filter(|id| !id.is_empty()),
                     policy = policy.map(|policy| &**policy),
                     status = status.map(|status| status.as_u16()),

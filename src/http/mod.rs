@@ -15,7 +15,7 @@ mod router;
 pub mod session;
 mod watch;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, head
 use http_body_util::BodyExt as _;
 use hyper::{
     body::{Body as _, Incoming},
-    upgrade::{OnUpgrade, Upgraded},
+    upgrade::Upgraded,
 };
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
@@ -183,7 +183,64 @@ struct Place {
     _held: Arc<places::Place>,
 }
 
-/// Answers one request, whose budget began at `begun`; `watch` ends what its answer is written to.
+/// What is decided about a request.
+pub struct Decided {
+    attempt: Attempt,
+    step: Result<Step, Refuse>,
+}
+
+/// What follows from it.
+enum Step {
+    /// The 101, and what goes on behind it.
+    Switch(Answer, Switched),
+    /// A service is asked.
+    Forward(Box<Admitted>),
+}
+
+/// The bare socket of a client whose 101 is out, with what was read behind its request; or why there is none.
+pub type Freed = Result<(TcpStream, Bytes), Box<dyn Error + Send + Sync>>;
+
+/// What goes on once a client has its 101.
+pub enum Switched {
+    /// It waits for its partner or joins it.
+    Pair(Box<pair::Seated>),
+    /// It is joined to its service.
+    Dial(Box<router::Dialled>),
+}
+
+impl Switched {
+    /// Goes on, up to the session.
+    pub async fn go(self, freed: Freed) {
+        match self {
+            Self::Pair(seated) => seated.go(freed).await,
+            Self::Dial(dialled) => dialled.go(freed),
+        }
+    }
+}
+
+impl Decided {
+    /// Decides about a request. Dropping the future gives up everything it held.
+    pub async fn about(connection: &Arc<Connection>, head: Parts, begun: Instant) -> Self {
+        let mut attempt = Attempt::new(connection, head.uri.path().to_owned());
+        // Apart: it is large, and a connection is moved about while it is young.
+        let step = Box::pin(step(connection, &mut attempt, head, begun + connection.establish)).await;
+        Self { attempt, step }
+    }
+
+    /// The 101, and what goes on behind it.
+    ///
+    /// # Errors
+    /// Itself, where it is another answer.
+    pub fn switch(self) -> Result<(Answer, Switched), Box<Self>> {
+        match self.step {
+            Ok(Step::Switch(response, switched)) => Ok((self.attempt.admitted(response), switched)),
+            step => Err(Box::new(Self { step, ..self })),
+        }
+    }
+}
+
+/// Answers one request, whose budget began at `begun`; `watch` ends what its answer is written to. What is `known`
+/// already is not asked again.
 ///
 /// # Errors
 /// None: every failure is an answer.
@@ -192,19 +249,32 @@ pub async fn handle(
     watch: Arc<Watch>,
     mut request: Request<Incoming>,
     begun: Instant,
+    known: Option<Box<Decided>>,
 ) -> Result<Answer, Infallible> {
-    let mut attempt = Attempt::new(&connection, request.uri().path().to_owned());
     let upgrade = hyper::upgrade::on(&mut request);
     let (mut head, body) = request.into_parts();
     if plain::has_crumbs(head.version) {
         plain::join_cookies(&mut head.headers);
     }
-    let deadline = begun + connection.establish;
     // What was not asked for (`Expect`) is not sent, and HTTP/2 has its own way to say that no more is wanted.
     let version = head.version;
     let lingers = version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
     let mut body = Some(body);
-    let mut response = match answer(&connection, &watch, &mut attempt, head, &mut body, upgrade, deadline).await {
+    let Decided { attempt, step } = match known {
+        Some(known) => *known,
+        None => Decided::about(&connection, head, begun).await,
+    };
+    let answer = match step {
+        Ok(Step::Switch(response, switched)) => {
+            let switching = async move { switched.go(upgrade.await.map(bare).map_err(Into::into)).await };
+            connection.board.drain.spawn(switching);
+            Ok(response)
+        }
+        // What a service has been asked is waited for.
+        Ok(Step::Forward(admitted)) => forward::answer(&connection, &watch, *admitted, &mut body, upgrade).await,
+        Err(refuse) => Err(refuse),
+    };
+    let mut response = match answer {
         Ok(response) => attempt.admitted(response),
         Err(refuse) => {
             watch.begin_own();
@@ -242,28 +312,25 @@ pub fn refuse(connection: &Connection, refused: &edge::Refused) -> Response<Body
     Attempt::new(connection, refused.path.clone()).refused(&Refuse::Refusal(refused.refusal.clone()))
 }
 
-async fn answer(
+/// Everything up to the 101, or to what has to be asked of a service.
+async fn step(
     connection: &Arc<Connection>,
-    watch: &Watch,
     attempt: &mut Attempt,
     head: Parts,
-    body: &mut Option<Incoming>,
-    upgrade: OnUpgrade,
     deadline: Instant,
-) -> Result<Answer, Refuse> {
+) -> Result<Step, Refuse> {
     let board = &connection.board;
-    let admitted = unless_draining(&board.drain, async {
-        timeout_at(deadline, judge::admit(connection, attempt, head))
+    unless_draining(&board.drain, async {
+        let admitted = timeout_at(deadline, judge::admit(connection, attempt, head))
             .await
-            .map_err(|_| Refuse::from(Cause::EstablishTimeout))?
-    });
-    let admitted = admitted.await?;
-    match &admitted.plan {
-        Plan::Pair { .. } => unless_draining(&board.drain, pair::answer(board, admitted, upgrade, deadline)).await,
-        Plan::Dial { .. } => unless_draining(&board.drain, router::answer(board, admitted, upgrade, deadline)).await,
-        // What a service has been asked is waited for.
-        Plan::Forward { .. } => forward::answer(connection, watch, admitted, body, upgrade).await,
-    }
+            .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+        match &admitted.plan {
+            Plan::Pair { .. } => pair::answer(board, admitted, deadline).await,
+            Plan::Dial { .. } => router::answer(board, admitted, deadline).await,
+            Plan::Forward { .. } => Ok(Step::Forward(Box::new(admitted))),
+        }
+    })
+    .await
 }
 
 /// A step towards an answer, given up once we drain: a session that it leads to would be closed at once.
@@ -278,12 +345,11 @@ async fn unless_draining<T>(drain: &Drain, step: impl Future<Output = Result<T, 
     }
 }
 
-/// The leg of a client, once hyper has flushed the 101 and given its socket back.
-async fn leg_of(upgrade: OnUpgrade, id: ConnId, party: Party, limits: &Arc<Limits>) -> Result<Leg, hyper::Error> {
-    let (stream, early) = bare(upgrade.await?);
+/// The leg of a client that has its 101.
+fn leg_of((stream, early): (TcpStream, Bytes), id: ConnId, party: Party, limits: &Arc<Limits>) -> Leg {
     // A socket that is gone already shows it at the first read.
-    let _ = upstream::tune(&stream, upstream::user_timeout(limits.stall));
-    Ok(Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false })
+    let _ = upstream::limit_unacknowledged(&stream, upstream::user_timeout(limits.stall));
+    Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false }
 }
 
 /// The socket behind an upgraded connection, and what was read beyond the 101.

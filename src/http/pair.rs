@@ -1,16 +1,15 @@
 //! A rendezvous leg: seated before its 101, then waiting or joined, to its end.
 //!
-//! The leg that comes first runs the session of both; the one that comes second hands over its seat and its socket.
+//! To the leg that comes first belongs the session of both; the one that comes second hands over its seat and its socket.
 //! A seat is given up when the first Close, end or error of either leg is read, so the id is free at once.
 
 use std::sync::Arc;
 
 use http::HeaderMap;
-use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Admitted, Answer, Answered, Refuse, Switchboard, channel_header, leg_of,
+    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of,
     session::{self, Guest, OnLine, SessionHandle},
 };
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
     head::upgrade,
     metrics::routes::State,
     model::{ConnId, Refusal, RendezvousRules},
-    relay::{self, Leg, Party},
+    relay::{self, Leg, Party, Report},
     rendezvous::{Arrival, Evicted, Key, Life, Readied, Reservation, Seat, Side},
     route::Plan,
 };
@@ -26,12 +25,7 @@ use crate::{
 /// How often a newcomer asks for a seat whose holder changes between probe and answer.
 const TRIES: usize = 4;
 
-pub(super) async fn answer(
-    board: &Arc<Switchboard>,
-    admitted: Admitted,
-    upgrade: OnUpgrade,
-    deadline: Instant,
-) -> Result<Answer, Refuse> {
+pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadline: Instant) -> Result<Step, Refuse> {
     let (Plan::Pair { key, side, rules }, Some(asked)) = (&admitted.plan, &admitted.request) else {
         return Err(Cause::Internal.into());
     };
@@ -50,21 +44,9 @@ pub(super) async fn answer(
     let mut response =
         upgrade::switching_protocols(&asked.key, subprotocol.as_deref(), &[], &HeaderMap::new()).map(Answered::from);
     channel_header(&mut response, key.channel.as_str());
-    let (hold, side) = (rules.hold, *side);
-    let (conn, limits) = (admitted.handshake.id, Arc::clone(&admitted.info.limits));
-    let line = OnLine::enter(board, conn, admitted.info, admitted.place);
-    board.drain.spawn(async move {
-        let opened = Instant::now();
-        let party = match side {
-            Side::Client => Party::Client,
-            Side::Backend => Party::Backend,
-        };
-        match leg_of(upgrade, conn, party, &limits).await {
-            Ok(leg) => seated(seat, leg, line, hold).await,
-            Err(error) => session::unanswered(&line, party, opened, &error),
-        }
-    });
-    Ok(response)
+    let hold = rules.hold;
+    let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, admitted.info, admitted.place);
+    Ok(Step::Switch(response, Switched::Pair(Box::new(Seated { seat, line, handle, mailbox, hold }))))
 }
 
 /// A seat, once a dead or replaced holder has made way.
@@ -118,61 +100,89 @@ fn tell(evicted: Option<Evicted<SessionHandle>>) {
     }
 }
 
-/// From the 101 to the end, or until the leg has gone over to its partner's session.
-async fn seated(mut seat: Seat<SessionHandle>, leg: Leg, mut line: OnLine, hold: usize) {
-    let (handle, mailbox) = SessionHandle::new(&line);
-    let mut leg = Box::new(leg);
-    let mut readied = seat.ready(&handle);
-    loop {
-        match readied {
-            Readied::Wait { .. } => break,
-            Readied::Lost(cause) => {
-                handle.relay.close(None, cause);
-                break;
-            }
-            Readied::Join { handle: partner, .. } => {
-                *partner.guest() = Some(Guest { seat: Some(seat), line });
-                let Err(returned) = partner.relay.join(leg).await else {
-                    partner.mark.to(State::Open);
-                    return handle.mark.to(State::Open);
-                };
-                // The partner's session ended in this very moment: we wait on with our own deadline, or join another.
-                let Some(Guest { seat: Some(own), line: back }) = partner.guest().take() else { return };
-                (seat, line, leg) = (own, back, returned);
-                readied = seat.rejoin(&handle);
-            }
-        }
-    }
-    host(seat, *leg, line, (handle, mailbox), hold).await;
+/// A leg that gets its 101, and then a session: its own, or its partner's.
+pub struct Seated {
+    seat: Seat<SessionHandle>,
+    line: OnLine,
+    handle: SessionHandle,
+    mailbox: relay::Mailbox,
+    /// Bytes that are kept while it waits.
+    hold: usize,
 }
 
-/// Runs the session of a leg that came first.
-async fn host(
-    seat: Seat<SessionHandle>,
-    leg: Leg,
+impl Seated {
+    pub(super) async fn go(self, freed: Freed) {
+        let opened = Instant::now();
+        let party = match self.seat.side() {
+            Side::Client => Party::Client,
+            Side::Backend => Party::Backend,
+        };
+        match freed {
+            Ok(freed) => {
+                let leg = leg_of(freed, self.line.conn(), party, self.line.limits());
+                self.join_or_wait(leg, opened).await;
+            }
+            Err(error) => session::unanswered(&self.line, party, opened, &*error),
+        }
+    }
+
+    async fn join_or_wait(self, leg: Leg, opened: Instant) {
+        let Self { mut seat, mut line, handle, mailbox, hold } = self;
+        let mut leg = Box::new(leg);
+        let mut readied = seat.ready(&handle);
+        loop {
+            match readied {
+                Readied::Wait { .. } => break,
+                Readied::Lost(cause) => {
+                    handle.relay.close(None, cause);
+                    break;
+                }
+                Readied::Join { handle: partner, .. } => {
+                    *partner.guest() = Some(Guest { seat: Some(seat), line });
+                    let Err(returned) = partner.relay.join(leg).await else {
+                        partner.mark.to(State::Open);
+                        return handle.mark.to(State::Open);
+                    };
+                    // The partner's session ended in this very moment: we wait on with our own deadline, or join another.
+                    let Some(Guest { seat: Some(own), line: back }) = partner.guest().take() else { return };
+                    (seat, line, leg) = (own, back, returned);
+                    readied = seat.rejoin(&handle);
+                }
+            }
+        }
+        let (relay, deadline) = (Arc::clone(line.board()), Instant::from_std(seat.deadline()));
+        let host = Host { seat: Some(seat), handle, line, opened };
+        relay.relay.run_waiting(*leg, mailbox, deadline, hold, Box::new(host));
+    }
+}
+
+/// The leg that came first: the session of both belongs to it.
+struct Host {
+    /// Until the session begins to end.
+    seat: Option<Seat<SessionHandle>>,
+    handle: SessionHandle,
     line: OnLine,
-    (handle, mailbox): (SessionHandle, relay::Mailbox),
-    hold: usize,
-) {
-    let opened = Instant::now();
-    let deadline = Instant::from_std(seat.deadline());
-    let own = handle.clone();
-    let give_up_seats = move |joined: bool| {
-        own.mark.to(State::Closing);
+    opened: Instant,
+}
+
+impl relay::Owner for Host {
+    /// Gives up the seats.
+    fn ending(&mut self, joined: bool) {
+        self.handle.mark.to(State::Closing);
         // A guest that is still on its way keeps its seat: its leg will come back to it.
         let take_seat = |guest: &mut Guest| {
             guest.line.mark().to(State::Closing);
             guest.seat.take()
         };
-        let guest = if joined { own.guest().as_mut().and_then(take_seat) } else { None };
-        match guest {
-            Some(guest) => drop(seat.pair(guest)),
-            None => drop(seat),
+        let guest = if joined { self.handle.guest().as_mut().and_then(take_seat) } else { None };
+        match (self.seat.take(), guest) {
+            (Some(seat), Some(guest)) => drop(seat.pair(guest)),
+            (seat, _) => drop(seat),
         }
-    };
-    let run = line.relay().run_waiting(leg, mailbox, deadline, hold, give_up_seats);
-    let report = session::run(&line, opened, &handle.relay, || handle.guest().is_none(), run).await;
-    if report.joined {
-        drop(handle.guest().take());
+    }
+
+    fn ended(self: Box<Self>, report: Report) {
+        let guest = if report.joined { self.handle.guest().take() } else { None };
+        self.line.over(self.opened, report, guest);
     }
 }

@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
 use super::{
-    Admitted, Answer, Answered, Refuse, Switchboard, channel_header, leg_of,
+    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of,
     session::{self, OnLine},
 };
 use crate::{
@@ -19,17 +18,12 @@ use crate::{
     },
     metrics::routes::State,
     model::ConnId,
-    relay::{self, End, Leg, Party},
+    relay::{self, End, Leg, Party, Report},
     route::Plan,
     upstream::{self, Dial, DialError},
 };
 
-pub(super) async fn answer(
-    board: &Arc<Switchboard>,
-    admitted: Admitted,
-    upgrade: OnUpgrade,
-    deadline: Instant,
-) -> Result<Answer, Refuse> {
+pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadline: Instant) -> Result<Step, Refuse> {
     let (Plan::Dial { service, wishes, channel }, Some(asked)) = (&admitted.plan, &admitted.request) else {
         return Err(Cause::Internal.into());
     };
@@ -67,7 +61,7 @@ pub(super) async fn answer(
     .map(Answered::from);
     channel_header(&mut response, channel.as_str());
     let mut info = admitted.info.clone();
-    info.upstream = Some(format!("{} {}", service.config.id.as_str(), connected.endpoint.address));
+    info.upstream = Some(format!("{} {}", service.config.id.as_str(), connected.endpoint.address).into());
     let service = Leg {
         id: ConnId::next(),
         stream: connected.stream,
@@ -77,21 +71,45 @@ pub(super) async fn answer(
         limits: Arc::clone(&info.limits),
         extensions: !connected.extensions.is_empty(),
     };
-    let line = OnLine::enter(board, admitted.handshake.id, info, admitted.into_place());
-    board.drain.spawn(joined(line, upgrade, service));
-    Ok(response)
+    let (line, mailbox) = OnLine::enter(board, admitted.handshake.id, info, admitted.into_place());
+    Ok(Step::Switch(response, Switched::Dial(Box::new(Dialled { line, mailbox, service }))))
 }
 
-/// From the 101 to the end. It lives as long as the session, so it holds nothing of the handshake.
-async fn joined(line: OnLine, upgrade: OnUpgrade, service: Leg) {
-    let opened = Instant::now();
-    let client = match leg_of(upgrade, line.conn(), Party::Client, &service.limits).await {
-        Ok(leg) => Leg { extensions: service.extensions, ..leg },
-        Err(error) => return session::unanswered(&line, Party::Client, opened, &error),
-    };
-    line.mark().to(State::Open);
-    let (handle, mailbox) = relay::mailbox();
-    let mark = line.mark().clone();
-    let run = line.relay().run_pair(client, service, mailbox, move |_| mark.to(State::Closing));
-    session::run(&line, opened, &handle, || false, run).await;
+/// A client that gets its 101, and the service it is joined to then.
+pub struct Dialled {
+    line: OnLine,
+    mailbox: relay::Mailbox,
+    service: Leg,
+}
+
+impl Dialled {
+    pub(super) fn go(self, freed: Freed) {
+        let Self { line, mailbox, service } = self;
+        let opened = Instant::now();
+        let freed = match freed {
+            Ok(freed) => freed,
+            Err(error) => return session::unanswered(&line, Party::Client, opened, &*error),
+        };
+        let client = leg_of(freed, line.conn(), Party::Client, &service.limits);
+        let client = Leg { extensions: service.extensions, ..client };
+        line.mark().to(State::Open);
+        let board = Arc::clone(line.board());
+        board.relay.run_pair(client, service, mailbox, Box::new(Routed { line, opened }));
+    }
+}
+
+/// Whom a routed session belongs to.
+struct Routed {
+    line: OnLine,
+    opened: Instant,
+}
+
+impl relay::Owner for Routed {
+    fn ending(&mut self, _: bool) {
+        self.line.mark().to(State::Closing);
+    }
+
+    fn ended(self: Box<Self>, report: Report) {
+        self.line.over(self.opened, report, None);
+    }
 }

@@ -1,24 +1,30 @@
-//! Who is on the line: the legs that were answered with 101, the session that carries each, how it learns that we stop,
-//! and the one log line at its end.
+//! Who is on the line: the legs that were answered with 101, the session that carries each, and how it learns that we
+//! stop. What is said of it in the end is [`ended`]'s.
+
+mod ended;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use dashmap::DashMap;
-use tokio::time::Instant;
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    time::Instant,
+};
+use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
+use self::ended::{Over, account};
+pub(super) use self::ended::{milliseconds, unanswered};
 use super::{Place, Switchboard};
 use crate::{
-    drain::Cut,
+    drain::Drain,
     error::Cause,
     generation::Route,
     metrics::routes::Mark,
-    model::{ConnId, Handshake, Limits, Mode, Outcome},
-    relay::{self, LegReport, Party, Report},
+    model::{ConnId, Handshake, Limits, Mode},
+    relay::{self, Report},
     rendezvous::Seat,
     route::Plan,
 };
@@ -27,9 +33,9 @@ use crate::{
 #[derive(Clone)]
 pub struct LegInfo {
     /// Role by name; empty for a plain request.
-    pub role: String,
+    pub role: &'static str,
     /// The channel's id; empty for a plain request.
-    pub channel: String,
+    pub channel: Box<str>,
     /// `name@identity` of the policy that decided; empty if none did.
     pub policy: Arc<str>,
     /// Number of the generation it was decided under.
@@ -45,7 +51,7 @@ pub struct LegInfo {
     /// Of its route.
     pub limits: Arc<Limits>,
     /// The service's id and the endpoint, on a routed leg.
-    pub upstream: Option<String>,
+    pub upstream: Option<Box<str>>,
 }
 
 impl LegInfo {
@@ -57,9 +63,9 @@ impl LegInfo {
         generation: u64,
     ) -> Self {
         let (role, channel) = match plan {
-            Plan::Pair { key, side, .. } => (side.role().name().to_owned(), key.channel.as_str().to_owned()),
-            Plan::Dial { channel, .. } => ("routed".to_owned(), channel.as_str().to_owned()),
-            Plan::Forward { .. } => (String::new(), String::new()),
+            Plan::Pair { key, side, .. } => (side.name(), key.channel.as_str().into()),
+            Plan::Dial { channel, .. } => ("routed", channel.as_str().into()),
+            Plan::Forward { .. } => ("", "".into()),
         };
         Self {
             role,
@@ -96,263 +102,174 @@ pub(super) struct Guest {
 }
 
 impl SessionHandle {
-    /// Of the leg on this line.
-    pub(super) fn new(line: &OnLine) -> (Self, relay::Mailbox) {
-        let (relay, mailbox) = relay::mailbox();
-        (Self { relay, mark: line.mark().clone(), guest: Arc::default() }, mailbox)
-    }
-
     pub(super) fn guest(&self) -> MutexGuard<'_, Option<Guest>> {
         self.guest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The legs alive, by connection.
-#[derive(Default)]
-pub struct Sessions(DashMap<ConnId, LegInfo>);
+/// A leg on the line.
+struct OneLeg {
+    info: LegInfo,
+    session: relay::Handle,
+    /// Of a rendezvous leg: the place of its guest.
+    guest: Option<Arc<Mutex<Option<Guest>>>>,
+}
+
+impl OneLeg {
+    /// When in a drain's spread its session is closed: one that waits for its partner at once.
+    fn turn(&self, conn: ConnId) -> f64 {
+        let waits = |guest: &Arc<Mutex<Option<Guest>>>| guest.lock().is_ok_and(|guest| guest.is_none());
+        if self.guest.as_ref().is_some_and(waits) { 0.0 } else { conn.fraction() }
+    }
+}
+
+type Legs = DashMap<ConnId, Arc<OneLeg>>;
+
+/// The legs alive, by connection. Beside the relay's threads no task waits for a session: one tells all of them that we
+/// stop, and another accounts for those that are over.
+pub struct Sessions {
+    legs: Arc<Legs>,
+    over: UnboundedSender<Over>,
+    _tasks: [AbortOnDropHandle<()>; 2],
+}
 
 impl Sessions {
+    /// None yet.
+    #[must_use]
+    pub fn start(drain: &Drain) -> Self {
+        let legs = Arc::<Legs>::default();
+        let (over, ended) = unbounded_channel();
+        let obeying = drain.spawn_beside(obey(Arc::clone(&legs), drain.clone()));
+        Self { legs, over, _tasks: [obeying, drain.spawn_beside(account(ended))] }
+    }
+
     /// Legs alive.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.legs.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.legs.is_empty()
     }
 
     /// The peer of a leg, if it is on the line.
     pub(super) fn peer(&self, conn: ConnId) -> Option<SocketAddr> {
-        self.0.get(&conn).map(|info| info.peer)
+        self.legs.get(&conn).map(|leg| leg.info.peer)
     }
 }
 
-/// A leg between its 101 and its end: counted, and known by its connection.
+/// Tells the sessions that we stop: those that wait at once, the others when it is their turn; and cuts them when that
+/// has taken too long.
+async fn obey(legs: Arc<Legs>, drain: Drain) {
+    drain.begun().await;
+    let told = async {
+        let mut turns: Vec<_> = legs.iter().map(|leg| (leg.turn(*leg.key()), leg.session.clone())).collect();
+        turns.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        for (turn, session) in turns {
+            session.drain(drain.turn(turn).await);
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        _ = drain.cut_off() => {}
+        () = told => {}
+    }
+    for leg in legs.iter() {
+        leg.session.cut(Cause::Draining);
+    }
+}
+
+/// A leg between its 101 and its end: counted, known by its connection, and waited for when we stop.
 pub(super) struct OnLine {
     board: Arc<Switchboard>,
     conn: ConnId,
-    mode: Mode,
+    leg: Arc<OneLeg>,
     place: Arc<Place>,
+    _awaited: TaskTrackerToken,
 }
 
 impl OnLine {
-    pub(super) fn enter(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo, place: impl Into<Arc<Place>>) -> Self {
-        let mode = info.mode;
-        board.sessions.0.insert(conn, info);
-        Self { board: Arc::clone(board), conn, mode, place: place.into() }
+    /// Puts a routed leg on the line.
+    pub(super) fn enter(
+        board: &Arc<Switchboard>,
+        conn: ConnId,
+        info: LegInfo,
+        place: impl Into<Arc<Place>>,
+    ) -> (Self, relay::Mailbox) {
+        let (line, _, mailbox) = Self::with(board, conn, info, place.into(), None);
+        (line, mailbox)
+    }
+
+    /// Puts a rendezvous leg on the line.
+    pub(super) fn enter_seated(
+        board: &Arc<Switchboard>,
+        conn: ConnId,
+        info: LegInfo,
+        place: Place,
+    ) -> (Self, SessionHandle, relay::Mailbox) {
+        let guest = Arc::default();
+        let (line, relay, mailbox) = Self::with(board, conn, info, place.into(), Some(Arc::clone(&guest)));
+        let handle = SessionHandle { relay, mark: line.mark().clone(), guest };
+        (line, handle, mailbox)
+    }
+
+    fn with(
+        board: &Arc<Switchboard>,
+        conn: ConnId,
+        info: LegInfo,
+        place: Arc<Place>,
+        guest: Option<Arc<Mutex<Option<Guest>>>>,
+    ) -> (Self, relay::Handle, relay::Mailbox) {
+        let (session, mailbox) = relay::mailbox();
+        let leg = Arc::new(OneLeg { info, session: session.clone(), guest });
+        board.sessions.legs.insert(conn, Arc::clone(&leg));
+        let drain = &board.drain;
+        // Those that are in the map by now are told by `obey`; this one may have missed it.
+        if drain.has_begun() {
+            let (turn, drain, session) = (leg.turn(conn), drain.clone(), session.clone());
+            board.drain.spawn(async move {
+                tokio::select! {
+                    biased;
+                    _ = drain.cut_off() => session.cut(Cause::Draining),
+                    code = drain.turn(turn) => session.drain(code),
+                }
+            });
+        }
+        let line = Self { board: Arc::clone(board), conn, leg, place, _awaited: drain.token() };
+        (line, session, mailbox)
     }
 
     pub(super) const fn conn(&self) -> ConnId {
         self.conn
     }
 
-    /// What moves its frames.
-    pub(super) fn relay(&self) -> &relay::Relay {
-        &self.board.relay
+    pub(super) fn limits(&self) -> &Arc<Limits> {
+        &self.leg.info.limits
+    }
+
+    pub(super) const fn board(&self) -> &Arc<Switchboard> {
+        &self.board
     }
 
     /// Where the leg is on its way.
     pub(super) fn mark(&self) -> &Mark {
         self.place.presence.mark()
     }
+
+    /// Leaves it to be accounted for: its session, in which `guest` was the other leg, is over. Does not block.
+    pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Guest>) {
+        let over = self.board.sessions.over.clone();
+        // Nobody accounts for anything when the whole process goes down.
+        let _ = over.send(Over { line: self, opened, report, _guest: guest });
+    }
 }
 
 impl Drop for OnLine {
     fn drop(&mut self) {
-        self.board.sessions.0.remove(&self.conn);
-    }
-}
-
-/// Runs a session to its end and accounts for it. While it runs it is told that we stop: one that is `waiting` at once,
-/// another when it is its turn; and it is cut when that has taken too long.
-pub(super) async fn run(
-    line: &OnLine,
-    opened: Instant,
-    handle: &relay::Handle,
-    waiting: impl Fn() -> bool,
-    mut session: relay::Running,
-) -> Report {
-    let drain = &line.board.drain;
-    let stop = async {
-        let told = async {
-            drain.begun().await;
-            handle.drain(drain.turn(if waiting() { 0.0 } else { line.conn.fraction() }).await);
-            std::future::pending().await
-        };
-        let why = tokio::select! { biased; why = drain.cut_off() => why, why = told => why };
-        handle.cut(Cause::Draining);
-        why
-    };
-    let mut stop = pin!(stop);
-    let (report, cut) = tokio::select! {
-        biased;
-        report = &mut session => (report, None),
-        why = &mut stop => (session.await, Some(why)),
-    };
-    ended(line, &report, opened, cut);
-    report
-}
-
-/// Accounts for a leg whose 101 could not be written.
-pub(super) fn unanswered(line: &OnLine, party: Party, opened: Instant, error: &hyper::Error) {
-    let cut = line.board.drain.is_cut();
-    tracing::debug!(conn = %line.conn, %error, "a 101 could not be written");
-    let report = Report {
-        cause: if cut.is_some() { Cause::Draining } else { Cause::ClientGone },
-        detail: Some("left before its 101 was written"),
-        ended_by: cut.is_none().then_some(line.conn),
-        joined: false,
-        duration: opened.elapsed(),
-        legs: vec![LegReport::new(line.conn, party)],
-    };
-    ended(line, &report, opened, cut);
-}
-
-pub(crate) fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Counts a session's end, on the line of its first leg, and writes its own line.
-fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
-    let board = &line.board;
-    let outcome = outcome(line.mode, report);
-    board.metrics.ended(Some(line.place.presence.account()), outcome, report.cause);
-    for leg in &report.legs {
-        board.metrics.bytes.inc_by(leg.bytes_in);
-        board.metrics.messages.inc_by(leg.messages_in);
-        board.metrics.holds_filled.inc_by(leg.hold_filled.into());
-        board.metrics.closes_overdue.inc_by(leg.overdue.into());
-    }
-    if !board.current.load().config.log.sessions {
-        return;
-    }
-    let known: Vec<Option<LegInfo>> =
-        report.legs.iter().map(|leg| board.sessions.0.get(&leg.conn).map(|info| info.clone())).collect();
-    let leg = |n: usize| Shown { report: report.legs.get(n), info: known.get(n).and_then(Option::as_ref) };
-    let (first, second) = (leg(0), leg(1));
-    let row = report.cause.row();
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::event!(
-                target: "cordboard::session",
-                tracing::Level::$level,
-                outcome = outcome.label(),
-                cause = row.label,
-                detail = cut.map(Cut::why).or(report.detail),
-                ended_by = report.ended_by.map(|conn| conn.to_string()),
-                route = first.route(),
-                channel = first.channel(),
-                conn = first.conn(),
-                role = first.role(),
-                peer = first.peer(),
-                client = first.client(),
-                policy = first.policy(),
-                generation = first.generation(),
-                close_received = first.received(),
-                close_sent = first.sent(),
-                bytes_in = first.bytes(),
-                messages_in = first.messages(),
-                partner = second.conn(),
-                partner_role = second.role(),
-                partner_peer = second.peer(),
-                partner_route = second.route(),
-                partner_generation = second.generation(),
-                partner_client = second.client(),
-                partner_policy = second.policy(),
-                partner_close_received = second.received(),
-                partner_close_sent = second.sent(),
-                partner_bytes_in = second.bytes(),
-                partner_messages_in = second.messages(),
-                upstream = first.upstream(),
-                duration_ms = milliseconds(opened.elapsed()),
-                "session ended"
-            )
-        };
-    }
-    match row.level {
-        tracing::Level::ERROR => line!(ERROR),
-        tracing::Level::WARN => line!(WARN),
-        _ if cut.is_some() => line!(WARN),
-        _ => line!(INFO),
-    }
-}
-
-/// One leg's fields; absent ones are left out of the line.
-struct Shown<'a> {
-    report: Option<&'a LegReport>,
-    info: Option<&'a LegInfo>,
-}
-
-impl Shown<'_> {
-    fn conn(&self) -> Option<String> {
-        self.report.map(|leg| leg.conn.to_string())
-    }
-
-    fn route(&self) -> Option<&str> {
-        self.info.map(|info| &*info.route)
-    }
-
-    /// Escaped, because a caller chose it.
-    fn channel(&self) -> Option<String> {
-        self.info.map(|info| info.channel.escape_default().to_string())
-    }
-
-    fn role(&self) -> Option<&str> {
-        self.info.map(|info| info.role.as_str())
-    }
-
-    fn peer(&self) -> Option<String> {
-        self.info.map(|info| info.peer.to_string())
-    }
-
-    fn client(&self) -> Option<String> {
-        self.info.and_then(|info| info.client).map(|client| client.to_string())
-    }
-
-    fn policy(&self) -> Option<&str> {
-        self.info.map(|info| &*info.policy).filter(|policy| !policy.is_empty())
-    }
-
-    fn generation(&self) -> Option<u64> {
-        self.info.map(|info| info.generation)
-    }
-
-    fn upstream(&self) -> Option<&str> {
-        self.info.and_then(|info| info.upstream.as_deref())
-    }
-
-    fn received(&self) -> Option<u16> {
-        self.report.and_then(|leg| leg.close_received)
-    }
-
-    fn sent(&self) -> Option<u16> {
-        self.report.and_then(|leg| leg.close_sent)
-    }
-
-    fn bytes(&self) -> Option<u64> {
-        self.report.map(|leg| leg.bytes_in)
-    }
-
-    fn messages(&self) -> Option<u64> {
-        self.report.map(|leg| leg.messages_in)
-    }
-}
-
-fn outcome(mode: Mode, report: &Report) -> Outcome {
-    match report.cause {
-        Cause::NoPartner => Outcome::Timeout,
-        Cause::Replaced | Cause::Dead => Outcome::Replaced,
-        Cause::Draining => Outcome::Drained,
-        Cause::Closed | Cause::ClientBroken | Cause::BackendBroken | Cause::ClientGone if !report.joined => {
-            Outcome::Lonely
-        }
-        Cause::Closed | Cause::Idle | Cause::Lifetime => match mode {
-            Mode::Rendezvous => Outcome::Paired,
-            Mode::Router | Mode::Http => Outcome::Routed,
-        },
-        _ => Outcome::Error,
+        self.board.sessions.legs.remove(&self.conn);
     }
 }

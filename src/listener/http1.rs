@@ -1,17 +1,25 @@
 //! HTTP/1 on one connection, behind its edge.
+//!
+//! A connection that begins with a request for an upgrade, as nearly all do, is answered without more of HTTP than that.
+//! For everything else, and for every answer but a 101, there is hyper.
 
-use std::{convert::Infallible, pin::pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
     drain::beside,
-    head::{headers::has_token, raw::Bounds},
+    head::{headers::has_token, parse, raw::Bounds},
     http::{
-        self as pipeline, Connection, Watch,
+        self as pipeline, Connection, Decided, Watch,
         edge::{Answering, Edge, Times, Turn},
     },
     socket::Socket,
@@ -24,12 +32,72 @@ const LEAST_BUFFER: usize = 8192;
 
 /// Serves requests until the connection is upgraded or ends.
 pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream, bounds: Bounds, times: Times) {
+    let socket = Socket::accepted(stream, connection.pulse.clone());
+    let mut edge = Edge::new(socket, bounds, times, Arc::clone(&connection.board.metrics), connection.accepted);
+    let decided = tokio::select! {
+        biased;
+        decided = decide(&connection, &mut edge) => decided,
+        _ = connection.board.drain.cut_off() => return,
+    };
+    match decided {
+        First::Gone => {}
+        First::Switch(head, switched, early) => {
+            let board = Arc::clone(&connection.board);
+            drop(connection);
+            let written = tokio::select! {
+                biased;
+                written = edge.write_all(&head) => written.map_err(Into::into),
+                _ = board.drain.cut_off() => Err("it was cut".into()),
+            };
+            let freed = written.map(|()| edge.free(early));
+            switched.go(freed).await;
+        }
+        // Apart, so that what waits for a request, or for a policy, is small.
+        First::Http(known) => Box::pin(serve(connection, edge, bounds, known)).await,
+    }
+}
+
+/// What the first request of a connection comes to.
+enum First {
+    /// A 101, what goes on behind it, and what came behind the request.
+    Switch(Vec<u8>, pipeline::Switched, Bytes),
+    /// Anything else, and what is known of it.
+    Http(Option<Box<Decided>>),
+    /// The client has left.
+    Gone,
+}
+
+/// Reads the first request and, if it asks for an upgrade, decides about it.
+async fn decide(connection: &Arc<Connection>, edge: &mut Edge) -> First {
+    let Ok(Some(bytes)) = edge.first_upgrade().await else { return First::Http(None) };
+    let Some((head, end)) = parse::request(&bytes) else {
+        edge.give_back(&bytes);
+        return First::Http(None);
+    };
+    let decided = tokio::select! {
+        biased;
+        decided = Decided::about(connection, head, connection.accepted) => decided,
+        () = edge.gone() => return First::Gone,
+    };
+    match decided.switch() {
+        Ok((response, switched)) => First::Switch(parse::switching(response.headers()), switched, bytes.slice(end..)),
+        Err(decided) => {
+            edge.give_back(&bytes);
+            First::Http(Some(decided))
+        }
+    }
+}
+
+/// Serves with hyper; what is `known` is of the first request.
+async fn serve(connection: Arc<Connection>, edge: Edge, bounds: Bounds, known: Option<Box<Decided>>) {
     let board = Arc::clone(&connection.board);
     let watch = Arc::new(Watch::new(Some(connection.pulse.clone())));
-    let socket = Socket::accepted(stream, connection.pulse.clone());
-    let edge = Edge::new(socket, bounds, times, Arc::clone(&board.metrics), connection.accepted);
     let door = Arc::clone(edge.door());
-    let service = service_fn(|request| answer(Arc::clone(&connection), Arc::clone(&watch), request, door.turn()));
+    let known = Mutex::new(known);
+    let service = service_fn(|request| {
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer(Arc::clone(&connection), Arc::clone(&watch), request, door.turn(), known)
+    });
     let served = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size((bounds.head + BESIDE_HEAD).max(LEAST_BUFFER))
@@ -65,10 +133,11 @@ async fn answer(
     watch: Arc<Watch>,
     request: Request<Incoming>,
     turn: Turn,
+    known: Option<Box<Decided>>,
 ) -> Result<Response<Answering<pipeline::Body>>, Infallible> {
     let mut answer = match turn.refused() {
         Some(refused) => pipeline::refuse(&connection, refused),
-        None => pipeline::handle(connection, watch, request, turn.begun()).await?,
+        None => pipeline::handle(connection, watch, request, turn.begun(), known).await?,
     };
     // Bytes behind a request for an upgrade that is refused cannot be told from a request.
     let ends = turn.is_last() && answer.status() != StatusCode::SWITCHING_PROTOCOLS;

@@ -156,7 +156,7 @@ pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream, mos
             // Always there: hyper runs this in the task of its stream.
             let watch = WATCH.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Watch::new(None)));
             let begun = if first { connection.accepted } else { Instant::now() };
-            http::handle(connection, watch, request, begun).await
+            http::handle(connection, watch, request, begun, None).await
         }
     });
     let open = Open { changed: Pulse::new(), ..Open::default() };

@@ -144,6 +144,7 @@ impl Stats {
 /// One loaded version.
 pub struct Plugin {
     tag: Arc<Tag>,
+    label: Arc<str>,
     spec: PluginSpec,
     described: String,
     runtime: Arc<Runtime>,
@@ -183,6 +184,7 @@ impl Plugin {
         });
         let mut plugin = Self {
             slots: Semaphore::new(spec.limits.instances),
+            label: format!("{}@{}", tag.name, tag.identity).into(),
             tag,
             described: String::new(),
             runtime: Arc::clone(runtime),
@@ -231,6 +233,12 @@ impl Plugin {
     #[must_use]
     pub fn identity(&self) -> &Arc<str> {
         &self.tag.identity
+    }
+
+    /// `name@identity`: who decided.
+    #[must_use]
+    pub fn label(&self) -> Arc<str> {
+        Arc::clone(&self.label)
     }
 
     /// What the component says of itself: name and version.

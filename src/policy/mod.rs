@@ -147,7 +147,7 @@ async fn detect(
         }
         Arc::make_mut(call).role = Some(role.clone());
         verdict.role = Some(role);
-        verdict.policy = Some(policy(plugin));
+        verdict.policy = Some(plugin.label());
         break;
     }
     Ok(())
@@ -219,7 +219,7 @@ async fn resolve(
         let service = ServiceId::new(&id)
             .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the service id: {why}"))))?;
         verdict.resolution = Some(Resolution { service, scheme, env_tag, path_and_query, connect_timeout });
-        verdict.policy = Some(policy(plugin));
+        verdict.policy = Some(plugin.label());
         break;
     }
     Ok(())
@@ -239,7 +239,7 @@ async fn ask(
     let said = plugin.ask(question, call).await;
     trace.note(plugin, question, &said, asked);
     match said {
-        Ok(Answer::Rejected(rejection)) => Err(Refused::Rejected { policy: policy(plugin), rejection }),
+        Ok(Answer::Rejected(rejection)) => Err(Refused::Rejected { policy: plugin.label(), rejection }),
         Ok(answer) => Ok(Some(answer)),
         Err(failure) => refused(plugin, &call.handshake, &failure).map(|()| None),
     }
@@ -285,10 +285,6 @@ fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
         Failure::Busy(_) => at!(WARN),
         Failure::Deadline(_) | Failure::Trap(_) | Failure::Contract(_) => at!(ERROR),
     }
-}
-
-fn policy(plugin: &Plugin) -> Arc<str> {
-    format!("{}@{}", plugin.name(), plugin.identity()).into()
 }
 
 /// SHA-256 over parts, each with its length, in hexadecimal.

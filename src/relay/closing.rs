@@ -50,7 +50,7 @@ impl<I: Io> Session<I> {
     pub(super) fn take_leave(&mut self, frame: CloseFrame, now: Instant) {
         self.end(Cause::Draining, None, None);
         match self.sides.iter().map(|side| side.closing_by(now)).min() {
-            Some(until) if self.sides.len() > 1 => self.farewell = Some(Farewell { frame, until }),
+            Some(until) if self.sides.len() > 1 => self.farewell = Some(Box::new(Farewell { frame, until })),
             _ => self.close_all(Cause::Draining, &frame, now),
         }
     }
@@ -58,8 +58,9 @@ impl<I: Io> Session<I> {
     /// Gives each leg its farewell whose partner has nothing left: it was read in vain (not `pulled`), everything it
     /// sent was taken, and nothing has arrived meanwhile. Returns whether something changed.
     pub(super) fn say_farewell(&mut self, pulled: [bool; 2], now: Instant) -> bool {
-        let Some(Farewell { frame, until }) = self.farewell.take() else { return false };
-        let due = until <= now;
+        let Some(farewell) = self.farewell.take() else { return false };
+        let Farewell { frame, until } = &*farewell;
+        let due = *until <= now;
         let mut changed = false;
         for (at, pulled) in pulled.into_iter().enumerate().take(self.sides.len()) {
             let Some(partner) = self.partner(at) else { continue };
@@ -71,7 +72,7 @@ impl<I: Io> Session<I> {
             }
         }
         if self.sides.iter().any(|side| side.io.is_some() && side.output == Output::Open) {
-            self.farewell = Some(Farewell { frame, until });
+            self.farewell = Some(farewell);
         }
         changed
     }
@@ -82,6 +83,12 @@ impl<I: Io> Session<I> {
         self.sides.iter_mut().for_each(Side::release);
     }
 
+    /// The same by somebody's order.
+    pub(super) fn cut_off(&mut self, cause: Cause) {
+        self.cut = true;
+        self.drop_all(cause);
+    }
+
     /// Notes why the session ends, if that was open.
     fn end(&mut self, cause: Cause, detail: Option<&'static str>, by: Option<ConnId>) {
         if self.ending.is_none() {
@@ -90,13 +97,13 @@ impl<I: Io> Session<I> {
                 // A leg that left is never handed to the next partner, nor is what it said.
                 lone.flow.pending.clear();
             }
-            self.first_end.tell();
+            self.owner.ending();
         }
     }
 
     /// A leg's Close was read; if there is a partner that may have it, it is the last of the pending bytes.
     pub(super) fn close_received(&mut self, at: usize, code: u16, now: Instant) {
-        let conn = self.sides[at].conn;
+        let conn = self.sides[at].conn();
         self.end(Cause::Closed, None, Some(conn));
         let side = &mut self.sides[at];
         side.input = Input::Closed;
@@ -117,7 +124,7 @@ impl<I: Io> Session<I> {
         let side = &mut self.sides[at];
         side.input = Input::Failed;
         side.flow.dry = true;
-        let conn = side.conn;
+        let conn = side.conn();
         self.end(violation.cause(), Some(violation.reason()), Some(conn));
         self.finish(at, CloseFrame::because(violation), now);
         self.release_partner(at, violation.cause(), now);
@@ -132,7 +139,7 @@ impl<I: Io> Session<I> {
             // After its Close that is as it should be; it may still read.
             return;
         }
-        let (cause, conn) = (broken(side.party), side.conn);
+        let (cause, conn) = (broken(side.report.party), side.conn());
         self.end(cause, None, Some(conn));
         self.sides[at].release();
         self.release_partner(at, cause, now);
@@ -146,7 +153,7 @@ impl<I: Io> Session<I> {
         side.blocked = None;
         side.deadline = Some(side.closing_by(now));
         if side.input == Input::Open {
-            let (cause, conn) = (broken(side.party), side.conn);
+            let (cause, conn) = (broken(side.report.party), side.conn());
             self.end(cause, None, Some(conn));
         }
     }
@@ -157,7 +164,7 @@ impl<I: Io> Session<I> {
         if let Some(io) = &mut side.io {
             io.abort();
         }
-        let conn = side.conn;
+        let conn = side.conn();
         self.end(cause, None, Some(conn));
         self.sides[at].release();
         self.release_partner(at, cause, now);
@@ -183,7 +190,7 @@ impl<I: Io> Session<I> {
     /// A leg is gone: its partner gets a Close behind what is left for it. The partner's own code if it has closed by
     /// itself and only misses the answer, else what the leg's end means to it.
     fn release_partner(&mut self, at: usize, cause: Cause, now: Instant) {
-        let party = self.sides[at].party;
+        let party = self.sides[at].report.party;
         let Some(partner) = self.partner(at) else { return };
         let frame = match self.sides[partner].report.close_received {
             Some(code) => CloseFrame::echo(code),

@@ -1,25 +1,17 @@
-//! The threads that move frames, and the way of a session to one of them and back.
+//! The threads that move frames, and the way of a session to one of them.
 
-use std::{
-    future::Future,
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    thread,
-    time::Duration,
-};
+use std::{io, sync::Arc, thread};
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
 use super::{
-    Handle, Leg, Mailbox, Report,
-    first_end::FirstEnd,
+    Leg, Mailbox, Owner,
     lane::{Begin, Inbox, Lane, Newcomer},
+    owner::Owned,
 };
-use crate::error::Cause;
 
-/// Runs sessions on threads of its own. A session stays on the thread where it began. Dropping this cuts what is left.
+/// Runs sessions on threads of its own. A session stays on the thread where it began, and its [`Owner`] is told of its
+/// end whatever happens. Dropping this cuts what is left.
 pub struct Relay {
     lanes: Vec<Arc<Inbox>>,
 }
@@ -41,35 +33,15 @@ impl Relay {
         Ok(relay)
     }
 
-    /// Runs a routed session to its end: `client` dialled us, `upstream` we dialled. It runs from this call on; dropping
-    /// the future cuts it.
-    ///
-    /// `on_first_end` is called exactly once, on a thread of the relay, with whether there were two legs: when the first
-    /// Close, end or error of either leg is read or we decide to end the session, and at the latest when it is cut.
-    /// Sockets may live a little longer. It must not block.
-    pub fn run_pair(
-        &self,
-        client: Leg,
-        upstream: Leg,
-        mailbox: Mailbox,
-        on_first_end: impl FnOnce(bool) + Send + 'static,
-    ) -> Running {
-        self.run(Begin::Pair(client, upstream), mailbox, FirstEnd::new(on_first_end, true))
+    /// Runs a routed session to its end: `client` dialled us, `upstream` we dialled.
+    pub fn run_pair(&self, client: Leg, upstream: Leg, mailbox: Mailbox, owner: Box<dyn Owner>) {
+        self.run(Begin::Pair(client, upstream), mailbox, Owned::by(owner, true));
     }
 
-    /// Runs a rendezvous leg from its 101 to its end: it waits until `deadline` for [`Handle::join`], up to `hold` bytes
-    /// of what it says are kept meanwhile, and goes on as a pair. It runs from this call on; dropping the future cuts it.
-    ///
-    /// `on_first_end` is called as for [`Relay::run_pair`]. From then on no partner is accepted.
-    pub fn run_waiting(
-        &self,
-        leg: Leg,
-        mailbox: Mailbox,
-        deadline: Instant,
-        hold: usize,
-        on_first_end: impl FnOnce(bool) + Send + 'static,
-    ) -> Running {
-        self.run(Begin::Waiting(leg, deadline, hold), mailbox, FirstEnd::new(on_first_end, false))
+    /// Runs a rendezvous leg from its 101 to its end: it waits until `deadline` for [`Handle::join`](super::Handle::join),
+    /// up to `hold` bytes of what it says are kept meanwhile, and goes on as a pair.
+    pub fn run_waiting(&self, leg: Leg, mailbox: Mailbox, deadline: Instant, hold: usize, owner: Box<dyn Owner>) {
+        self.run(Begin::Waiting(leg, deadline, hold), mailbox, Owned::by(owner, false));
     }
 
     /// How often a session has had its turn, since the start. Sessions that have nothing to do have none.
@@ -78,15 +50,12 @@ impl Relay {
         self.lanes.iter().map(|lane| lane.turns()).sum()
     }
 
-    fn run(&self, begin: Begin, mailbox: Mailbox, first_end: FirstEnd) -> Running {
-        let (done, report) = oneshot::channel();
-        let handle = mailbox.handle();
+    fn run(&self, begin: Begin, mailbox: Mailbox, owner: Owned) {
         // One whose loop has ended, which only a mistake of ours could bring about, is not asked.
         let lanes = self.lanes.iter().filter(|lane| !lane.has_stopped());
         if let Some(lane) = lanes.min_by_key(|lane| lane.sessions()) {
-            lane.post(Newcomer { begin, mailbox, first_end, done });
+            lane.post(Newcomer { begin, mailbox, owner });
         }
-        Running { handle, report }
     }
 }
 
@@ -95,37 +64,6 @@ impl Drop for Relay {
         for lane in &self.lanes {
             lane.stop();
         }
-    }
-}
-
-/// A session that runs; its end is the result. Dropping this cuts it.
-#[derive(Debug)]
-pub struct Running {
-    handle: Handle,
-    report: oneshot::Receiver<Report>,
-}
-
-impl Future for Running {
-    type Output = Report;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
-        // A session that panicked, or was cut with the whole relay, has told nobody how it was.
-        let untold = |_| Report {
-            cause: Cause::Internal,
-            detail: None,
-            ended_by: None,
-            joined: false,
-            duration: Duration::ZERO,
-            legs: Vec::new(),
-        };
-        Pin::new(&mut self.report).poll(cx).map(|report| report.unwrap_or_else(untold))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // One that is over takes no commands.
-        self.handle.cut(Cause::Internal);
     }
 }
 

@@ -5,8 +5,8 @@
 //! [stepped](Session::step) when one of its sockets is ready for what it waits for, when its mailbox rings, or when its
 //! deadline has come. It never blocks the loop; one that has more to do than a step allows comes again after the others.
 //!
-//! A lane knows nothing of the runtime that the rest runs on: a session comes in by [`Inbox::post`] and its report
-//! leaves through a channel. So a bulk transfer does not hold up a policy, nor a policy the frames.
+//! A lane knows nothing of the runtime that the rest runs on: a session comes in by [`Inbox::post`] and its
+//! [`Owner`](super::Owner) is told of its end. So a bulk transfer does not hold up a policy, nor a policy the frames.
 
 mod inbox;
 mod tcp;
@@ -16,17 +16,16 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    task::{Context, Poll as Asked, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
 use mio::{Events, Poll, Registry, Token};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
-pub(super) use self::inbox::{Begin, Inbox, Newcomer};
+pub(super) use self::inbox::{Begin, Bell, Inbox, Newcomer};
 use self::{
-    inbox::{Bell, Queue, WAKE},
+    inbox::{Queue, WAKE},
     tcp::Tcp,
     timers::Timers,
 };
@@ -34,6 +33,7 @@ use super::{
     Leg, LegReport, Mailbox, Report,
     close::CloseFrame,
     mailbox::Command,
+    owner::Owned,
     session::{Next, Session, Wants},
     side::{Io as _, Traits},
 };
@@ -49,8 +49,6 @@ const STEPS: usize = 4;
 struct Resident {
     session: Session<Tcp>,
     mailbox: Mailbox,
-    bell: Waker,
-    done: oneshot::Sender<Report>,
     /// For when its timer is set.
     armed: Option<Instant>,
     /// Its turn will come.
@@ -150,39 +148,40 @@ impl Lane {
             self.residents.push(None);
             self.residents.len() - 1
         });
-        let Newcomer { begin, mailbox, first_end, done } = newcomer;
+        let Newcomer { begin, mailbox, mut owner } = newcomer;
         let registry = self.poll.registry();
-        let session = match begin {
+        let opened = match begin {
             Begin::Pair(first, second) => {
                 let accounts = [&first, &second].map(|leg| LegReport::new(leg.id, leg.party));
                 let first = open(first, registry, place, 0);
                 let both = first.and_then(|first| Ok((first, open(second, registry, place, 1)?)));
-                let session = |(first, second)| Session::pair(first, second, first_end, now);
+                let session = |(first, second)| Session::pair(first, second, Owned::default(), now);
                 both.map(session).map_err(|error| (error, accounts.to_vec()))
             }
             Begin::Waiting(leg, deadline, hold) => {
-                let accounts = vec![LegReport::new(leg.id, leg.party)];
+                let accounts = [LegReport::new(leg.id, leg.party)];
                 let leg = open(leg, registry, place, 0);
-                let session = |leg| Session::waiting(leg, hold, deadline, first_end, now);
-                leg.map(session).map_err(|error| (error, accounts))
+                let session = |leg| Session::waiting(leg, hold, deadline, Owned::default(), now);
+                leg.map(session).map_err(|error| (error, accounts.to_vec()))
             }
         };
-        let bell = Waker::from(Arc::new(Bell { inbox: self.inbox(), place }));
-        match session {
-            Ok(session) => {
-                let resident = Resident { session, mailbox, bell, done, armed: None, queued: false, rung: false };
+        match opened {
+            Ok(mut session) => {
+                session.owner = owner;
+                mailbox.ring_at(Bell { inbox: self.inbox(), place });
+                let resident = Resident { session, mailbox, armed: None, queued: false, rung: false };
                 self.residents[place] = Some(Box::new(resident));
-                // The first look sets the bell.
+                // There may be mail already.
                 self.ring(place);
             }
             Err((error, legs)) => {
                 tracing::error!(%error, "sockets cannot be watched; a session ends at its beginning");
-                let joined = legs.len() > 1;
-                let _ = done.send(Report {
+                owner.ended(Report {
                     cause: Cause::Internal,
                     detail: Some("the system cannot watch its sockets"),
                     ended_by: None,
-                    joined,
+                    joined: legs.len() > 1,
+                    cut: false,
                     duration: Duration::ZERO,
                     legs,
                 });
@@ -248,7 +247,8 @@ impl Lane {
             }
             Ok(Turn::Done) => {
                 if let Some(resident) = self.residents[place].take() {
-                    resident.end(now);
+                    // Its owner's panic is reported where it happens.
+                    let _ = catch_unwind(AssertUnwindSafe(|| resident.end(now)));
                 }
                 self.leave(place);
             }
@@ -294,10 +294,9 @@ impl Resident {
 
     /// Carries out what the mailbox holds. Runs right after a step, so that a leg that has left is known to have left.
     fn obey(&mut self, registry: &Registry, place: usize, now: Instant) -> bool {
-        let Self { session, mailbox, bell, .. } = self;
-        let cx = Context::from_waker(bell);
+        let Self { session, mailbox, .. } = self;
         let mut any = false;
-        while let Asked::Ready(command) = mailbox.poll(&cx) {
+        while let Some(command) = mailbox.next() {
             any = true;
             match command {
                 Command::Join(ticket) => {
@@ -318,7 +317,7 @@ impl Resident {
                 Command::Drain { code } => {
                     session.take_leave(CloseFrame { code, ..CloseFrame::of(Cause::Draining) }, now);
                 }
-                Command::Cut { cause } => session.drop_all(cause),
+                Command::Cut { cause } => session.cut_off(cause),
             }
         }
         any
@@ -326,11 +325,12 @@ impl Resident {
 
     fn end(self, now: Instant) {
         let report = self.session.report(now);
-        let Self { session, mailbox, done, .. } = self;
-        // Who reads the report finds the first end told and the mailbox closed.
+        let Self { mut session, mailbox, .. } = self;
+        let mut owner = std::mem::take(&mut session.owner);
+        owner.ending();
+        // Whoever gets the report finds the mailbox closed.
         drop((session, mailbox));
-        // Who does not wait for it any more has cut the session.
-        let _ = done.send(report);
+        owner.ended(report);
     }
 }
 

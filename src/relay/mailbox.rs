@@ -7,12 +7,11 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
 };
 
 use tokio::sync::oneshot;
 
-use super::Leg;
+use super::{Leg, lane::Bell};
 use crate::{error::Cause, model::ConnId};
 
 /// Probes that may wait; a session takes them as soon as it runs.
@@ -54,7 +53,7 @@ impl Drop for Ticket {
 #[derive(Default)]
 struct Shared {
     queue: VecDeque<Command>,
-    waker: Option<Waker>,
+    bell: Option<Bell>,
     closed: bool,
 }
 
@@ -123,7 +122,7 @@ impl Handle {
 
     /// What cannot be queued is dropped outside the lock, which answers it.
     fn send(&self, command: Command) {
-        let waker = {
+        let bell = {
             let mut shared = lock(&self.0);
             let bounded = matches!(command, Command::Join(_) | Command::Probe { .. });
             let full = bounded && shared.queue.len() >= BOUND;
@@ -131,11 +130,12 @@ impl Handle {
                 None
             } else {
                 shared.queue.push_back(command);
-                shared.waker.take()
+                // Whoever takes mail takes all of it.
+                shared.bell.as_ref().filter(|_| shared.queue.len() == 1).cloned()
             }
         };
-        if let Some(waker) = waker {
-            waker.wake();
+        if let Some(bell) = bell {
+            bell.ring();
         }
     }
 }
@@ -150,21 +150,14 @@ impl fmt::Debug for Handle {
 pub struct Mailbox(Arc<Mutex<Shared>>);
 
 impl Mailbox {
-    /// Another handle to it.
-    pub(super) fn handle(&self) -> Handle {
-        Handle(Arc::clone(&self.0))
+    /// Rings for each command that comes while there is no other. Those that are here already are not rung for.
+    pub(super) fn ring_at(&self, bell: Bell) {
+        lock(&self.0).bell = Some(bell);
     }
 
-    /// The next command, or the waker is kept for it.
-    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Command> {
-        let mut shared = lock(&self.0);
-        if let Some(command) = shared.queue.pop_front() {
-            return Poll::Ready(command);
-        }
-        if !shared.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            shared.waker = Some(cx.waker().clone());
-        }
-        Poll::Pending
+    /// The next command.
+    pub(super) fn next(&self) -> Option<Command> {
+        lock(&self.0).queue.pop_front()
     }
 }
 
@@ -173,7 +166,7 @@ impl Drop for Mailbox {
         let left = {
             let mut shared = lock(&self.0);
             shared.closed = true;
-            shared.waker = None;
+            shared.bell = None;
             std::mem::take(&mut shared.queue)
         };
         // Outside the lock: dropping them answers who waits.

@@ -10,27 +10,26 @@
 //! - Whatever a leg sent before it closed or broke is delivered before the other leg is closed.
 //! - A frame of ours (Close, keep-alive Ping, Pong) stands between two frames of theirs, never inside one.
 //! - Every session ends: each wait has a deadline out of [`Limits`](crate::model::Limits).
-//! - The caller learns at once when the first Close, end or error is read (seat and id are free then), and gets a
+//! - The [`Owner`] learns at once when the first Close, end or error is read (seat and id are free then), and gets a
 //!   [`Report`] when the last socket is closed.
 //!
 //! One step drives both directions, not two, because closing and keep-alive tie them together: a Close that passes one
 //! way starts the clock of the other, and a leg counts as silent only while it is being read, which the other decides.
 //! The state machine ([`session`]) knows neither threads nor sockets; a [`lane`] lends it time and readiness. Sessions run
-//! on threads of their own, as many as the configuration has `workers`; the future that [`Relay`] gives for one belongs
-//! to the caller, and dropping it cuts its sockets.
+//! on threads of their own, as many as the configuration has `workers`; nothing else of the process waits for one.
 
 mod buffer;
 mod clocks;
 mod close;
 mod closing;
 mod driver;
-mod first_end;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod lane;
 mod mailbox;
 mod mask;
+mod owner;
 mod pending;
 mod pump;
 pub mod raw;
@@ -43,8 +42,9 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 
 pub use self::{
-    driver::{Relay, Running},
+    driver::Relay,
     mailbox::{Handle, Mailbox, mailbox},
+    owner::Owner,
 };
 use crate::{
     error::Cause,
@@ -108,6 +108,8 @@ pub struct Report {
     pub ended_by: Option<ConnId>,
     /// Whether there were two legs. A waiting leg that closed by itself is [`Cause::Closed`] and not joined.
     pub joined: bool,
+    /// Legs were let go of by [`Handle::cut`].
+    pub cut: bool,
     /// From the beginning until now, waiting included.
     pub duration: Duration,
     /// The first (or only) leg, then the second.

@@ -13,7 +13,7 @@ use super::{
     buffer::{Buffer, HEADROOM, SIZE},
     clocks::Calm,
     close::CloseFrame,
-    first_end::FirstEnd,
+    owner::Owned,
     pump::{Orders, Stop},
     side::{Flow, Flushed, Input, Io, Side, Traits},
 };
@@ -97,8 +97,10 @@ pub(super) struct Session<I> {
     /// When the last data frame, or a piece of one, was read.
     pub(super) active: Instant,
     pub(super) ending: Option<Ending>,
-    pub(super) first_end: FirstEnd,
-    pub(super) farewell: Option<Farewell>,
+    /// Legs were let go of by order.
+    pub(super) cut: bool,
+    pub(super) owner: Owned,
+    pub(super) farewell: Option<Box<Farewell>>,
 }
 
 impl<I: Io> Session<I> {
@@ -107,23 +109,23 @@ impl<I: Io> Session<I> {
         (io, traits): (I, Traits),
         hold: usize,
         patience: Instant,
-        first_end: FirstEnd,
+        owner: Owned,
         now: Instant,
     ) -> Self {
         // Its partner will have dialled us as well.
         let strip = true;
-        Self { hold, patience: Some(patience), ..Self::alone(Side::new(io, traits, strip, now), first_end, now) }
+        Self { hold, patience: Some(patience), ..Self::alone(Side::new(io, traits, strip, now), owner, now) }
     }
 
     /// Two legs, joined from the beginning.
-    pub(super) fn pair(first: (I, Traits), second: (I, Traits), first_end: FirstEnd, now: Instant) -> Self {
+    pub(super) fn pair(first: (I, Traits), second: (I, Traits), owner: Owned, now: Instant) -> Self {
         let strip = second.1.end == End::Server;
-        let mut session = Self::alone(Side::new(first.0, first.1, strip, now), first_end, now);
+        let mut session = Self::alone(Side::new(first.0, first.1, strip, now), owner, now);
         session.join(second, now);
         session
     }
 
-    fn alone(side: Side<I>, first_end: FirstEnd, now: Instant) -> Self {
+    fn alone(side: Side<I>, owner: Owned, now: Instant) -> Self {
         // Most get a second leg, and none a third.
         let mut sides = Vec::with_capacity(2);
         sides.push(side);
@@ -139,7 +141,8 @@ impl<I: Io> Session<I> {
             joined: now,
             active: now,
             ending: None,
-            first_end,
+            cut: false,
+            owner,
             farewell: None,
         }
     }
@@ -176,7 +179,7 @@ impl<I: Io> Session<I> {
         self.joined = now;
         self.active = now;
         self.calm = Calm::Unknown;
-        self.first_end.joined = true;
+        self.owner.joined = true;
         self.sides.push(second);
     }
 
@@ -191,10 +194,7 @@ impl<I: Io> Session<I> {
             let _ = reply.send(true);
             return;
         }
-        let side = &mut self.sides[at];
-        side.probes.retain(|probe| !probe.is_closed());
-        side.probes.push(reply);
-        side.pulse.queued |= side.pulse.pinged.is_none();
+        self.sides[at].ask(reply);
     }
 
     /// Does what can be done now.
@@ -279,7 +279,7 @@ impl<I: Io> Session<I> {
 
     /// Which leg a connection is.
     pub(super) fn position(&self, conn: ConnId) -> Option<usize> {
-        self.sides.iter().position(|side| side.conn == conn)
+        self.sides.iter().position(|side| side.conn() == conn)
     }
 
     /// Reads a leg once.
@@ -318,7 +318,7 @@ impl<I: Io> Session<I> {
         let digest = side.flow.pump.process(&mut buffer, begin..HEADROOM + bytes, orders);
         side.report.messages_in += digest.messages;
         if let Some(ping) = &digest.ping {
-            side.pong = Some(ping.clone());
+            side.pong = Some(ping.as_slice().into());
         }
         match partner {
             _ if deaf => {}
@@ -373,6 +373,7 @@ impl<I: Io> Session<I> {
             detail: ending.detail,
             ended_by: ending.by,
             joined: self.sides.len() > 1,
+            cut: self.cut,
             duration: now.saturating_duration_since(self.begun),
             legs: self.sides.iter().map(|side| side.report.clone()).collect(),
         }

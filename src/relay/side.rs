@@ -91,7 +91,7 @@ pub(super) struct Pulse {
     pub(super) count: u32,
 }
 
-/// Frames of ours on their way out, once they have found a place between two of theirs.
+/// Frames of ours on their way out, once they have found a place between two of theirs; gone when they are out.
 #[derive(Debug, Default)]
 struct Staged {
     bytes: Vec<u8>,
@@ -99,6 +99,10 @@ struct Staged {
     ping: bool,
     close: Option<u16>,
 }
+
+/// Those who asked whether a leg lives; few legs are ever asked about.
+#[derive(Debug, Default)]
+struct Probes(Vec<oneshot::Sender<bool>>);
 
 /// What writing came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +117,6 @@ pub(super) enum Flushed {
 
 /// One leg.
 pub(super) struct Side<I> {
-    pub(super) conn: ConnId,
-    pub(super) party: Party,
     pub(super) end: End,
     pub(super) limits: Arc<Limits>,
     /// `None` once it is over.
@@ -128,8 +130,8 @@ pub(super) struct Side<I> {
     /// FIN was sent, or cannot be.
     pub(super) shut: bool,
     /// Payload of the Pong it is owed; a newer Ping replaces it.
-    pub(super) pong: Option<Vec<u8>>,
-    staged: Staged,
+    pub(super) pong: Option<Box<[u8]>>,
+    staged: Option<Box<Staged>>,
     pub(super) pulse: Pulse,
     /// Since when it takes no byte though there are some.
     pub(super) blocked: Option<Instant>,
@@ -138,7 +140,7 @@ pub(super) struct Side<I> {
     /// When its closing has taken too long.
     pub(super) deadline: Option<Instant>,
     /// Who asked whether it lives.
-    pub(super) probes: Vec<oneshot::Sender<bool>>,
+    probes: Option<Box<Probes>>,
     pub(super) report: LegReport,
 }
 
@@ -157,8 +159,6 @@ impl<I: Io> Side<I> {
     pub(super) fn new(io: I, traits: Traits, strip: bool, now: Instant) -> Self {
         let pump = Pump::new(traits.end == End::Server, strip, traits.extensions, &traits.limits);
         Self {
-            conn: traits.conn,
-            party: traits.party,
             end: traits.end,
             limits: traits.limits,
             io: Some(io),
@@ -169,12 +169,12 @@ impl<I: Io> Side<I> {
             output: Output::Open,
             shut: false,
             pong: None,
-            staged: Staged::default(),
+            staged: None,
             pulse: Pulse { heard: now, pinged: None, queued: false, paused: false, count: 0 },
             blocked: None,
             insisted: 0,
             deadline: None,
-            probes: Vec::new(),
+            probes: None,
             report: LegReport::new(traits.conn, traits.party),
         }
     }
@@ -207,17 +207,29 @@ impl<I: Io> Side<I> {
         self.report.bytes_in += bytes as u64;
         self.pulse.heard = now;
         self.pulse.pinged = None;
-        self.show_life();
+        self.answer(true);
+    }
+
+    /// Will say at its next byte that it lives.
+    pub(super) fn ask(&mut self, reply: oneshot::Sender<bool>) {
+        let Probes(probes) = &mut **self.probes.get_or_insert_default();
+        probes.retain(|probe| !probe.is_closed());
+        probes.push(reply);
+        self.pulse.queued |= self.pulse.pinged.is_none();
     }
 
     /// Answers who asked.
-    fn show_life(&mut self) {
-        if self.probes.is_empty() {
-            return;
+    fn answer(&mut self, lives: bool) {
+        if let Some(probes) = self.probes.take() {
+            for probe in probes.0 {
+                let _ = probe.send(lives);
+            }
         }
-        for probe in self.probes.drain(..) {
-            let _ = probe.send(true);
-        }
+    }
+
+    /// The connection.
+    pub(super) const fn conn(&self) -> ConnId {
+        self.report.conn
     }
 
     /// Whether frames can still go out to it.
@@ -229,7 +241,7 @@ impl<I: Io> Side<I> {
     fn owes(&self) -> bool {
         match self.output {
             Output::Open => self.pong.is_some() || self.pulse.queued,
-            Output::Closing(_) => self.staged.close.is_none(),
+            Output::Closing(_) => self.staged.as_ref().is_none_or(|staged| staged.close.is_none()),
             _ => false,
         }
     }
@@ -239,7 +251,7 @@ impl<I: Io> Side<I> {
     pub(super) fn is_served(&self, source: Option<&Flow>) -> bool {
         self.output == Output::Open
             && source.is_none_or(|source| source.pending.is_empty())
-            && self.staged.bytes.is_empty()
+            && self.staged.is_none()
             && self.pong.is_none()
             && !self.pulse.queued
     }
@@ -254,17 +266,19 @@ impl<I: Io> Side<I> {
             return outcome;
         }
         loop {
-            if self.staged.sent < self.staged.bytes.len() {
-                let staged = std::mem::take(&mut self.staged);
+            if let Some(mut staged) = self.staged.take() {
                 let sent = self.send(&staged.bytes[staged.sent..], now);
-                self.staged = staged;
-                let Ok(sent) = sent else { return Flushed::Failed };
-                if sent == 0 {
-                    return outcome;
+                staged.sent += sent.unwrap_or_default();
+                if staged.sent < staged.bytes.len() {
+                    self.staged = Some(staged);
+                } else {
+                    self.finish_staged(&staged, now);
                 }
-                outcome = Flushed::Progress;
-                self.staged.sent += sent;
-                self.finish_staged(now);
+                match sent {
+                    Err(()) => return Flushed::Failed,
+                    Ok(0) => return outcome,
+                    Ok(_) => outcome = Flushed::Progress,
+                }
                 continue;
             }
             if self.output == Output::Closed {
@@ -314,7 +328,7 @@ impl<I: Io> Side<I> {
                         // A full socket that takes bytes again has a peer that acknowledges. Our Ping, if there is one,
                         // stands behind bytes that the peer has still to read.
                         self.pulse.pinged = self.pulse.pinged.map(|_| now);
-                        self.show_life();
+                        self.answer(true);
                     }
                     return Ok(sent);
                 }
@@ -334,7 +348,7 @@ impl<I: Io> Side<I> {
     /// Turns what is owed into bytes.
     fn stage(&mut self) {
         let mask = || (self.end == End::Client).then(random_key);
-        let staged = &mut self.staged;
+        let staged = &mut **self.staged.get_or_insert_default();
         if let Output::Closing(frame) = &self.output {
             put_control(&mut staged.bytes, Opcode::Close, &frame.payload(), mask());
             staged.close = Some(frame.code);
@@ -351,11 +365,7 @@ impl<I: Io> Side<I> {
     }
 
     /// Draws the consequences once the frames of ours are out.
-    fn finish_staged(&mut self, now: Instant) {
-        if self.staged.sent < self.staged.bytes.len() {
-            return;
-        }
-        let staged = std::mem::take(&mut self.staged);
+    fn finish_staged(&mut self, staged: &Staged, now: Instant) {
         if staged.ping {
             self.pulse.queued = false;
             self.pulse.pinged = Some(now);
@@ -376,12 +386,10 @@ impl<I: Io> Side<I> {
         self.io = None;
         self.early = Bytes::new();
         self.pong = None;
-        self.staged = Staged::default();
+        self.staged = None;
         self.flow.dry = true;
         self.blocked = None;
         self.deadline = None;
-        for probe in self.probes.drain(..) {
-            let _ = probe.send(false);
-        }
+        self.answer(false);
     }
 }

@@ -82,6 +82,15 @@ impl Side {
             Self::Backend => Role::Backend,
         }
     }
+
+    /// The role's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Backend => "backend",
+        }
+    }
 }
 
 impl TryFrom<&Role> for Side {

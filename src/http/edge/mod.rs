@@ -18,7 +18,9 @@ mod door;
 
 use std::{
     error::Error as _,
+    future::poll_fn,
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -29,7 +31,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::Instant,
 };
@@ -46,6 +48,9 @@ use crate::{
 
 /// What stands for a head that is refused.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: invalid\r\nConnection: close\r\n\r\n";
+/// Bytes that are read at once of what a connection begins with, and most that are kept behind a request for an upgrade
+/// while it is decided upon.
+const FIRST: usize = 4096;
 /// How much is read at once of a head that did not come in one piece, in bytes.
 const PIECE: usize = 4096;
 
@@ -148,6 +153,57 @@ impl Edge {
         &self.door
     }
 
+    /// Reads the first head. One that asks for an upgrade comes out, with what was read behind it; anything else is as if
+    /// it had not been read.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn first_upgrade(&mut self) -> io::Result<Option<Bytes>> {
+        let mut read = BytesMut::with_capacity(FIRST);
+        loop {
+            if self.read_buf(&mut read).await? == 0 {
+                return Ok(None);
+            }
+            if self.judged == 0 {
+                break;
+            }
+            read.reserve(self.judged);
+        }
+        let read = read.freeze();
+        if self.scanner.place() == Place::Through && self.scanner.heads() == 1 {
+            return Ok(Some(read));
+        }
+        self.give_back(&read);
+        Ok(None)
+    }
+
+    /// Takes back what was read.
+    pub fn give_back(&mut self, read: &[u8]) {
+        self.held = [read, &self.held[..]].concat().as_slice().into();
+        self.judged += read.len();
+    }
+
+    /// Waits until the client has left. What comes behind its request for an upgrade meanwhile is kept, up to a bound, at
+    /// which nothing can be told any more.
+    pub async fn gone(&mut self) {
+        while self.held.len() < FIRST {
+            match poll_fn(|cx| self.poll_piece(cx)).await {
+                Ok(true) => self.judged = self.held.len(),
+                Ok(false) | Err(_) => return,
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// The bare socket of a connection whose 101 is out, and what was read behind the request: `early`, and what came
+    /// later.
+    #[must_use]
+    pub fn free(self, early: Bytes) -> (TcpStream, Bytes) {
+        let early = if self.held.is_empty() { early } else { [&early[..], &self.held[..]].concat().into() };
+        let Some(stream) = self.stream.into_stream() else { unreachable!("taken out here only") };
+        (stream, early)
+    }
+
     /// Hands on what may be, as much as there is room for.
     fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
         let length = self.judged.min(buf.remaining());
@@ -189,8 +245,8 @@ impl Edge {
 
     /// Reads more of what is held; false at the end of the stream.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let mut piece = [0; PIECE];
-        let mut buf = ReadBuf::new(&mut piece);
+        let mut piece = [const { MaybeUninit::uninit() }; PIECE];
+        let mut buf = ReadBuf::uninit(&mut piece);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
         self.held.extend_from_slice(buf.filled());
         Poll::Ready(Ok(!buf.filled().is_empty()))
@@ -431,11 +487,5 @@ pub fn violation(error: &hyper::Error) -> Option<&Violation> {
 /// The connection is not one of ours.
 pub fn freed(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
     let parts = upgraded.downcast::<TokioIo<Edge>>()?;
-    let edge = parts.io.into_inner();
-    let mut early = parts.read_buf;
-    if !edge.held.is_empty() {
-        early = [&early[..], &edge.held[..]].concat().into();
-    }
-    let Some(stream) = edge.stream.into_stream() else { unreachable!("taken out here only") };
-    Ok((stream, early))
+    Ok(parts.io.into_inner().free(parts.read_buf))
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // the runtime of a test owns its tasks
 
 use std::{
+    pin::Pin,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
@@ -15,6 +16,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::oneshot,
     task::JoinHandle,
     time::timeout,
 };
@@ -30,7 +32,7 @@ use super::*;
 use crate::{
     error::Cause,
     model::{ConnId, Limits},
-    relay::{End, Handle, Party, mailbox, tests::rig},
+    relay::{End, Handle, Party, Report, mailbox, tests::rig},
 };
 
 /// Of all tests. Two threads, so that sessions of one do not always share one.
@@ -60,6 +62,50 @@ async fn dial(party: Party, end: End, limits: &Limits) -> (Leg, TcpStream) {
     (leg, peer)
 }
 
+/// A session's report.
+type Ended = Pin<Box<dyn Future<Output = Report> + Send>>;
+
+/// Calls `hook` when a session begins to end, and gives its report on.
+struct Witness<F> {
+    hook: Option<F>,
+    done: oneshot::Sender<Report>,
+}
+
+impl<F: FnOnce(bool) + Send> Owner for Witness<F> {
+    fn ending(&mut self, joined: bool) {
+        self.hook.take().expect("told once")(joined);
+    }
+
+    fn ended(self: Box<Self>, report: Report) {
+        assert!(self.hook.is_none(), "told of the ending first");
+        let _ = self.done.send(report);
+    }
+}
+
+fn witness(hook: impl FnOnce(bool) + Send + 'static) -> (Box<dyn Owner>, Ended) {
+    let (done, report) = oneshot::channel();
+    (Box::new(Witness { hook: Some(hook), done }), Box::pin(async { report.await.expect("told of the end") }))
+}
+
+fn pair(relay: &Relay, client: Leg, backend: Leg, mailbox: Mailbox, hook: impl FnOnce(bool) + Send + 'static) -> Ended {
+    let (owner, report) = witness(hook);
+    relay.run_pair(client, backend, mailbox, owner);
+    report
+}
+
+fn waiting(
+    relay: &Relay,
+    leg: Leg,
+    mailbox: Mailbox,
+    deadline: Instant,
+    hold: usize,
+    hook: impl FnOnce(bool) + Send + 'static,
+) -> Ended {
+    let (owner, report) = witness(hook);
+    relay.run_waiting(leg, mailbox, deadline, hold, owner);
+    report
+}
+
 async fn speak(peer: TcpStream, role: Role) -> WebSocketStream<TcpStream> {
     let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
     WebSocketStream::from_raw_socket(peer, role, Some(config)).await
@@ -81,7 +127,7 @@ async fn wait(patience: Duration, limits: &Limits) -> (Waiting, WebSocketStream<
     let hook = move |_: bool| {
         count.fetch_add(1, Ordering::SeqCst);
     };
-    let task = tokio::spawn(RELAY.run_waiting(leg, mailbox, Instant::now() + patience, 64 << 10, hook));
+    let task = tokio::spawn(waiting(&RELAY, leg, mailbox, Instant::now() + patience, 64 << 10, hook));
     (Waiting { handle, id, ends, task }, speak(peer, Role::Client).await)
 }
 
@@ -111,7 +157,7 @@ async fn eight_mebibytes_pass_both_ways_at_once() {
         let (client, client_peer) = dial(Party::Client, End::Server, &limits()).await;
         let (backend, backend_peer) = dial(Party::Backend, end, &limits()).await;
         let (_handle, mailbox) = mailbox();
-        let session = tokio::spawn(RELAY.run_pair(client, backend, mailbox, |_| {}));
+        let session = tokio::spawn(pair(&RELAY, client, backend, mailbox, |_| {}));
         let role = if end == End::Client { Role::Server } else { Role::Client };
         let (mut client_out, mut client_in) = speak(client_peer, Role::Client).await.split();
         let (mut backend_out, mut backend_in) = speak(backend_peer, role).await.split();
@@ -146,7 +192,7 @@ async fn a_slow_reader_slows_the_sender_and_loses_nothing() {
     let (client, mut client_peer) = dial(Party::Client, End::Server, &limits()).await;
     let (backend, mut backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
     let (_handle, mailbox) = mailbox();
-    let session = tokio::spawn(RELAY.run_pair(client, backend, mailbox, |_| {}));
+    let session = tokio::spawn(pair(&RELAY, client, backend, mailbox, |_| {}));
     let payload = noise(8 << 20, 3);
     let bytes = [rig::masked(rig::BINARY, &payload), rig::masked(rig::CLOSE, b"")].concat();
     let sending = async {
@@ -219,8 +265,8 @@ async fn a_third_leg_comes_back() {
     let id = third.id;
     let (joined, refused) = tokio::join!(waiting.handle.join(Box::new(second)), waiting.handle.join(Box::new(third)));
     assert_eq!((joined.is_ok(), refused.map_err(|leg| leg.id).err()), (true, Some(id)));
-    waiting.task.abort();
-    assert!(within(waiting.task).await.is_err());
+    waiting.handle.cut(Cause::Draining);
+    assert!(within(waiting.task).await.unwrap().cut);
     // The session is over when its mailbox answers no more; "even then" it was announced, and once.
     within(async { while waiting.handle.probe(waiting.id).await {} }).await;
     assert_eq!(waiting.ends.load(Ordering::SeqCst), 1);
@@ -298,7 +344,7 @@ async fn a_session_sleeps_while_nothing_can_be_done() {
     let (_handle, mailbox) = mailbox();
     // Alone on its thread.
     let relay = Relay::start(1).unwrap();
-    let session = relay.run_pair(client, backend, mailbox, |_| {});
+    let session = pair(&relay, client, backend, mailbox, |_| {});
     // The backend takes nothing, so that one direction is blocked and the clocks run.
     let bytes = rig::masked(rig::BINARY, &noise(1 << 20, 7));
     let writing = async { while client_peer.write_all(&bytes).await.is_ok() {} };
@@ -318,7 +364,7 @@ async fn what_a_peer_sent_before_its_reset_arrives() {
     client_peer.set_zero_linger().unwrap();
     drop(client_peer);
     let (_handle, mailbox) = mailbox();
-    let session = tokio::spawn(RELAY.run_pair(client, backend, mailbox, |_| {}));
+    let session = tokio::spawn(pair(&RELAY, client, backend, mailbox, |_| {}));
     let mut backend = speak(backend_peer, Role::Server).await;
     assert_eq!(next(&mut backend).await, Message::text("last"));
     assert_eq!(next_code(&mut backend).await, Some(1001));
@@ -331,7 +377,7 @@ async fn a_close_is_not_destroyed_by_input_that_nobody_read() {
     let (client, mut client_peer) = dial(Party::Client, End::Server, &Limits { message: 10, ..limits() }).await;
     let (backend, backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
     let (_handle, mailbox) = mailbox();
-    let session = tokio::spawn(RELAY.run_pair(client, backend, mailbox, |_| {}));
+    let session = tokio::spawn(pair(&RELAY, client, backend, mailbox, |_| {}));
     // More than any socket buffer, so that most of it arrives after the Close is written.
     let bytes = rig::masked(rig::BINARY, &noise(16 << 20, 5));
     within(client_peer.write_all(&bytes)).await.expect("it is read to the end");
@@ -345,13 +391,17 @@ async fn a_close_is_not_destroyed_by_input_that_nobody_read() {
 }
 
 #[tokio::test]
-async fn the_first_end_is_announced_even_if_nobody_waits_for_the_last() {
+async fn a_session_that_is_cut_tells_of_its_ending_and_says_so() {
     let (client, mut client_peer) = dial(Party::Client, End::Server, &limits()).await;
     let (backend, _backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
     let (handle, mailbox) = mailbox();
     let (announce, announced) = oneshot::channel();
-    drop(RELAY.run_pair(client, backend, mailbox, |joined| announce.send(joined).unwrap()));
+    let session = pair(&RELAY, client, backend, mailbox, |joined| announce.send(joined).unwrap());
+    handle.cut(Cause::Draining);
     assert_eq!(within(announced).await, Ok(true));
+    let report = within(session).await;
+    assert_eq!((report.cause, report.cut, report.joined), (Cause::Draining, true, true));
+    assert!(handle.is_closed());
     assert_eq!(within(client_peer.read(&mut [0; 8])).await.unwrap(), 0, "its sockets are closed");
     assert!(!within(handle.probe(ConnId::next())).await);
 }
@@ -363,7 +413,7 @@ async fn a_relay_that_is_dropped_cuts_its_sessions_and_says_so() {
     let (backend, _backend_peer) = dial(Party::Backend, End::Client, &limits()).await;
     let (_handle, mailbox) = mailbox();
     let (announce, announced) = oneshot::channel();
-    let session = relay.run_pair(client, backend, mailbox, |joined| announce.send(joined).unwrap());
+    let session = pair(&relay, client, backend, mailbox, |joined| announce.send(joined).unwrap());
     drop(relay);
     assert_eq!(within(announced).await, Ok(true));
     assert_eq!(within(session).await.cause, Cause::Internal);
@@ -376,10 +426,10 @@ async fn a_session_that_panics_takes_no_other_with_it() {
     let (handle, mailbox_) = mailbox();
     let (client, client_peer) = dial(Party::Client, End::Server, &limits()).await;
     let (backend, backend_peer) = dial(Party::Backend, End::Server, &limits()).await;
-    let other = relay.run_pair(client, backend, mailbox_, |_| {});
+    let other = pair(&relay, client, backend, mailbox_, |_| {});
     let (doomed, _doomed_peer) = dial(Party::Client, End::Server, &limits()).await;
     let (doom, mailbox_) = mailbox();
-    let session = relay.run_waiting(doomed, mailbox_, Instant::now() + BOUND, 100, |_| panic!("a mistake of ours"));
+    let session = waiting(&relay, doomed, mailbox_, Instant::now() + BOUND, 100, |_| panic!("a mistake of ours"));
     doom.close(None, Cause::Draining);
     assert_eq!(within(session).await.cause, Cause::Internal);
     let (mut client, mut backend) = (speak(client_peer, Role::Client).await, speak(backend_peer, Role::Client).await);

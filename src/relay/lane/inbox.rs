@@ -6,13 +6,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    task::Wake,
 };
 
 use mio::{Registry, Token};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
-use crate::relay::{Leg, Mailbox, Report, first_end::FirstEnd};
+use crate::relay::{Leg, Mailbox, owner::Owned};
 
 /// What wakes the loop from outside. Sockets have twice the number of their session, plus one for the second leg.
 pub(super) const WAKE: Token = Token(usize::MAX);
@@ -29,8 +28,7 @@ pub(in crate::relay) enum Begin {
 pub(in crate::relay) struct Newcomer {
     pub(in crate::relay) begin: Begin,
     pub(in crate::relay) mailbox: Mailbox,
-    pub(in crate::relay) first_end: FirstEnd,
-    pub(in crate::relay) done: oneshot::Sender<Report>,
+    pub(in crate::relay) owner: Owned,
 }
 
 /// What others leave for a lane.
@@ -149,18 +147,15 @@ impl Inbox {
     }
 }
 
-/// Rings at a session's mailbox. A ring for a session that is over reaches whoever has its place, who finds nothing.
-pub(super) struct Bell {
+/// Rings for a session's mail. A ring for a session that is over reaches whoever has its place, who finds nothing.
+#[derive(Clone)]
+pub(in crate::relay) struct Bell {
     pub(super) inbox: Arc<Inbox>,
     pub(super) place: usize,
 }
 
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
+impl Bell {
+    pub(in crate::relay) fn ring(&self) {
         self.inbox.put(|queue| queue.rung.push(self.place));
     }
 }

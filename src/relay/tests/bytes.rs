@@ -185,7 +185,7 @@ fn each_legs_own_limits_judge_it() {
     let mut session = crate::relay::session::Session::pair(
         (client_io, traits(crate::relay::Party::Client, crate::relay::End::Server, &Limits { message: 4, ..quiet() })),
         (backend_io, traits(crate::relay::Party::Backend, crate::relay::End::Client, &quiet())),
-        crate::relay::first_end::FirstEnd::default(),
+        crate::relay::owner::Owned::default(),
         now,
     );
     backend.says(&plain(TEXT, b"long enough"));
@@ -236,7 +236,7 @@ fn reserved_bits_pass_where_an_extension_was_negotiated() {
     let mut session = crate::relay::session::Session::pair(
         (client_io, with(crate::relay::Party::Client, crate::relay::End::Server)),
         (backend_io, with(crate::relay::Party::Backend, crate::relay::End::Client)),
-        crate::relay::first_end::FirstEnd::default(),
+        crate::relay::owner::Owned::default(),
         now,
     );
     let mut bytes = masked(TEXT, b"compressed");

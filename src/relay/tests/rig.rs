@@ -20,7 +20,7 @@ use crate::{
     model::{ConnId, Limits},
     relay::{
         End, LegReport, Party, Report,
-        first_end::FirstEnd,
+        owner::Owned,
         session::{Next, Session, Wants},
         side::{Io, Traits},
     },
@@ -343,7 +343,7 @@ impl Rig {
         let session = Session::pair(
             (client_io, traits(Party::Client, End::Server, limits)),
             (backend_io, traits(Party::Backend, end, limits)),
-            FirstEnd::default(),
+            Owned::default(),
             now,
         );
         Self { session, client, backend, now, backend_io: None }
@@ -355,7 +355,7 @@ impl Rig {
         let (backend, backend_io) = Peer::new();
         let now = Instant::now();
         let traits = traits(Party::Client, End::Server, limits);
-        let session = Session::waiting((client_io, traits), hold, now + patience, FirstEnd::default(), now);
+        let session = Session::waiting((client_io, traits), hold, now + patience, Owned::default(), now);
         Self { session, client, backend, now, backend_io: Some(backend_io) }
     }
 

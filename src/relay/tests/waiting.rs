@@ -63,7 +63,7 @@ fn early_bytes_are_read_first_and_held_like_others() {
         (client_io, traits),
         HOLD,
         now + SECOND,
-        crate::relay::first_end::FirstEnd::default(),
+        crate::relay::owner::Owned::default(),
         now,
     );
     client.says(&masked(TEXT, b"behind it"));
@@ -229,7 +229,7 @@ fn a_backend_may_wait_as_well() {
         (backend_io, traits),
         HOLD,
         now + SECOND,
-        crate::relay::first_end::FirstEnd::default(),
+        crate::relay::owner::Owned::default(),
         now,
     );
     session.step(now);

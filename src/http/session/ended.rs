@@ -1,0 +1,199 @@
+//! The account of what is over: counters, and the one line in the log.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
+
+use super::{Guest, LegInfo, OnLine, OneLeg};
+use crate::{
+    drain::Cut,
+    error::Cause,
+    model::{Mode, Outcome},
+    relay::{LegReport, Party, Report},
+};
+
+/// Sessions accounted for before others have their turn.
+const BATCH: usize = 64;
+
+/// A session that is over.
+pub(super) struct Over {
+    pub(super) line: OnLine,
+    pub(super) opened: Instant,
+    pub(super) report: Report,
+    /// On the line until the account is written.
+    pub(super) _guest: Option<Guest>,
+}
+
+/// Accounts for what is over. There is one message for each session that lived, so their number is bounded by that.
+pub(super) async fn account(mut over: UnboundedReceiver<Over>) {
+    let mut batch = Vec::new();
+    while over.recv_many(&mut batch, BATCH).await > 0 {
+        for Over { line, opened, report, _guest } in batch.drain(..) {
+            let cut = line.board.drain.is_cut().filter(|_| report.cut);
+            ended(&line, &report, opened, cut);
+        }
+    }
+}
+
+/// Accounts for a leg whose 101 could not be written.
+pub(crate) fn unanswered(line: &OnLine, party: Party, opened: Instant, error: &(dyn Error + 'static)) {
+    let cut = line.board.drain.is_cut();
+    tracing::debug!(conn = %line.conn, error, "a 101 could not be written");
+    let report = Report {
+        cause: if cut.is_some() { Cause::Draining } else { Cause::ClientGone },
+        detail: Some("left before its 101 was written"),
+        ended_by: cut.is_none().then_some(line.conn),
+        joined: false,
+        cut: cut.is_some(),
+        duration: opened.elapsed(),
+        legs: vec![LegReport::new(line.conn, party)],
+    };
+    ended(line, &report, opened, cut);
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Counts a session's end, on the line of its first leg, and writes its own line.
+fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
+    let board = &line.board;
+    let outcome = outcome(line.leg.info.mode, report);
+    board.metrics.ended(Some(line.place.presence.account()), outcome, report.cause);
+    for leg in &report.legs {
+        board.metrics.bytes.inc_by(leg.bytes_in);
+        board.metrics.messages.inc_by(leg.messages_in);
+        board.metrics.holds_filled.inc_by(leg.hold_filled.into());
+        board.metrics.closes_overdue.inc_by(leg.overdue.into());
+    }
+    if !board.current.load().config.log.sessions {
+        return;
+    }
+    let known: Vec<Option<Arc<OneLeg>>> =
+        report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
+    let known = |n: usize| known.get(n).and_then(Option::as_ref).map(|leg| &leg.info);
+    let leg = |n: usize| Shown { report: report.legs.get(n), info: known(n) };
+    let (first, second) = (leg(0), leg(1));
+    let row = report.cause.row();
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::event!(
+                target: "cordboard::session",
+                tracing::Level::$level,
+                outcome = outcome.label(),
+                cause = row.label,
+                detail = cut.map(Cut::why).or(report.detail),
+                ended_by = report.ended_by.map(|conn| conn.to_string()),
+                route = first.route(),
+                channel = first.channel(),
+                conn = first.conn(),
+                role = first.role(),
+                peer = first.peer(),
+                client = first.client(),
+                policy = first.policy(),
+                generation = first.generation(),
+                close_received = first.received(),
+                close_sent = first.sent(),
+                bytes_in = first.bytes(),
+                messages_in = first.messages(),
+                partner = second.conn(),
+                partner_role = second.role(),
+                partner_peer = second.peer(),
+                partner_route = second.route(),
+                partner_generation = second.generation(),
+                partner_client = second.client(),
+                partner_policy = second.policy(),
+                partner_close_received = second.received(),
+                partner_close_sent = second.sent(),
+                partner_bytes_in = second.bytes(),
+                partner_messages_in = second.messages(),
+                upstream = first.upstream(),
+                duration_ms = milliseconds(opened.elapsed()),
+                "session ended"
+            )
+        };
+    }
+    match row.level {
+        tracing::Level::ERROR => line!(ERROR),
+        tracing::Level::WARN => line!(WARN),
+        _ if cut.is_some() => line!(WARN),
+        _ => line!(INFO),
+    }
+}
+
+/// One leg's fields; absent ones are left out of the line.
+struct Shown<'a> {
+    report: Option<&'a LegReport>,
+    info: Option<&'a LegInfo>,
+}
+
+impl Shown<'_> {
+    fn conn(&self) -> Option<String> {
+        self.report.map(|leg| leg.conn.to_string())
+    }
+
+    fn route(&self) -> Option<&str> {
+        self.info.map(|info| &*info.route)
+    }
+
+    /// Escaped, because a caller chose it.
+    fn channel(&self) -> Option<String> {
+        self.info.map(|info| info.channel.escape_default().to_string())
+    }
+
+    fn role(&self) -> Option<&str> {
+        self.info.map(|info| info.role)
+    }
+
+    fn peer(&self) -> Option<String> {
+        self.info.map(|info| info.peer.to_string())
+    }
+
+    fn client(&self) -> Option<String> {
+        self.info.and_then(|info| info.client).map(|client| client.to_string())
+    }
+
+    fn policy(&self) -> Option<&str> {
+        self.info.map(|info| &*info.policy).filter(|policy| !policy.is_empty())
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.info.map(|info| info.generation)
+    }
+
+    fn upstream(&self) -> Option<&str> {
+        self.info.and_then(|info| info.upstream.as_deref())
+    }
+
+    fn received(&self) -> Option<u16> {
+        self.report.and_then(|leg| leg.close_received)
+    }
+
+    fn sent(&self) -> Option<u16> {
+        self.report.and_then(|leg| leg.close_sent)
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        self.report.map(|leg| leg.bytes_in)
+    }
+
+    fn messages(&self) -> Option<u64> {
+        self.report.map(|leg| leg.messages_in)
+    }
+}
+
+fn outcome(mode: Mode, report: &Report) -> Outcome {
+    match report.cause {
+        Cause::NoPartner => Outcome::Timeout,
+        Cause::Replaced | Cause::Dead => Outcome::Replaced,
+        Cause::Draining => Outcome::Drained,
+        Cause::Closed | Cause::ClientBroken | Cause::BackendBroken | Cause::ClientGone if !report.joined => {
+            Outcome::Lonely
+        }
+        Cause::Closed | Cause::Idle | Cause::Lifetime => match mode {
+            Mode::Rendezvous => Outcome::Paired,
+            Mode::Router | Mode::Http => Outcome::Routed,
+        },
+        _ => Outcome::Error,
+    }
+}
