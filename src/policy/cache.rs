@@ -45,14 +45,11 @@ impl CodeCache {
         self.dir.join(format!("{key}.cwasm"))
     }
 
-    /// Compiles, or loads what an earlier run compiled.
+    /// Compiles, and keeps what came of it.
     ///
     /// # Errors
-    /// The compiler's; a cache that cannot be read or written only costs time.
-    pub(super) fn component(&self, engine: &Engine, key: &str, wasm: &[u8]) -> wasmtime::Result<Component> {
-        if let Some(component) = self.load(engine, key) {
-            return Ok(component);
-        }
+    /// The compiler's; a cache that cannot be written only costs time.
+    pub(super) fn compile(&self, engine: &Engine, key: &str, wasm: &[u8]) -> wasmtime::Result<Component> {
         let code = engine.precompile_component(wasm)?;
         if let Err(error) = self.store(key, &code) {
             tracing::warn!(dir = %self.dir.display(), %error, "compiled code could not be cached");
@@ -60,7 +57,8 @@ impl CodeCache {
         deserialize(engine, &code)
     }
 
-    fn load(&self, engine: &Engine, key: &str) -> Option<Component> {
+    /// What an earlier run compiled; none if it cannot be read or trusted.
+    pub(super) fn load(&self, engine: &Engine, key: &str) -> Option<Component> {
         let file = fs::read(self.path(key)).ok()?;
         let (digest, code) = file.split_at_checked(DIGEST)?;
         if Sha256::digest(code).as_slice() != digest {
@@ -122,14 +120,14 @@ mod tests {
         let cache = CodeCache::open(&dir.path().join("code")).unwrap();
         let engine = Engine::default();
         let wasm = wat::parse_str("(component)").unwrap();
-        cache.component(&engine, "a", &wasm).unwrap();
+        cache.compile(&engine, "a", &wasm).unwrap();
         let file = file_of(&cache.dir);
         let good = fs::read(&file).unwrap();
         let mut bad = good.clone();
         bad[DIGEST + 100] ^= 1;
         fs::write(&file, &bad).unwrap();
         assert!(cache.load(&engine, "a").is_none());
-        cache.component(&engine, "a", &wasm).unwrap();
+        cache.compile(&engine, "a", &wasm).unwrap();
         assert_eq!(fs::read(&file).unwrap(), good);
         assert!(cache.load(&engine, "a").is_some());
     }

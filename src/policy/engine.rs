@@ -1,18 +1,21 @@
-//! The one wasmtime engine of the process: its configuration, the linker of host functions, the compiler thread.
+//! The one wasmtime engine of the process: its configuration, the linker of host functions, the compiler threads.
 //!
-//! Compilation runs on one thread. From [`Runtime::serve`] on its priority is low, so that a reload never takes a core
-//! from the data path; before that there is none, and a start should be quick on a busy machine, too.
+//! Before [`Runtime::serve`] a start should be quick on a busy machine, too: components are compiled like anything else.
+//! From then on, what an earlier run has not compiled is left to a thread of the least priority, so that a reload takes no
+//! core from the data path. Where the cores are busy that could take for ever; so what is not ready after [`PATIENCE`] is
+//! also compiled by the other thread, and whichever is first counts.
 
 use std::{
     hash::{Hash, Hasher},
     panic::{self, AssertUnwindSafe},
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
@@ -39,6 +42,10 @@ pub const MAX_MEMORY: usize = 256 << 20;
 const CORE_INSTANCES: u32 = 1024;
 /// Frames shown of a trap.
 const BACKTRACE_FRAMES: usize = 16;
+/// How long the thread of the least priority has for one component: several times what it needs on an idle core.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The least priority that a thread can have, as nice(2) counts.
+const LEAST: i32 = 19;
 
 /// The engine and what belongs to it.
 pub(super) struct Runtime {
@@ -54,12 +61,39 @@ pub(super) struct Runtime {
     loaded: Mutex<Vec<Weak<Plugin>>>,
 }
 
+#[derive(Clone)]
 struct Job {
     /// There is traffic to make way for.
     polite: bool,
     key: String,
     wasm: Arc<[u8]>,
-    reply: oneshot::Sender<wasmtime::Result<Component>>,
+    /// Taken by who is first.
+    reply: Arc<Mutex<Option<oneshot::Sender<wasmtime::Result<Component>>>>>,
+}
+
+impl Job {
+    /// Compiles it, if somebody waits for it: a newer candidate may have overtaken this one, or the other thread.
+    fn compile(&self, engine: &Engine, cache: Option<&CodeCache>) {
+        if !self.reply().as_ref().is_some_and(|reply| !reply.is_closed()) {
+            return;
+        }
+        // A compiler that trips over one component must go on compiling others.
+        let component = panic::catch_unwind(AssertUnwindSafe(|| match cache {
+            Some(cache) => cache.compile(engine, &self.key, &self.wasm),
+            None => Component::new(engine, &self.wasm),
+        }));
+        self.done(component.unwrap_or_else(|_| Err(wasmtime::format_err!("the compiler panicked"))));
+    }
+
+    fn done(&self, component: wasmtime::Result<Component>) {
+        if let Some(reply) = self.reply().take() {
+            let _ = reply.send(component);
+        }
+    }
+
+    fn reply(&self) -> MutexGuard<'_, Option<oneshot::Sender<wasmtime::Result<Component>>>> {
+        self.reply.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Runtime {
@@ -77,7 +111,7 @@ impl Runtime {
         Ok(Arc::new(Self {
             linker: linker(&engine)?,
             ticker: Ticker::start(&engine)?,
-            compiler: compiler(engine.clone(), cache)?,
+            compiler: compilers(&engine, cache)?,
             compatibility,
             tallies: Tallies::default(),
             serving: AtomicBool::new(false),
@@ -109,12 +143,24 @@ impl Runtime {
 
     /// Compiles a component, off the data path.
     pub(super) async fn compile(&self, wasm: &Arc<[u8]>, digest: &str) -> wasmtime::Result<Component> {
-        let (reply, answer) = oneshot::channel();
+        self.compile_within(wasm, digest, PATIENCE).await
+    }
+
+    async fn compile_within(&self, wasm: &Arc<[u8]>, digest: &str, patience: Duration) -> wasmtime::Result<Component> {
+        let gone = || wasmtime::format_err!("the compiler thread has ended");
+        let (reply, mut answer) = oneshot::channel();
         let key = format!("{digest}-{}", self.compatibility);
-        self.compiler
-            .send(Job { polite: self.serving.load(Ordering::Relaxed), key, wasm: Arc::clone(wasm), reply })
-            .map_err(|_| wasmtime::format_err!("the compiler thread has ended"))?;
-        answer.await.map_err(|_| wasmtime::format_err!("the compiler thread has ended"))?
+        let polite = self.serving.load(Ordering::Relaxed);
+        let job = Job { polite, key, wasm: Arc::clone(wasm), reply: Arc::new(Mutex::new(Some(reply))) };
+        self.compiler.send(job.clone()).map_err(|_| gone())?;
+        if polite {
+            if let Ok(answer) = tokio::time::timeout(patience, &mut answer).await {
+                return answer.map_err(|_| gone())?;
+            }
+            tracing::debug!("a component is compiled without making way for traffic: that would take too long");
+            self.compiler.send(Job { polite: false, ..job }).map_err(|_| gone())?;
+        }
+        answer.await.map_err(|_| gone())?
     }
 }
 
@@ -162,24 +208,28 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
-/// The thread ends when the runtime, and with it the sender, is dropped.
-fn compiler(engine: Engine, cache: Option<CodeCache>) -> std::io::Result<mpsc::Sender<Job>> {
+/// The threads that compile. They end when the runtime, and with it the sender, is dropped.
+fn compilers(engine: &Engine, cache: Option<CodeCache>) -> std::io::Result<mpsc::Sender<Job>> {
+    let cache = cache.map(Arc::new);
     let (sender, jobs) = mpsc::channel::<Job>();
+    let (later, polite_jobs) = mpsc::channel::<Job>();
+    let (shared, known) = (engine.clone(), cache.clone());
     thread::Builder::new().name("policy-compiler".into()).spawn(move || {
-        let mut polite = false;
         for job in jobs {
-            if job.polite && !std::mem::replace(&mut polite, true) {
-                // Linux gives each thread a priority of its own; where that is refused, we are only less polite.
-                let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
+            let load = || known.as_ref().and_then(|cache| cache.load(&shared, &job.key));
+            match panic::catch_unwind(AssertUnwindSafe(load)).ok().flatten() {
+                Some(component) => job.done(Ok(component)),
+                None if job.polite => drop(later.send(job)),
+                None => job.compile(&shared, known.as_deref()),
             }
-            // A compiler that trips over one component must go on compiling others.
-            let component = panic::catch_unwind(AssertUnwindSafe(|| match &cache {
-                Some(cache) => cache.component(&engine, &job.key, &job.wasm),
-                None => Component::new(&engine, &job.wasm),
-            }))
-            .unwrap_or_else(|_| Err(wasmtime::format_err!("the compiler panicked")));
-            // Nobody waits any more: a newer candidate has overtaken this one.
-            let _ = job.reply.send(component);
+        }
+    })?;
+    let engine = engine.clone();
+    thread::Builder::new().name("policy-later".into()).spawn(move || {
+        // Linux gives each thread a priority of its own; where that is refused, we are only less polite.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LEAST);
+        for job in polite_jobs {
+            job.compile(&engine, cache.as_deref());
         }
     })?;
     Ok(sender)
@@ -198,5 +248,39 @@ impl Hasher for KeyHasher {
 
     fn write(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn component() -> Arc<[u8]> {
+        wat::parse_str("(component)").unwrap().into()
+    }
+
+    #[tokio::test]
+    async fn what_the_polite_thread_does_not_get_done_the_other_one_compiles() {
+        let runtime = Runtime::start(None).unwrap();
+        runtime.serve();
+        // The polite thread hangs at the first one, for its answer is in our hands.
+        let held = Arc::new(Mutex::new(None));
+        let ours = held.lock().unwrap();
+        let job = Job { polite: true, key: String::new(), wasm: component(), reply: Arc::clone(&held) };
+        runtime.compiler.send(job).unwrap();
+        runtime.compile_within(&component(), "a", Duration::from_millis(1)).await.unwrap();
+        drop(ours);
+    }
+
+    #[tokio::test]
+    async fn a_component_has_one_answer_even_if_both_compile_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = Runtime::start(Some(&dir.path().join("code"))).unwrap();
+        runtime.serve();
+        for (digest, patience) in [("a", Duration::ZERO), ("a", PATIENCE), ("b", PATIENCE)] {
+            runtime.compile_within(&component(), digest, patience).await.unwrap();
+        }
+        assert!(runtime.compile_within(&b"none"[..].into(), "c", Duration::ZERO).await.is_err());
     }
 }
