@@ -91,7 +91,6 @@ impl Drain {
     }
 
     /// What the end waits for as for a task.
-    #[must_use]
     pub fn token(&self) -> TaskTrackerToken {
         self.tasks.token()
     }

@@ -10,7 +10,7 @@ mod http1;
 mod http2;
 mod set;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use socket2::{SockFilter, SockRef};
@@ -115,11 +115,12 @@ impl Bound {
     /// Accepts until we stop or the listener is gone. What the kernel has taken on our behalf by then is still answered.
     async fn serve(self, board: Arc<Switchboard>) {
         let mut errors = Seldom::default();
+        let (mut begun, mut gone) = (pin!(board.drain.begun()), pin!(self.open.gone.cancelled()));
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                () = board.drain.begun() => break,
-                () = self.open.gone.cancelled() => break,
+                () = &mut begun => break,
+                () = &mut gone => break,
             };
             match accepted {
                 Ok((stream, peer)) => self.admit(&board, stream, peer),

@@ -171,7 +171,7 @@ async fn obey(legs: Arc<Legs>, drain: Drain) {
         for (turn, session) in turns {
             session.drain(drain.turn(turn).await);
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         biased;

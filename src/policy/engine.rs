@@ -74,7 +74,7 @@ struct Job {
 impl Job {
     /// Compiles it, if somebody waits for it: a newer candidate may have overtaken this one, or the other thread.
     fn compile(&self, engine: &Engine, cache: Option<&CodeCache>) {
-        if !self.reply().as_ref().is_some_and(|reply| !reply.is_closed()) {
+        if self.reply().as_ref().is_none_or(oneshot::Sender::is_closed) {
             return;
         }
         // A compiler that trips over one component must go on compiling others.
@@ -253,7 +253,7 @@ impl Hasher for KeyHasher {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::await_holding_lock)] // the lock is what a thread hangs at
     use super::*;
 
     fn component() -> Arc<[u8]> {

@@ -322,7 +322,14 @@ impl<I: Io> Session<I> {
         }
         match partner {
             _ if deaf => {}
-            Some(_) => side.flow.pending.put(buffer, &digest),
+            Some(partner) => {
+                let sent = if digest.stop.is_none() { self.pass(partner, &buffer[digest.out.clone()], now) } else { 0 };
+                let pending = &mut self.sides[at].flow.pending;
+                if sent < digest.out.len() {
+                    pending.put(buffer, &digest);
+                    pending.advance(sent);
+                }
+            }
             None => side.flow.pending.hold(&buffer, &digest),
         }
         if let Some(partner) = partner.filter(|_| !deaf) {
@@ -336,6 +343,16 @@ impl<I: Io> Session<I> {
             Some(Stop::Close(code)) => self.close_received(at, code, now),
             Some(Stop::Violation(violation)) => self.violated(at, violation, now),
         }
+    }
+
+    /// Writes what came for a leg that has nothing else to be told: the usual case. What it does not take is pending.
+    fn pass(&mut self, at: usize, bytes: &[u8], now: Instant) -> usize {
+        let side = &mut self.sides[at];
+        if bytes.is_empty() || side.blocked.is_some() || side.deadline.is_some() || !side.is_served(None) {
+            return 0;
+        }
+        // A failure comes again when the rest is written.
+        side.send(bytes, now).unwrap_or_default()
     }
 
     /// Writes what a leg is owed.

@@ -317,7 +317,7 @@ impl<I: Io> Side<I> {
     }
 
     /// Writes; 0 if the socket takes nothing now.
-    fn send(&mut self, bytes: &[u8], now: Instant) -> Result<usize, ()> {
+    pub(super) fn send(&mut self, bytes: &[u8], now: Instant) -> Result<usize, ()> {
         let Some(io) = &mut self.io else { return Err(()) };
         loop {
             match io.try_write(bytes) {

@@ -192,7 +192,7 @@ impl Edge {
                 Ok(false) | Err(_) => return,
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// The bare socket of a connection whose 101 is out, and what was read behind the request: `early`, and what came
