@@ -138,13 +138,14 @@ impl Seated {
                     break;
                 }
                 Readied::Join { handle: partner, .. } => {
-                    *partner.guest() = Some(Guest { seat: Some(seat), line });
+                    *partner.guest() = Some(Box::new(Guest { seat: Some(seat), line }));
                     let Err(returned) = partner.relay.join(leg).await else {
                         partner.mark.to(State::Open);
                         return handle.mark.to(State::Open);
                     };
                     // The partner's session ended in this very moment: we wait on with our own deadline, or join another.
-                    let Some(Guest { seat: Some(own), line: back }) = partner.guest().take() else { return };
+                    let Some(guest) = partner.guest().take() else { return };
+                    let Guest { seat: Some(own), line: back } = *guest else { return };
                     (seat, line, leg) = (own, back, returned);
                     readied = seat.rejoin(&handle);
                 }
@@ -170,7 +171,7 @@ impl relay::Owner for Host {
     fn ending(&mut self, joined: bool) {
         self.handle.mark.to(State::Closing);
         // A guest that is still on its way keeps its seat: its leg will come back to it.
-        let take_seat = |guest: &mut Guest| {
+        let take_seat = |guest: &mut Box<Guest>| {
             guest.line.mark().to(State::Closing);
             guest.seat.take()
         };

@@ -90,7 +90,7 @@ pub struct SessionHandle {
     /// Where its leg is on its way.
     pub(super) mark: Mark,
     /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
-    guest: Arc<Mutex<Option<Guest>>>,
+    guest: Arc<Mutex<Option<Box<Guest>>>>,
 }
 
 /// What a leg that joins another's session brings beside its socket.
@@ -102,7 +102,7 @@ pub(super) struct Guest {
 }
 
 impl SessionHandle {
-    pub(super) fn guest(&self) -> MutexGuard<'_, Option<Guest>> {
+    pub(super) fn guest(&self) -> MutexGuard<'_, Option<Box<Guest>>> {
         self.guest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,13 +112,13 @@ struct OneLeg {
     info: LegInfo,
     session: relay::Handle,
     /// Of a rendezvous leg: the place of its guest.
-    guest: Option<Arc<Mutex<Option<Guest>>>>,
+    guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
 }
 
 impl OneLeg {
     /// When in a drain's spread its session is closed: one that waits for its partner at once.
     fn turn(&self, conn: ConnId) -> f64 {
-        let waits = |guest: &Arc<Mutex<Option<Guest>>>| guest.lock().is_ok_and(|guest| guest.is_none());
+        let waits = |guest: &Arc<Mutex<Option<Box<Guest>>>>| guest.lock().is_ok_and(|guest| guest.is_none());
         if self.guest.as_ref().is_some_and(waits) { 0.0 } else { conn.fraction() }
     }
 }
@@ -222,7 +222,7 @@ impl OnLine {
         conn: ConnId,
         info: LegInfo,
         place: Arc<Place>,
-        guest: Option<Arc<Mutex<Option<Guest>>>>,
+        guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
     ) -> (Self, relay::Handle, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
         let leg = Arc::new(OneLeg { info, session: session.clone(), guest });
@@ -261,7 +261,7 @@ impl OnLine {
     }
 
     /// Leaves it to be accounted for: its session, in which `guest` was the other leg, is over. Does not block.
-    pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Guest>) {
+    pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Box<Guest>>) {
         let over = self.board.sessions.over.clone();
         // Nobody accounts for anything when the whole process goes down.
         let _ = over.send(Over { line: self, opened, report, _guest: guest });

@@ -157,7 +157,13 @@ impl Mailbox {
 
     /// The next command.
     pub(super) fn next(&self) -> Option<Command> {
-        lock(&self.0).queue.pop_front()
+        let mut shared = lock(&self.0);
+        let command = shared.queue.pop_front();
+        if command.is_none() {
+            // Few sessions ever get more mail than a partner.
+            shared.queue = VecDeque::new();
+        }
+        command
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Over {
     pub(super) opened: Instant,
     pub(super) report: Report,
     /// On the line until the account is written.
-    pub(super) _guest: Option<Guest>,
+    pub(super) _guest: Option<Box<Guest>>,
 }
 
 /// Accounts for what is over. There is one message for each session that lived, so their number is bounded by that.
