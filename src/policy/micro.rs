@@ -1,0 +1,67 @@
+//! The private parts of the policy host that `benches/micro` measures: one question alone, and instances without one.
+//! Nothing in the proxy calls this, so no binary of it has it in.
+
+use std::sync::Arc;
+
+use super::{
+    component::{Failure, Plugin},
+    context::Call,
+    v0_1::{Answer, Question},
+};
+use crate::model::Handshake;
+
+/// A plugin, and the handshake that it is asked about.
+pub struct Subject {
+    plugin: Arc<Plugin>,
+    call: Arc<Call>,
+}
+
+impl Subject {
+    /// Of this plugin and this handshake.
+    #[must_use]
+    pub fn new(plugin: &Arc<Plugin>, handshake: &Arc<Handshake>) -> Self {
+        Self { plugin: Arc::clone(plugin), call: Arc::new(Call::about(handshake)) }
+    }
+
+    /// Asks for the role; whether it had an opinion.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn role(&self) -> Result<bool, Failure> {
+        Ok(matches!(self.plugin.ask(Question::Role, &self.call).await?, Answer::Role(Some(_))))
+    }
+
+    /// Asks for the channel; whether it had an opinion.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn channel(&self) -> Result<bool, Failure> {
+        Ok(matches!(self.plugin.ask(Question::Channel, &self.call).await?, Answer::Channel(Some(_))))
+    }
+
+    /// Asks for the service; whether it had an opinion.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn service(&self) -> Result<bool, Failure> {
+        Ok(matches!(self.plugin.ask(Question::Service, &self.call).await?, Answer::Service(Some(_))))
+    }
+
+    /// Takes an instance out of the pool, and puts it back.
+    ///
+    /// # Errors
+    /// All are busy, or none can be made.
+    pub async fn check_out(&self) -> Result<(), Failure> {
+        let (_slot, instance) = self.plugin.check_out().await?;
+        self.plugin.put_back(instance);
+        Ok(())
+    }
+
+    /// Makes an instance, with `init` done, and drops it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub async fn instantiate(&self) -> Result<(), Failure> {
+        self.plugin.fresh().await.map(drop)
+    }
+}
