@@ -38,8 +38,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result<ExitCode, String> {
     match arguments {
-        [] => times::print(&things::ALL.iter().collect::<Vec<_>>()),
-        ["times"] => times::print(&things::ALL.iter().collect::<Vec<_>>()),
+        [] | ["times"] => times::print(&things::ALL.iter().collect::<Vec<_>>()),
         ["times", names @ ..] => times::print(&names.iter().map(|name| named(name)).collect::<Result<Vec<_>, _>>()?),
         ["guard"] => return guard::compare(),
         ["guard", "--accept"] => guard::accept()?,

@@ -50,7 +50,7 @@ pub(crate) const ALL: [Thing; 19] = [
     moved("memcpy-16KiB", "to another place", 4, 0, 16 << 10, copy::<16384>),
     moved("unmask-64KiB", "in place", 1, 0, 64 << 10, unmask::<65536, 0>),
     moved("memcpy-64KiB", "to another place", 1, 0, 64 << 10, copy::<65536>),
-    decided("checkout", "an instance out of the pool and back", 20, 2_000, checkout),
+    decided("checkout", "an instance out of the pool and back", 20, 20_000, checkout),
     decided("decision-pooled", "the router's: the service", 1, 500, |clock| decision(clock, POOLED)),
     decided("decision-fresh", "the same on an instance made for it", 1, 100, |clock| decision(clock, FRESH)),
     decided("three-pooled", "role and channel by the rendezvous', service by the router's", 1, 300, |clock| {
@@ -129,7 +129,7 @@ impl Policies {
     async fn load(reuse: Reuse) -> Self {
         let host = PolicyHost::start(Some(crate::cache())).expect("the engine starts");
         // Of the deadlines, only that nobody comes near them, be it under callgrind on a busy machine.
-        let (decision, init) = (Duration::from_secs(30), Duration::from_secs(60));
+        let (decision, init) = (Duration::from_secs(30), Duration::from_mins(1));
         let limits = PluginLimits { reuse, decision, init, ..PluginLimits::default() };
         let load = async |name: &str, config: &str| {
             let spec = PluginSpec {

@@ -2,8 +2,8 @@
 
 use crate::{clock::Clock, things::Thing};
 
-/// So many laps are looked at together: of one window in a hundred laps, the slowest are its p99.
-const WINDOW: usize = 2_000;
+/// Laps that are looked at together, so that one quiet window among many shows.
+const WINDOW: usize = 1_000;
 /// The first one warms up.
 const WINDOWS: usize = 21;
 
