@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "router/bulk.rs"]
+mod bulk;
 #[path = "router/choice.rs"]
 mod choice;
 #[path = "router/dial.rs"]

@@ -11,6 +11,9 @@ pub(super) const MAX_CONTROL: usize = 125;
 /// Longest control frame as received: two bytes, a mask, the payload.
 pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL;
 
+/// Bytes of the longest header: two, a length of eight, a mask.
+pub(super) const MAX_HEADER: usize = 2 + 8 + 4;
+
 /// The opcodes of RFC 6455 §11.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opcode {

@@ -2,11 +2,13 @@
 //!
 //! Two legs are joined and frames move between them. Headers are parsed (2 to 14 bytes), payloads pass in pieces as
 //! they come and are never put together. Towards a leg that we dialled everything passes verbatim, masks, reserved bits
-//! and fragmentation included; between two legs that dialled us frames are unmasked in place ([`pump`]).
+//! and fragmentation included; between two legs that dialled us frames are unmasked in place ([`pump`]). A big frame that
+//! passes verbatim stays in the kernel ([`bulk`]): of it the header alone is looked at.
 //!
 //! What it promises:
-//! - An idle session owns no buffer; a busy one at most one of 64 KiB for each direction. Back-pressure is TCP's: a leg
-//!   is not read while the other has not taken what was read before.
+//! - An idle session owns no buffer and no pipe; a busy one for each direction at most one buffer of 64 KiB, or a pipe
+//!   with at most 256 KiB in it. Back-pressure is TCP's: a leg is not read while the other has not taken what was read
+//!   before.
 //! - Whatever a leg sent before it closed or broke is delivered before the other leg is closed.
 //! - A frame of ours (Close, keep-alive Ping, Pong) stands between two frames of theirs, never inside one.
 //! - Every session ends: each wait has a deadline out of [`Limits`](crate::model::Limits).
@@ -19,6 +21,7 @@
 //! on threads of their own, as many as the configuration has `workers`; nothing else of the process waits for one.
 
 mod buffer;
+mod bulk;
 mod clocks;
 mod close;
 mod closing;
@@ -33,6 +36,7 @@ mod mask;
 pub mod micro;
 mod owner;
 mod pending;
+mod pipe;
 mod pump;
 pub mod raw;
 mod session;

@@ -1,12 +1,20 @@
-//! What one direction has read and the other leg has not taken yet: part of one pooled buffer, or what a waiting leg
-//! sent before its partner came.
+//! What one direction has read and the other leg has not taken yet: part of one pooled buffer, what is in a pipe, or what
+//! a waiting leg sent before its partner came.
 
-use super::{buffer::Buffer, pump::Digest};
+use super::{buffer::Buffer, pipe::Pipe, pump::Digest};
 
 enum Store {
     Empty,
     Pooled(Buffer),
+    Piped(Pipe),
     Held(Vec<u8>),
+}
+
+/// What may be written now.
+pub(super) enum Writable<'a> {
+    Bytes(&'a [u8]),
+    /// All that is in it.
+    Pipe(&'a mut Pipe),
 }
 
 /// Bytes ready for the other leg. Memory is given back when the last of them is taken.
@@ -36,6 +44,12 @@ impl Pending {
             end: digest.out.end,
             boundary: digest.boundary,
         };
+    }
+
+    /// Takes over a pipe with a part of one frame. `begins`: it is the first part.
+    pub(super) fn put_pipe(&mut self, pipe: Pipe, begins: bool) {
+        debug_assert!(self.is_empty(), "one pipe for each direction");
+        *self = Self { start: 0, end: pipe.len(), store: Store::Piped(pipe), boundary: begins.then_some(0) };
     }
 
     /// Appends a copy of the output, for a leg that has no partner yet.
@@ -70,16 +84,19 @@ impl Pending {
         self.boundary == Some(self.start)
     }
 
-    /// The bytes that may be written now: up to the boundary if a frame of ours waits for it.
-    pub(super) fn writable(&self, to_boundary: bool) -> &[u8] {
+    /// What may be written now: up to the boundary if a frame of ours waits for it. What is written must be
+    /// [told](Pending::advance).
+    pub(super) fn writable(&mut self, to_boundary: bool) -> Writable<'_> {
         let end = match self.boundary {
             Some(boundary) if to_boundary && boundary > self.start => boundary,
             _ => self.end,
         };
-        match &self.store {
-            Store::Empty => &[],
-            Store::Pooled(buffer) => &buffer[self.start..end],
-            Store::Held(held) => &held[self.start..end],
+        match &mut self.store {
+            Store::Empty => Writable::Bytes(&[]),
+            Store::Pooled(buffer) => Writable::Bytes(&buffer[self.start..end]),
+            Store::Held(held) => Writable::Bytes(&held[self.start..end]),
+            // The part of one frame has no boundary inside.
+            Store::Piped(pipe) => Writable::Pipe(pipe),
         }
     }
 

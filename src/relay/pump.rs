@@ -38,6 +38,8 @@ pub(super) struct Orders {
     pub(super) answer: bool,
     /// How many Pings of our own this leg has been sent.
     pub(super) pings: u32,
+    /// Payload from which on a frame is big, so that it had better pass by a pipe.
+    pub(super) big: u64,
 }
 
 /// Why a direction stops: what follows in the input is not looked at.
@@ -84,6 +86,8 @@ pub(super) struct Pump {
     message: u64,
     /// Frames of the open message so far.
     fragments: u32,
+    /// The last data frame was big, and such frames pass as they are.
+    bulk: bool,
     /// An incomplete header or control frame.
     split: Vec<u8>,
 }
@@ -101,6 +105,7 @@ impl Pump {
             fin: true,
             message: 0,
             fragments: 0,
+            bulk: false,
             split: Vec::new(),
         }
     }
@@ -125,6 +130,7 @@ impl Pump {
     /// Turns the bytes of `input` into those for the other leg.
     pub(super) fn process(&mut self, buffer: &mut [u8], input: Range<usize>, orders: Orders) -> Digest {
         if self.is_small_message(&buffer[input.clone()]) {
+            self.bulk = false;
             return Digest { boundary: Some(input.end), out: input, messages: 1, data: true, ..Digest::default() };
         }
         let clean = self.at_boundary();
@@ -142,7 +148,7 @@ impl Pump {
                 Ok(Some(header)) if header.opcode.is_control() => {
                     self.pass_control(&header, &mut cursor, &mut digest, orders)
                 }
-                Ok(Some(header)) => self.open_frame(&header, &mut cursor, &mut digest),
+                Ok(Some(header)) => self.open_frame(&header, &mut cursor, &mut digest, orders),
             };
             match taken {
                 Ok(true) => {}
@@ -180,29 +186,83 @@ impl Pump {
     }
 
     /// Judges a data frame by its header and passes that on.
-    fn open_frame(&mut self, header: &Header, cursor: &mut Cursor<'_>, digest: &mut Digest) -> Result<bool, Stop> {
-        self.message = self.message.saturating_add(header.payload);
-        self.fragments = self.fragments.saturating_add(1);
-        if self.message > self.max_message {
-            return Err(Stop::Violation(Violation::MessageTooBig));
-        }
-        if self.fragments > self.max_fragments {
-            return Err(Stop::Violation(Violation::TooManyFragments));
-        }
-        self.expect.continuing = !header.fin;
-        self.fin = header.fin;
-        self.remaining = header.payload;
-        self.key = header.mask.unwrap_or_default();
-        if header.fin {
-            self.message = 0;
-            self.fragments = 0;
-        }
+    fn open_frame(
+        &mut self,
+        header: &Header,
+        cursor: &mut Cursor<'_>,
+        digest: &mut Digest,
+        orders: Orders,
+    ) -> Result<bool, Stop> {
+        self.judge(header).map_err(Stop::Violation)?;
+        self.enter(header);
+        self.bulk = !self.strip && header.payload >= orders.big;
         digest.data = true;
         cursor.header(header, self.strip);
         if self.remaining == 0 {
             self.end_frame(cursor, digest);
         }
         Ok(true)
+    }
+
+    /// Whether a data frame keeps within the limits of its message.
+    fn judge(&self, header: &Header) -> Result<(), Violation> {
+        if self.message.saturating_add(header.payload) > self.max_message {
+            return Err(Violation::MessageTooBig);
+        }
+        if self.fragments.saturating_add(1) > self.max_fragments {
+            return Err(Violation::TooManyFragments);
+        }
+        Ok(())
+    }
+
+    /// Begins the payload of a data frame.
+    fn enter(&mut self, header: &Header) {
+        self.expect.continuing = !header.fin;
+        self.fin = header.fin;
+        self.remaining = header.payload;
+        self.key = header.mask.unwrap_or_default();
+        (self.message, self.fragments) = if header.fin {
+            (0, 0)
+        } else {
+            (self.message.saturating_add(header.payload), self.fragments.saturating_add(1))
+        };
+    }
+
+    /// Whether the next bytes may be those of a big frame, which passes as it is.
+    pub(super) const fn is_bulk(&self) -> bool {
+        self.bulk && self.split.is_empty()
+    }
+
+    /// Big frames are treated as others until the next one has begun.
+    pub(super) const fn end_bulk(&mut self) {
+        self.bulk = false;
+    }
+
+    /// Bytes of the current data frame that are still to come.
+    pub(super) const fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// The header that `bytes`, the next of the stream, begin with, if it is a big data frame's and nothing is wrong with
+    /// it. All else is left to [`Pump::process`].
+    pub(super) fn foresee(&self, bytes: &[u8], orders: Orders) -> Option<Header> {
+        let header = Header::parse(bytes, self.expect).ok().flatten()?;
+        let big = !header.opcode.is_control() && header.payload >= orders.big;
+        (big && self.judge(&header).is_ok()).then_some(header)
+    }
+
+    /// Begins a data frame that was [foreseen](Pump::foresee). Its header passes with its payload.
+    pub(super) fn begin(&mut self, header: &Header) {
+        self.enter(header);
+        // Both are below 2^63.
+        self.remaining += header.size as u64;
+    }
+
+    /// Counts bytes of the current data frame that pass elsewhere, as they are; tells how many messages they end.
+    pub(super) fn skip(&mut self, bytes: usize) -> u64 {
+        debug_assert!(!self.strip && bytes as u64 <= self.remaining, "the rest of one frame that passes as it is");
+        self.remaining = self.remaining.saturating_sub(bytes as u64);
+        u64::from(self.remaining == 0 && self.fin)
     }
 
     /// Passes on what is there of the current data frame.

@@ -1,7 +1,7 @@
 //! The state machine of a session: one leg that waits, or two that are joined. Sans-I/O: streams are an [`Io`] that
 //! never blocks, time is given. [`Session::step`] does what can be done and says what to wait for.
 //!
-//! Here is the way of the bytes; how a session ends is in [`super::closing`], what time does to it in
+//! Here is the way of the bytes; that of big frames is in [`super::bulk`], how a session ends is in [`super::closing`], what time does to it in
 //! [`super::clocks`].
 
 use std::{io, ops::Range, time::Duration};
@@ -11,9 +11,11 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     End, Report,
     buffer::{Buffer, HEADROOM, SIZE},
+    bulk::Bulk,
     clocks::Calm,
     close::CloseFrame,
     owner::Owned,
+    pending::Writable,
     pump::{Orders, Stop},
     side::{Flow, Flushed, Input, Io, Side, Traits},
 };
@@ -41,7 +43,7 @@ pub(super) enum Next {
 
 /// What reading a leg came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pulled {
+pub(super) enum Pulled {
     /// There was nothing to read, or nothing may be read.
     Nothing,
     /// All that there was, for now.
@@ -289,6 +291,14 @@ impl<I: Io> Session<I> {
         if !side.may_have_more() {
             return Pulled::Nothing;
         }
+        let mut room = room;
+        if side.input == Input::Open && side.flow.pump.is_bulk() && side.early.is_empty() && !self.is_deaf(at) {
+            match self.pull_bulk(at, now) {
+                Bulk::Done(pulled) => return pulled,
+                Bulk::Read(most) => room = room.min(most),
+            }
+        }
+        let side = &mut self.sides[at];
         let mut buffer = Buffer::take();
         match side.read(&mut buffer[HEADROOM..HEADROOM + room]) {
             Ok(0) => self.stream_ended(at, now),
@@ -308,12 +318,19 @@ impl<I: Io> Session<I> {
         Pulled::More
     }
 
+    /// What becomes of a leg's control frames, and which of its frames are big.
+    pub(super) fn orders(&self, at: usize) -> Orders {
+        let side = &self.sides[at];
+        let big = side.io.as_ref().map_or(u64::MAX, Io::big);
+        Orders { answer: self.answer, pings: side.pulse.count, big }
+    }
+
     /// Makes of what was read what the partner gets.
     fn digest(&mut self, at: usize, mut buffer: Buffer, bytes: usize, now: Instant) {
         let deaf = self.is_deaf(at);
         let partner = self.partner(at);
+        let orders = self.orders(at);
         let side = &mut self.sides[at];
-        let orders = Orders { answer: self.answer, pings: side.pulse.count };
         let begin = side.flow.pump.restore(&mut buffer, HEADROOM);
         let digest = side.flow.pump.process(&mut buffer, begin..HEADROOM + bytes, orders);
         side.report.messages_in += digest.messages;
@@ -352,7 +369,7 @@ impl<I: Io> Session<I> {
             return 0;
         }
         // A failure comes again when the rest is written.
-        side.send(bytes, now).unwrap_or_default()
+        side.send(Writable::Bytes(bytes), now).unwrap_or_default()
     }
 
     /// Writes what a leg is owed.

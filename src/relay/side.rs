@@ -10,7 +10,8 @@ use super::{
     close::CloseFrame,
     frame::{Opcode, put_control},
     mask::random_key,
-    pending::Pending,
+    pending::{Pending, Writable},
+    pipe::Pipe,
     pump::{Pump, ping_payload},
 };
 use crate::model::{ConnId, Limits};
@@ -23,6 +24,15 @@ pub(super) trait Io {
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes from a buffer that is not empty.
     fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize>;
+    /// Payload from which on a frame had better pass by a pipe; [`u64::MAX`] where none can.
+    fn big(&self) -> u64;
+    /// What the next read would read, which stays to be read.
+    fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Reads at most `most` bytes into a pipe that is empty. [`io::ErrorKind::WouldBlock`] proves nothing: a read may
+    /// still come to something. 0 is no end either.
+    fn try_fill(&mut self, pipe: &mut Pipe, most: usize) -> io::Result<usize>;
+    /// Writes from a pipe that is not empty.
+    fn try_drain(&mut self, pipe: &mut Pipe) -> io::Result<usize>;
     /// Sends FIN behind what was written. Errors show elsewhere.
     fn shutdown_write(&mut self);
     /// Lets the next write find out for itself whether the stream takes bytes, which one that counts as full may do: it
@@ -267,7 +277,7 @@ impl<I: Io> Side<I> {
         }
         loop {
             if let Some(mut staged) = self.staged.take() {
-                let sent = self.send(&staged.bytes[staged.sent..], now);
+                let sent = self.send(Writable::Bytes(&staged.bytes[staged.sent..]), now);
                 staged.sent += sent.unwrap_or_default();
                 if staged.sent < staged.bytes.len() {
                     self.staged = Some(staged);
@@ -317,10 +327,14 @@ impl<I: Io> Side<I> {
     }
 
     /// Writes; 0 if the socket takes nothing now.
-    pub(super) fn send(&mut self, bytes: &[u8], now: Instant) -> Result<usize, ()> {
+    pub(super) fn send(&mut self, mut what: Writable<'_>, now: Instant) -> Result<usize, ()> {
         let Some(io) = &mut self.io else { return Err(()) };
         loop {
-            match io.try_write(bytes) {
+            let sent = match &mut what {
+                Writable::Bytes(bytes) => io.try_write(bytes),
+                Writable::Pipe(pipe) => io.try_drain(pipe),
+            };
+            match sent {
                 Ok(0) => return Err(()),
                 Ok(sent) => {
                     self.report.bytes_out += sent as u64;

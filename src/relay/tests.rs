@@ -5,6 +5,8 @@
 #![cfg_attr(fuzzing, allow(dead_code))] // the fuzzer uses a part of the stage only
 
 #[cfg(test)]
+mod bulk;
+#[cfg(test)]
 mod bytes;
 #[cfg(test)]
 mod chaos;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // the runtime of a test owns its tasks
 
+mod bulk;
+
 use std::{
     pin::Pin,
     sync::{

@@ -14,7 +14,7 @@ use crate::{
     fuzzing::Input,
     model::{Limits, PingMode},
     relay::{
-        buffer::SIZE,
+        pipe,
         pump::ping_payload,
         session::Next,
         tests::rig::{BACKEND, BINARY, CLIENT, CLOSE, CONT, PING, PONG, Peer, Rig, Seen, TEXT, code, frame, quiet},
@@ -129,6 +129,12 @@ pub fn session(data: &[u8]) {
         (false, true) => Rig::routed(&limits),
         (false, false) => Rig::rendezvous(&limits),
     };
+    if !waits {
+        // There is no hold, so that its byte is free.
+        let big = [u64::MAX, 1, 100, 1000][hold / 16 % 4];
+        rig.client.splices(big);
+        rig.backend.splices(big);
+    }
     let actors = [Actor::new(&rig.client, true), Actor::new(&rig.backend, waits || !routed)];
     let mut play = Play { rig, actors, limits, hold, joined: !waits, calm: true, relays: !waits && !terminate };
     let mut total = 0;
@@ -283,7 +289,7 @@ impl Play {
         let next = self.rig.run();
         // What is read fits into the hold; a header of which the first bytes were read before comes on top.
         let held = self.hold + MAX_HEADER;
-        let bound = if self.rig.session.sides.len() > 1 { SIZE.max(held) } else { held };
+        let bound = if self.rig.session.sides.len() > 1 { pipe::SIZE.max(held) } else { held };
         for side in &self.rig.session.sides {
             assert!(side.flow.pending.len() <= bound, "{} bytes are kept", side.flow.pending.len());
             assert!(side.pong.as_ref().is_none_or(|pong| pong.len() <= 125));

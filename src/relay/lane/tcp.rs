@@ -9,7 +9,11 @@ use rustix::{
 };
 use socket2::SockRef;
 
-use crate::relay::side::Io;
+use crate::relay::{pipe::Pipe, side::Io};
+
+/// Payload from which on splicing a frame costs less than copying it: pages change hands at 32 KiB as cheaply as bytes
+/// are copied, below that it is up to four times as dear.
+const BIG: u64 = 32 << 10;
 
 /// A socket and what it is ready for. After a short read or write a flag goes out without the call that would only say
 /// "not now": the kernel tells of what comes later as a new edge.
@@ -69,6 +73,38 @@ impl Io for Tcp {
         }
         let sent = send(&self.stream, buffer, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         if !matches!(sent, Ok(sent) if sent == buffer.len()) && !matches!(sent, Err(Errno::INTR)) {
+            self.writable = false;
+        }
+        Ok(sent?)
+    }
+
+    fn big(&self) -> u64 {
+        BIG
+    }
+
+    fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let there = recv(&self.stream, &mut *buffer, RecvFlags::PEEK).map(|(there, _)| there);
+        if matches!(there, Err(Errno::AGAIN)) {
+            self.readable = false;
+        }
+        Ok(there?)
+    }
+
+    fn try_fill(&mut self, pipe: &mut Pipe, most: usize) -> io::Result<usize> {
+        let read = pipe.fill(&self.stream, most);
+        // That it is short may be the pipe's doing, however much the socket has.
+        if matches!(read, Ok(read) if read < most) {
+            self.readable = self.ended || self.has_more();
+        }
+        Ok(read?)
+    }
+
+    fn try_drain(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
+        if !std::mem::take(&mut self.insist) && !self.writable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let sent = pipe.drain(&self.stream);
+        if !matches!(sent, Ok(_) | Err(Errno::INTR)) {
             self.writable = false;
         }
         Ok(sent?)

@@ -10,7 +10,7 @@ use crate::relay::{
     tests::rig::{BINARY, CLOSE, CONT, PING, PONG, Seen, TEXT, frame, quiet, read_frames},
 };
 
-const RELAY: Orders = Orders { answer: false, pings: 0 };
+const RELAY: Orders = Orders { answer: false, pings: 0, big: u64::MAX };
 
 /// A message: its fragments' sizes, a control frame in between or not, the key.
 #[derive(Clone, Debug)]
@@ -127,12 +127,50 @@ proptest! {
     fn answered_control_frames_leave_no_hole(messages in messages(), reads in reads(), strip in any::<bool>()) {
         let input = stream(&messages, true);
         let mut pump = Pump::new(true, strip, false, &quiet());
-        let (out, digests) = feed(&mut pump, &input, &reads, Orders { answer: true, pings: 0 });
+        let (out, digests) = feed(&mut pump, &input, &reads, Orders { answer: true, ..RELAY });
         let wanted: Vec<_> =
             read_frames(&input).into_iter().filter(|frame| frame.opcode < 9).map(|frame| frame.payload).collect();
         prop_assert!(read_frames(&out).into_iter().map(|frame| frame.payload).collect::<Vec<_>>() == wanted);
         let pings = read_frames(&input).into_iter().rfind(|frame| frame.opcode == PING).map(|frame| frame.payload);
         prop_assert_eq!(digests.into_iter().rev().find_map(|digest| digest.ping), pings);
+    }
+
+    #[test]
+    fn big_frames_that_pass_elsewhere_are_counted_as_if_they_had_come(
+        messages in messages(),
+        reads in reads(),
+        skips in proptest::collection::vec(any::<(bool, u16)>(), 1..9),
+        masked in any::<bool>(),
+    ) {
+        let input = stream(&messages, masked);
+        let pump = || Pump::new(masked, false, false, &quiet());
+        let (_, digests) = feed(&mut pump(), &input, &reads, RELAY);
+        let wanted: u64 = digests.iter().map(|digest| digest.messages).sum();
+
+        let orders = Orders { big: 100, ..RELAY };
+        let (mut pump, mut at, mut counted, mut stopped) = (pump(), 0, 0, false);
+        for (read, (skip, most)) in reads.iter().cycle().zip(skips.iter().cycle()) {
+            if at == input.len() {
+                break;
+            }
+            if *skip && pump.is_bulk() {
+                if pump.at_boundary() && let Some(header) = pump.foresee(&input[at..], orders) {
+                    pump.begin(&header);
+                }
+                let there = usize::try_from(pump.remaining()).unwrap().min(usize::from(*most).max(1));
+                if there > 0 {
+                    counted += pump.skip(there);
+                    at += there;
+                    continue;
+                }
+            }
+            let length = (*read).min(input.len() - at);
+            let (_, digests) = feed(&mut pump, &input[at..at + length], &[length], orders);
+            counted += digests.iter().map(|digest| digest.messages).sum::<u64>();
+            stopped |= digests.iter().any(|digest| digest.stop == Some(Stop::Close(1000)));
+            at += length;
+        }
+        prop_assert_eq!((counted, stopped), (wanted, true));
     }
 
     #[test]

@@ -147,9 +147,16 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_pair_comes_to_a_good_end(acts in acts(), routed in any::<bool>(), terminate in any::<bool>()) {
+    fn a_pair_comes_to_a_good_end(
+        acts in acts(),
+        routed in any::<bool>(),
+        terminate in any::<bool>(),
+        big in prop_oneof![Just(u64::MAX), Just(1), 1..2000_u64],
+    ) {
         let limits = limits(terminate);
         let mut script = script(if routed { Rig::routed(&limits) } else { Rig::rendezvous(&limits) }, routed);
+        script.rig.client.splices(big);
+        script.rig.backend.splices(big);
         for (who, act) in &acts {
             script.act(*who, act);
         }

@@ -1,26 +1,19 @@
 //! Two scripted peers and a session between them.
 
-use std::{
-    cell::RefCell,
-    collections::VecDeque,
-    io::{self, Cursor},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+mod frames;
+
+use std::{cell::RefCell, collections::VecDeque, io, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::protocol::frame::{
-    FrameHeader,
-    coding::{Control, Data, OpCode},
-};
 
+pub(in crate::relay) use self::frames::*;
 use crate::{
     model::{ConnId, Limits},
     relay::{
         End, LegReport, Party, Report,
         owner::Owned,
+        pipe::Pipe,
         session::{Next, Session, Wants},
         side::{Io, Traits},
     },
@@ -46,6 +39,9 @@ struct Wire {
     aborted: bool,
     closed: bool,
     reads: usize,
+    /// What it says in frames of so many bytes passes by a pipe.
+    big: u64,
+    piped: usize,
 }
 
 /// The test's hand on a peer.
@@ -70,6 +66,8 @@ impl Peer {
             aborted: false,
             closed: false,
             reads: 0,
+            big: u64::MAX,
+            piped: 0,
         }));
         (Self(Rc::clone(&wire)), Fake(wire))
     }
@@ -95,6 +93,17 @@ impl Peer {
     /// Lets at most so many bytes through at one read.
     pub(in crate::relay) fn dribbles(&self, chunk: usize) {
         self.0.borrow_mut().chunk = chunk;
+    }
+
+    /// Lets frames of at least so many bytes that it says pass by a pipe.
+    pub(in crate::relay) fn splices(&self, big: u64) -> &Self {
+        self.0.borrow_mut().big = big;
+        self
+    }
+
+    /// How many bytes of it have gone into a pipe.
+    pub(in crate::relay) fn piped(&self) -> usize {
+        self.0.borrow().piped
     }
 
     /// Takes at most so many more bytes.
@@ -143,6 +152,33 @@ impl Peer {
     }
 }
 
+impl Wire {
+    /// How many of `most` bytes can be read at once.
+    fn readable(&self, most: usize) -> io::Result<usize> {
+        match (self.to_us.len().min(most).min(self.chunk), self.fin, self.reset) {
+            (length @ 1.., ..) => Ok(length),
+            (0, _, true) => Err(io::ErrorKind::ConnectionReset.into()),
+            (0, true, _) => Ok(0),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// How many of `most` bytes can be written at once.
+    fn writable(&mut self, most: usize) -> io::Result<usize> {
+        assert!(!self.shut, "nothing is written behind FIN");
+        if self.reset {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let length = most.min(self.window);
+        let insisted = std::mem::take(&mut self.insisted);
+        if length == 0 || (self.window < self.coarse && !insisted) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.window -= length;
+        Ok(length)
+    }
+}
+
 impl Io for Fake {
     fn is_readable(&self) -> bool {
         true
@@ -152,14 +188,7 @@ impl Io for Fake {
         assert!(!buffer.is_empty(), "a read of nothing looks like the end");
         let mut wire = self.0.borrow_mut();
         wire.reads += 1;
-        let length = wire.to_us.len().min(buffer.len()).min(wire.chunk);
-        if length == 0 {
-            return match (wire.fin, wire.reset) {
-                (_, true) => Err(io::ErrorKind::ConnectionReset.into()),
-                (true, _) => Ok(0),
-                _ => Err(io::ErrorKind::WouldBlock.into()),
-            };
-        }
+        let length = wire.readable(buffer.len())?;
         for (place, byte) in buffer.iter_mut().zip(wire.to_us.drain(..length)) {
             *place = byte;
         }
@@ -168,18 +197,42 @@ impl Io for Fake {
 
     fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
-        assert!(!wire.shut, "nothing is written behind FIN");
-        if wire.reset {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        let length = buffer.len().min(wire.window);
-        let insisted = std::mem::take(&mut wire.insisted);
-        if length == 0 || (wire.window < wire.coarse && !insisted) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        wire.window -= length;
+        let length = wire.writable(buffer.len())?;
         wire.from_us.extend_from_slice(&buffer[..length]);
         Ok(length)
+    }
+
+    fn big(&self) -> u64 {
+        self.0.borrow().big
+    }
+
+    fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wire = self.0.borrow();
+        let length = wire.readable(buffer.len())?;
+        for (place, byte) in buffer.iter_mut().zip(wire.to_us.iter().take(length)) {
+            *place = *byte;
+        }
+        Ok(length)
+    }
+
+    fn try_fill(&mut self, pipe: &mut Pipe, most: usize) -> io::Result<usize> {
+        assert_eq!(pipe.len(), 0, "what is left of another frame would pass, or another session's");
+        assert!(most > 0, "a read of nothing looks like the end");
+        let mut wire = self.0.borrow_mut();
+        let length = wire.readable(most)?;
+        let bytes: Vec<u8> = wire.to_us.iter().copied().take(length).collect();
+        let length = pipe.write(&bytes)?;
+        wire.to_us.drain(..length);
+        wire.piped += length;
+        Ok(length)
+    }
+
+    fn try_drain(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        let mut bytes = vec![0; wire.writable(pipe.len())?];
+        assert_eq!(pipe.read(&mut bytes)?, bytes.len(), "it has what it says it has");
+        wire.from_us.extend_from_slice(&bytes);
+        Ok(bytes.len())
     }
 
     fn shutdown_write(&mut self) {
@@ -208,92 +261,6 @@ impl Drop for Fake {
     fn drop(&mut self) {
         self.0.borrow_mut().closed = true;
     }
-}
-
-/// A frame as a peer sees it, unmasked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::relay) struct Seen {
-    pub(in crate::relay) fin: bool,
-    pub(in crate::relay) opcode: u8,
-    pub(in crate::relay) masked: bool,
-    pub(in crate::relay) payload: Vec<u8>,
-}
-
-impl Seen {
-    /// An unmasked final frame.
-    pub(in crate::relay) fn plain(opcode: u8, payload: &[u8]) -> Self {
-        Self { fin: true, opcode, masked: false, payload: payload.to_vec() }
-    }
-}
-
-pub(in crate::relay) const CONT: u8 = 0;
-pub(in crate::relay) const TEXT: u8 = 1;
-pub(in crate::relay) const BINARY: u8 = 2;
-pub(in crate::relay) const CLOSE: u8 = 8;
-pub(in crate::relay) const PING: u8 = 9;
-pub(in crate::relay) const PONG: u8 = 10;
-
-/// Reads whole frames with tungstenite's parser; panics on a rest.
-pub(in crate::relay) fn read_frames(bytes: &[u8]) -> Vec<Seen> {
-    let mut cursor = Cursor::new(bytes);
-    let mut seen = Vec::new();
-    while usize::try_from(cursor.position()).unwrap() < bytes.len() {
-        let (header, length) = FrameHeader::parse(&mut cursor).expect("a valid header").expect("a whole header");
-        let at = usize::try_from(cursor.position()).unwrap();
-        let length = usize::try_from(length).unwrap();
-        let mut payload = bytes.get(at..at + length).expect("a whole payload").to_vec();
-        if let Some(key) = header.mask {
-            payload.iter_mut().enumerate().for_each(|(n, byte)| *byte ^= key[n % 4]);
-        }
-        cursor.set_position((at + length) as u64);
-        seen.push(Seen { fin: header.is_final, opcode: header.opcode.into(), masked: header.mask.is_some(), payload });
-    }
-    seen
-}
-
-/// Writes a frame with tungstenite's formatter.
-pub(in crate::relay) fn frame(fin: bool, opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
-    let opcode = match opcode {
-        CONT => OpCode::Data(Data::Continue),
-        TEXT => OpCode::Data(Data::Text),
-        BINARY => OpCode::Data(Data::Binary),
-        CLOSE => OpCode::Control(Control::Close),
-        PING => OpCode::Control(Control::Ping),
-        PONG => OpCode::Control(Control::Pong),
-        other => panic!("no such opcode: {other}"),
-    };
-    let header = FrameHeader { is_final: fin, opcode, mask, ..FrameHeader::default() };
-    let mut out = Vec::new();
-    header.format(payload.len() as u64, &mut out).unwrap();
-    let start = out.len();
-    out.extend_from_slice(payload);
-    if let Some(key) = mask {
-        out[start..].iter_mut().enumerate().for_each(|(n, byte)| *byte ^= key[n % 4]);
-    }
-    out
-}
-
-const KEY: [u8; 4] = [0x5a, 0x13, 0xe7, 0x9c];
-
-/// A final frame of a peer that dialled us.
-pub(in crate::relay) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    frame(true, opcode, payload, Some(KEY))
-}
-
-/// A final frame of a peer that we dialled.
-pub(in crate::relay) fn plain(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    frame(true, opcode, payload, None)
-}
-
-/// A Close's payload.
-pub(in crate::relay) fn code(code: u16, reason: &str) -> Vec<u8> {
-    [&code.to_be_bytes()[..], reason.as_bytes()].concat()
-}
-
-/// A Close frame's code, from its payload.
-pub(in crate::relay) fn code_of(frames: &[Seen]) -> Option<u16> {
-    let last = frames.last().filter(|frame| frame.opcode == CLOSE)?;
-    Some(last.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code)))
 }
 
 /// Limits without any clock.
