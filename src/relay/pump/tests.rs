@@ -214,3 +214,42 @@ fn only_pongs_to_pings_that_were_sent_are_ours() {
     }
     assert!(!is_ours(&ping_payload(1)[..7], 1) && !is_ours(b"", 1));
 }
+
+/// The short cut must come to what the long way does, whatever the first two bytes are.
+#[test]
+fn a_whole_small_message_is_judged_as_the_same_bytes_in_two_pieces() {
+    for (masked, reserved, continuing) in
+        [(true, false, false), (false, false, false), (true, true, false), (true, false, true)]
+    {
+        for (first, second) in (0..=255_u8).flat_map(|first| [0, 5, 125, 126, 127].map(|second| (first, second))) {
+            for flag in [0, 0x80] {
+                let length = usize::from(second) + if masked { 6 } else { 2 };
+                let bytes: Vec<u8> =
+                    [first, second | flag].into_iter().chain(std::iter::repeat(7)).take(length).collect();
+                let limits = Limits { message: 100, ..Limits::default() };
+                let run = |cuts: &[usize]| {
+                    let mut pump = Pump::new(masked, false, reserved, &limits);
+                    pump.expect.continuing = continuing;
+                    let (mut out, mut messages, mut stop, mut data) = (Vec::new(), 0, None, false);
+                    let mut from = 0;
+                    for to in cuts.iter().copied().chain([bytes.len()]) {
+                        let mut buffer = vec![0; HEADROOM];
+                        buffer.extend_from_slice(&bytes[from..to]);
+                        let begin = pump.restore(&mut buffer, HEADROOM);
+                        let end = buffer.len();
+                        let digest = pump.process(&mut buffer, begin..end, RELAY);
+                        out.extend_from_slice(&buffer[digest.out.clone()]);
+                        messages += digest.messages;
+                        data |= digest.data;
+                        stop = stop.or(digest.stop);
+                        from = to;
+                    }
+                    (out, messages, data, stop, pump.at_boundary(), pump.message, pump.expect.continuing)
+                };
+                if length >= 2 {
+                    assert_eq!(run(&[]), run(&[1]), "{first:#x} {:#x} {masked} {continuing}", second | flag);
+                }
+            }
+        }
+    }
+}
