@@ -137,12 +137,12 @@ impl Drop for Pipe {
         let Some(ends) = self.ends.take() else { return };
         let empty = self.length == 0;
         // A thread that is ending has no pool any more; then the pipe is closed.
-        let _ = SHELF.try_with(|shelf| {
-            let mut shelf = shelf.borrow_mut();
+        let _ = SHELF.try_with(|pipes| {
+            let mut pipes = pipes.borrow_mut();
             // One that comes from another thread was not lent here.
-            shelf.lent = shelf.lent.saturating_sub(1);
-            if empty && shelf.free.len() < KEPT {
-                shelf.free.push(ends);
+            pipes.lent = pipes.lent.saturating_sub(1);
+            if empty && pipes.free.len() < KEPT {
+                pipes.free.push(ends);
             }
         });
     }

@@ -185,7 +185,7 @@ fn a_frame_of_ours_stands_before_a_frame_or_behind_it() {
 
 #[test]
 fn our_ping_waits_for_the_end_of_a_frame_in_parts() {
-    let limits = Limits { ping_every: Duration::from_secs(5), pong_within: Duration::from_secs(60), ..quiet() };
+    let limits = Limits { ping_every: Duration::from_secs(5), pong_within: Duration::from_mins(1), ..quiet() };
     let mut rig = bulk(&limits);
     let long = plain(BINARY, &noise(5000));
     rig.backend.says(&long[..2000]);

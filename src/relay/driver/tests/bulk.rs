@@ -60,7 +60,7 @@ async fn frames_of_all_sizes_pass_both_ways_in_whatever_pieces_they_come() {
                     tokio::task::yield_now().await;
                 }
             };
-            let (_, _, up_read, down_read) = tokio::join!(
+            let ((), (), up_read, down_read) = tokio::join!(
                 write(&mut client_out, &up),
                 write(&mut backend_out, &down),
                 backend_in.read_exact(&mut heard.0),
