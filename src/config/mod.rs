@@ -337,19 +337,16 @@ pub struct Endpoint {
     pub host: Arc<str>,
     /// Never 0.
     pub port: u16,
+    /// `host:port`, with the brackets an IPv6 address needs.
+    pub authority: Arc<str>,
     /// Selects it for resolutions with the same tag; none for those without.
     pub env_tag: Option<Arc<str>>,
 }
 
 impl Endpoint {
-    /// `host:port`, with the brackets an IPv6 address needs.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+    pub(super) fn new(transport: Transport, host: Arc<str>, port: u16) -> Self {
+        let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        Self { transport, host, port, authority: authority.into(), env_tag: None }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn service(check: &mut Check, at: &At<'_>, id: &str, file: ServiceFil
         match lines.insert(endpoint.clone(), line) {
             None => endpoints.push(endpoint),
             Some(first) => {
-                let shown = Check::shown(&at, endpoint.authority());
+                let shown = Check::shown(&at, &endpoint.authority);
                 check.wrong(&at, format!("{shown} stands twice; first in line {first}"), None);
             }
         }
@@ -116,7 +116,7 @@ fn url(check: &mut Check, at: &At<'_>, text: &str) -> Option<Endpoint> {
         Some(None) => refuse(check, "has no valid port: 1 to 65535", hint),
         port => {
             let port = port.flatten().unwrap_or(80);
-            Some(Endpoint { transport: Transport::Plain, host: host.into(), port, env_tag: None })
+            Some(Endpoint::new(Transport::Plain, host.into(), port))
         }
     }
 }

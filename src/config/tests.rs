@@ -158,7 +158,7 @@ fn the_demo_joins_both_ways() {
     }
     for (id, authority) in [("echo", "127.0.0.1:9001"), ("backend", "127.0.0.1:9002"), ("page", "127.0.0.1:9003")] {
         let endpoint = &demo.services[&ServiceId::new(id).unwrap()].endpoints[0];
-        assert_eq!((&*endpoint.authority(), endpoint.transport), (authority, Transport::Plain));
+        assert_eq!((&*endpoint.authority, endpoint.transport), (authority, Transport::Plain));
     }
 }
 
@@ -188,8 +188,8 @@ fn values_arrive_as_they_were_written() {
     let five = Duration::from_secs(5);
     assert_eq!(config.drain, Drain { delay: Duration::ZERO, grace: five, close_code: 4000, spread: five });
     let service = &config.services[&ServiceId::new("a").unwrap()];
-    let ends: Vec<_> = service.endpoints.iter().map(|end| (end.authority(), end.env_tag.as_deref())).collect();
-    assert_eq!(ends, [("a.internal:80".to_owned(), None), ("[::1]:9001".to_owned(), Some("dev"))]);
+    let ends: Vec<_> = service.endpoints.iter().map(|end| (&*end.authority, end.env_tag.as_deref())).collect();
+    assert_eq!(ends, [("a.internal:80", None), ("[::1]:9001", Some("dev"))]);
     assert_eq!(config.routes[0].service(), Some(&service.id));
     assert!(config.routes[0].matching.path.matches(&[]) && config.routes[0].matching.path.matches(&["x".to_owned()]));
 }

@@ -22,7 +22,7 @@ use super::{
     judge::{Judged, Onlooker, Origin, judge, subject},
 };
 use crate::{
-    config::{Endpoint, Transport},
+    config::Transport,
     error::Cause,
     generation::{Generation, Route, Service},
     head::{
@@ -288,7 +288,11 @@ fn shown(judged: &Judged<()>) -> Result<Value, Refuse> {
 /// Those that would be tried; whose turn it is first is not asked, for then it would be another's.
 fn endpoints(service: &Service, wishes: &Wishes) -> Vec<String> {
     let transport = wishes.transport.unwrap_or(Transport::Plain);
-    service.fitting(wishes.env_tag.as_deref(), transport).into_iter().map(Endpoint::authority).collect()
+    service
+        .fitting(wishes.env_tag.as_deref(), transport)
+        .into_iter()
+        .map(|endpoint| endpoint.authority.to_string())
+        .collect()
 }
 
 fn refused(refuse: &Refuse) -> Value {

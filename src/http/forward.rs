@@ -149,7 +149,7 @@ impl Task<'_> {
         let mut late = false;
         let mut last = "it has no candidates".to_owned();
         for endpoint in self.service.candidates(self.wishes.env_tag.as_deref(), transport) {
-            let key = Key { service: self.service.config.id.clone(), address: endpoint.authority().into() };
+            let key = Key { service: self.service.config.id.clone(), address: Arc::clone(&endpoint.authority) };
             loop {
                 let kept = if may_share { self.connection.board.pool.take(&key) } else { None };
                 let mut lent = match kept {

@@ -38,7 +38,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let request = upstream_request(&admitted.handshake, &changes)?;
     let mut candidates = Vec::new();
     for endpoint in service.candidates(wishes.env_tag.as_deref(), wishes.transport.unwrap_or(Transport::Plain)) {
-        candidates.push(upstream::Endpoint { address: endpoint.authority().into() });
+        candidates.push(upstream::Endpoint { address: Arc::clone(&endpoint.authority) });
     }
     let dial = Dial {
         request: &request,
@@ -61,7 +61,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     .map(Answered::from);
     channel_header(&mut response, channel.as_str());
     let mut info = admitted.info.clone();
-    info.upstream = Some(format!("{} {}", service.config.id.as_str(), connected.endpoint.address).into());
+    info.upstream = Some((service.config.id.clone(), connected.endpoint.address));
     let service = Leg {
         id: ConnId::next(),
         stream: connected.stream,

@@ -23,7 +23,7 @@ use crate::{
     error::Cause,
     generation::Route,
     metrics::routes::Mark,
-    model::{ConnId, Handshake, Limits, Mode},
+    model::{ConnId, Handshake, Limits, Mode, ServiceId},
     relay::{self, Report},
     rendezvous::Seat,
     route::Plan,
@@ -43,7 +43,7 @@ pub struct LegInfo {
     /// The socket's peer.
     pub peer: SocketAddr,
     /// The client, where a trusted proxy stands before it.
-    pub client: Option<IpAddr>,
+    pub client: Option<Box<IpAddr>>,
     /// Name of the route.
     pub route: Arc<str>,
     /// Kind of the route.
@@ -51,7 +51,7 @@ pub struct LegInfo {
     /// Of its route.
     pub limits: Arc<Limits>,
     /// The service's id and the endpoint, on a routed leg.
-    pub upstream: Option<Box<str>>,
+    pub upstream: Option<(ServiceId, Arc<str>)>,
 }
 
 impl LegInfo {
@@ -73,7 +73,7 @@ impl LegInfo {
             policy: policy.unwrap_or_default(),
             generation,
             peer: handshake.peer,
-            client: handshake.client.trusted.then_some(handshake.client.remote),
+            client: handshake.client.trusted.then(|| Box::new(handshake.client.remote)),
             route: Arc::clone(&route.config.name),
             mode: route.mode(),
             limits: Arc::clone(&route.limits),

@@ -10,7 +10,7 @@ use super::{
     session::Session,
     side::{Input, Io, Output, Side},
 };
-use crate::error::Cause;
+use crate::{error::Cause, model::Limits};
 
 /// Durations beyond this count as this, so that no sum overflows.
 const FAR: Duration = Duration::from_hours(365 * 24);
@@ -195,10 +195,19 @@ impl<I: Io> Session<I> {
     }
 
     fn lifetime_at(&self) -> Option<Instant> {
-        limit(self.joined, self.lifetime)
+        limit(self.joined, self.shorter(|limits| limits.lifetime))
     }
 
     fn idle_at(&self) -> Option<Instant> {
-        limit(self.active, self.idle)
+        limit(self.active, self.shorter(|limits| limits.idle))
+    }
+
+    /// Of a limit of both legs the shorter one; zero is none, and a lone leg has none.
+    fn shorter(&self, limit: impl Fn(&Limits) -> Duration) -> Duration {
+        if self.sides.len() < 2 {
+            return Duration::ZERO;
+        }
+        let limits = self.sides.iter().map(|side| limit(&side.limits));
+        limits.filter(|limit| !limit.is_zero()).min().unwrap_or_default()
     }
 }

@@ -92,7 +92,7 @@ impl<I: Io> Session<I> {
     /// Notes why the session ends, if that was open.
     fn end(&mut self, cause: Cause, detail: Option<&'static str>, by: Option<ConnId>) {
         if self.ending.is_none() {
-            self.ending = Some(Ending { cause, detail, by });
+            self.ending = Some(Box::new(Ending { cause, detail, by }));
             if let [lone] = self.sides.as_mut_slice() {
                 // A leg that left is never handed to the next partner, nor is what it said.
                 lone.flow.pending.clear();
@@ -183,7 +183,7 @@ impl<I: Io> Session<I> {
             }
         }
         side.release();
-        let cause = self.ending.map_or(Cause::Internal, |ending| ending.cause);
+        let cause = self.ending.as_ref().map_or(Cause::Internal, |ending| ending.cause);
         self.release_partner(at, cause, now);
     }
 
@@ -203,7 +203,7 @@ impl<I: Io> Session<I> {
     fn finish(&mut self, at: usize, frame: CloseFrame, now: Instant) {
         let side = &mut self.sides[at];
         if side.io.is_some() && side.output == Output::Open {
-            side.output = Output::Closing(frame);
+            side.output = Output::Closing(Box::new(frame));
             side.pong = None;
             side.pulse.queued = false;
             side.deadline = Some(side.closing_by(now));

@@ -19,7 +19,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use mio::{Events, Poll, Registry, Token};
 use tokio::time::Instant;
 
@@ -338,7 +337,5 @@ impl Resident {
 fn open(leg: Leg, registry: &Registry, place: usize, at: usize) -> io::Result<(Tcp, Traits)> {
     let Leg { id, stream, early, end, party, limits, extensions } = leg;
     let io = Tcp::register(stream.into_std()?, registry, Token(2 * place + at))?;
-    // A view of no bytes would still keep the handshake's buffer.
-    let early = if early.is_empty() { Bytes::new() } else { early };
     Ok((io, Traits { conn: id, party, end, limits, extensions, early }))
 }

@@ -52,7 +52,8 @@ impl Drop for Ticket {
 
 #[derive(Default)]
 struct Shared {
-    queue: VecDeque<Command>,
+    /// None while it is empty: few sessions ever get more mail than a partner.
+    queue: Option<Box<VecDeque<Command>>>,
     bell: Option<Bell>,
     closed: bool,
 }
@@ -125,13 +126,13 @@ impl Handle {
         let bell = {
             let mut shared = lock(&self.0);
             let bounded = matches!(command, Command::Join(_) | Command::Probe { .. });
-            let full = bounded && shared.queue.len() >= BOUND;
-            if shared.closed || full {
+            let waiting = shared.queue.as_ref().map_or(0, |queue| queue.len());
+            if shared.closed || bounded && waiting >= BOUND {
                 None
             } else {
-                shared.queue.push_back(command);
+                shared.queue.get_or_insert_default().push_back(command);
                 // Whoever takes mail takes all of it.
-                shared.bell.as_ref().filter(|_| shared.queue.len() == 1).cloned()
+                shared.bell.as_ref().filter(|_| waiting == 0).cloned()
             }
         };
         if let Some(bell) = bell {
@@ -158,10 +159,9 @@ impl Mailbox {
     /// The next command.
     pub(super) fn next(&self) -> Option<Command> {
         let mut shared = lock(&self.0);
-        let command = shared.queue.pop_front();
+        let command = shared.queue.as_mut().and_then(|queue| queue.pop_front());
         if command.is_none() {
-            // Few sessions ever get more mail than a partner.
-            shared.queue = VecDeque::new();
+            shared.queue = None;
         }
         command
     }

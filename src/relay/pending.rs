@@ -20,10 +20,15 @@ pub(super) enum Writable<'a> {
 /// Bytes ready for the other leg. Memory is given back when the last of them is taken.
 pub(super) struct Pending {
     store: Store,
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     /// The last place at which a frame of ours may be put.
-    boundary: Option<usize>,
+    boundary: Option<u32>,
+}
+
+/// A place among the bytes: there are at most as many as a buffer, a pipe or a `hold` has, megabytes.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 impl Pending {
@@ -40,16 +45,16 @@ impl Pending {
         }
         *self = Self {
             store: Store::Pooled(buffer),
-            start: digest.out.start,
-            end: digest.out.end,
-            boundary: digest.boundary,
+            start: place(digest.out.start),
+            end: place(digest.out.end),
+            boundary: digest.boundary.map(place),
         };
     }
 
     /// Takes over a pipe with a part of one frame. `begins`: it is the first part.
     pub(super) fn put_pipe(&mut self, pipe: Pipe, begins: bool) {
         debug_assert!(self.is_empty(), "one pipe for each direction");
-        *self = Self { start: 0, end: pipe.len(), store: Store::Piped(pipe), boundary: begins.then_some(0) };
+        *self = Self { start: 0, end: place(pipe.len()), store: Store::Piped(pipe), boundary: begins.then_some(0) };
     }
 
     /// Appends a copy of the output, for a leg that has no partner yet.
@@ -63,16 +68,16 @@ impl Pending {
         }
         if let Store::Held(held) = &mut self.store {
             if let Some(boundary) = digest.boundary {
-                self.boundary = Some(held.len() + boundary - digest.out.start);
+                self.boundary = Some(place(held.len() + boundary - digest.out.start));
             }
             held.extend_from_slice(out);
-            self.end = held.len();
+            self.end = place(held.len());
         }
     }
 
     /// How many bytes there are.
     pub(super) const fn len(&self) -> usize {
-        self.end - self.start
+        (self.end - self.start) as usize
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -91,10 +96,11 @@ impl Pending {
             Some(boundary) if to_boundary && boundary > self.start => boundary,
             _ => self.end,
         };
+        let range = self.start as usize..end as usize;
         match &mut self.store {
             Store::Empty => Writable::Bytes(&[]),
-            Store::Pooled(buffer) => Writable::Bytes(&buffer[self.start..end]),
-            Store::Held(held) => Writable::Bytes(&held[self.start..end]),
+            Store::Pooled(buffer) => Writable::Bytes(&buffer[range]),
+            Store::Held(held) => Writable::Bytes(&held[range]),
             // The part of one frame has no boundary inside.
             Store::Piped(pipe) => Writable::Pipe(pipe),
         }
@@ -102,7 +108,7 @@ impl Pending {
 
     /// Takes `bytes` of them off.
     pub(super) fn advance(&mut self, bytes: usize) {
-        self.start += bytes;
+        self.start += place(bytes);
         if self.start >= self.end {
             self.clear();
         }

@@ -89,7 +89,7 @@ pub(super) struct Pump {
     /// The last data frame was big, and such frames pass as they are.
     bulk: bool,
     /// An incomplete header or control frame.
-    split: Vec<u8>,
+    split: Box<[u8]>,
 }
 
 impl Pump {
@@ -106,7 +106,7 @@ impl Pump {
             message: 0,
             fragments: 0,
             bulk: false,
-            split: Vec::new(),
+            split: Box::default(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Pump {
         }
         let begin = at - self.split.len();
         buffer[begin..at].copy_from_slice(&self.split);
-        self.split = Vec::new();
+        self.split = Box::default();
         begin
     }
 
@@ -153,7 +153,7 @@ impl Pump {
             match taken {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.split = cursor.buffer[cursor.read..cursor.end].to_vec();
+                    self.split = cursor.buffer[cursor.read..cursor.end].into();
                     break;
                 }
                 Err(stop) => {

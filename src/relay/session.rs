@@ -4,7 +4,7 @@
 //! Here is the way of the bytes; that of big frames is in [`super::bulk`], how a session ends is in [`super::closing`], what time does to it in
 //! [`super::clocks`].
 
-use std::{io, ops::Range, time::Duration};
+use std::{io, ops::Range};
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -89,16 +89,12 @@ pub(super) struct Session<I> {
     pub(super) patience: Option<Instant>,
     /// Pings are answered here: no partner, or a leg's limits say so.
     answer: bool,
-    /// The shorter of both legs'; zero is none.
-    pub(super) idle: Duration,
-    /// The shorter of both legs'; zero is none.
-    pub(super) lifetime: Duration,
     pub(super) calm: Calm,
     begun: Instant,
     pub(super) joined: Instant,
     /// When the last data frame, or a piece of one, was read.
     pub(super) active: Instant,
-    pub(super) ending: Option<Ending>,
+    pub(super) ending: Option<Box<Ending>>,
     /// Legs were let go of by order.
     pub(super) cut: bool,
     pub(super) owner: Owned,
@@ -136,8 +132,6 @@ impl<I: Io> Session<I> {
             hold: 0,
             patience: None,
             answer: true,
-            idle: Duration::ZERO,
-            lifetime: Duration::ZERO,
             calm: Calm::Unknown,
             begun: now,
             joined: now,
@@ -169,13 +163,6 @@ impl<I: Io> Session<I> {
         let first = &self.sides[0];
         let mut second = Side::new(io, traits, first.end == End::Server, now);
         second.report.messages_out = first.report.messages_in;
-        let shorter = |first: Duration, second: Duration| match (first.is_zero(), second.is_zero()) {
-            (true, _) => second,
-            (_, true) => first,
-            _ => first.min(second),
-        };
-        self.idle = shorter(first.limits.idle, second.limits.idle);
-        self.lifetime = shorter(first.limits.lifetime, second.limits.lifetime);
         self.answer = [&first.limits, &second.limits].iter().any(|limits| limits.ping == PingMode::Terminate);
         self.patience = None;
         self.joined = now;
@@ -292,7 +279,7 @@ impl<I: Io> Session<I> {
             return Pulled::Nothing;
         }
         let mut room = room;
-        if side.input == Input::Open && side.flow.pump.is_bulk() && side.early.is_empty() && !self.is_deaf(at) {
+        if side.input == Input::Open && side.flow.pump.is_bulk() && side.early.is_none() && !self.is_deaf(at) {
             match self.pull_bulk(at, now) {
                 Bulk::Done(pulled) => return pulled,
                 Bulk::Read(most) => room = room.min(most),
@@ -401,7 +388,8 @@ impl<I: Io> Session<I> {
     /// The account of the session, as it stands.
     pub(super) fn report(&self, now: Instant) -> Report {
         // A session that is dropped half-way ended for a reason of ours.
-        let ending = self.ending.unwrap_or(Ending { cause: Cause::Internal, detail: None, by: None });
+        let ending = self.ending.as_deref();
+        let ending = ending.copied().unwrap_or(Ending { cause: Cause::Internal, detail: None, by: None });
         Report {
             cause: ending.cause,
             detail: ending.detail,

@@ -65,7 +65,7 @@ pub(super) enum Output {
     /// The partner's Close, with this code, is the last of the partner's pending bytes.
     Relaying(u16),
     /// This Close of ours is next, at the next boundary.
-    Closing(CloseFrame),
+    Closing(Box<CloseFrame>),
     /// A Close is written.
     Closed,
     /// Nothing can be written any more: mid-frame without a source, or a write failed.
@@ -131,7 +131,8 @@ pub(super) struct Side<I> {
     pub(super) limits: Arc<Limits>,
     /// `None` once it is over.
     pub(super) io: Option<I>,
-    pub(super) early: Bytes,
+    /// What was read before the session began, until it is read again.
+    pub(super) early: Option<Box<Bytes>>,
     pub(super) flow: Flow,
     pub(super) input: Input,
     /// The end of its stream, or an error, was read.
@@ -172,7 +173,7 @@ impl<I: Io> Side<I> {
             end: traits.end,
             limits: traits.limits,
             io: Some(io),
-            early: traits.early,
+            early: (!traits.early.is_empty()).then(|| Box::new(traits.early)),
             flow: Flow { pump, pending: Pending::new(), dry: false },
             input: Input::Open,
             eof: false,
@@ -192,18 +193,15 @@ impl<I: Io> Side<I> {
     /// Whether there is a point in reading.
     #[inline]
     pub(super) fn may_have_more(&self) -> bool {
-        !self.early.is_empty() || self.io.as_ref().is_some_and(Io::is_readable)
+        self.early.is_some() || self.io.as_ref().is_some_and(Io::is_readable)
     }
 
     /// Reads, early bytes first.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.early.is_empty() {
-            let part = self.early.split_to(self.early.len().min(buffer.len()));
+        if let Some(early) = &mut self.early {
+            let part = early.split_to(early.len().min(buffer.len()));
             buffer[..part.len()].copy_from_slice(&part);
-            if self.early.is_empty() {
-                // A view of no bytes would still keep the handshake's buffer.
-                self.early = Bytes::new();
-            }
+            self.early.take_if(|early| early.is_empty());
             return Ok(part.len());
         }
         match &mut self.io {
@@ -398,7 +396,7 @@ impl<I: Io> Side<I> {
     /// Lets go of the socket and of everything that was on its way to or from it.
     pub(super) fn release(&mut self) {
         self.io = None;
-        self.early = Bytes::new();
+        self.early = None;
         self.pong = None;
         self.staged = None;
         self.flow.dry = true;

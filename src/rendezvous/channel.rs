@@ -110,11 +110,11 @@ pub(super) enum Answer {
     Hold,
 }
 
-/// The two seats.
+/// The two seats. The map keeps room for more channels than there are, so who sits there is elsewhere.
 #[derive(Debug)]
 pub(super) struct Channel<H> {
-    client: Option<Holder<H>>,
-    backend: Option<Holder<H>>,
+    client: Option<Box<Holder<H>>>,
+    backend: Option<Box<Holder<H>>>,
 }
 
 impl<H> Default for Channel<H> {
@@ -141,14 +141,14 @@ impl<H> Channel<H> {
         count
     }
 
-    const fn seat(&self, side: Side) -> Option<&Holder<H>> {
+    fn seat(&self, side: Side) -> Option<&Holder<H>> {
         match side {
-            Side::Client => self.client.as_ref(),
-            Side::Backend => self.backend.as_ref(),
+            Side::Client => self.client.as_deref(),
+            Side::Backend => self.backend.as_deref(),
         }
     }
 
-    const fn seat_mut(&mut self, side: Side) -> &mut Option<Holder<H>> {
+    const fn seat_mut(&mut self, side: Side) -> &mut Option<Box<Holder<H>>> {
         match side {
             Side::Client => &mut self.client,
             Side::Backend => &mut self.backend,
@@ -157,7 +157,7 @@ impl<H> Channel<H> {
 
     /// The seat's holder, if it is still this one.
     fn held_by(&mut self, side: Side, conn: ConnId) -> Option<&mut Holder<H>> {
-        self.seat_mut(side).as_mut().filter(|holder| holder.conn == conn)
+        self.seat_mut(side).as_deref_mut().filter(|holder| holder.conn == conn)
     }
 
     /// The holder leaves by itself. A partner keeps its seat: a host waits on, a guest must say again that it is ready.
@@ -270,7 +270,7 @@ impl<H: Clone> Channel<H> {
             Accept::WhenPaired => (State::Held, None),
         };
         *self.seat_mut(side) =
-            Some(Holder { conn, subject, offer, subprotocol, deadline, bell: Arc::clone(&bell), state });
+            Some(Box::new(Holder { conn, subject, offer, subprotocol, deadline, bell: Arc::clone(&bell), state }));
         Decision::Seated { bell, deadline, subprotocol: settled, evicted }
     }
 
@@ -279,7 +279,7 @@ impl<H: Clone> Channel<H> {
         let holder = self.held_by(side, conn)?;
         let deadline = holder.deadline;
         if matches!(holder.state, State::Held | State::Reserved) {
-            if let Some((partner, session)) = self.seat_mut(side.opposite()).as_mut().and_then(Holder::host) {
+            if let Some((partner, session)) = self.seat_mut(side.opposite()).as_mut().and_then(|holder| holder.host()) {
                 self.held_by(side, conn)?.state = State::Guest(session.clone());
                 return Some(Readied::Join { partner, handle: session });
             }

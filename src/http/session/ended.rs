@@ -150,7 +150,7 @@ impl Shown<'_> {
     }
 
     fn client(&self) -> Option<String> {
-        self.info.and_then(|info| info.client).map(|client| client.to_string())
+        self.info.and_then(|info| info.client.as_ref()).map(|client| client.to_string())
     }
 
     fn policy(&self) -> Option<&str> {
@@ -161,8 +161,9 @@ impl Shown<'_> {
         self.info.map(|info| info.generation)
     }
 
-    fn upstream(&self) -> Option<&str> {
-        self.info.and_then(|info| info.upstream.as_deref())
+    fn upstream(&self) -> Option<String> {
+        let (service, address) = self.info?.upstream.as_ref()?;
+        Some(format!("{} {address}", service.as_str()))
     }
 
     fn received(&self) -> Option<u16> {
