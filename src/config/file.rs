@@ -318,6 +318,7 @@ sections! {
     LimitsFile {
         message: Text,
         fragments: Text,
+        splice: Text,
         idle: Text,
         lifetime: Text,
         ping: Text,

@@ -229,10 +229,12 @@ fn limits(check: &mut Check, at: &At<'_>, file: &LimitsFile) -> Limits {
     // Without an end the socket of a peer that never answers our Close would be kept for ever.
     let close = Range { min: 10 * MILLI, max: MINUTE, zero: None };
     let message = Range { min: 1, max: 1 << 40, zero: none };
+    let splice = Range { min: 4 << 10, max: 1 << 40, zero: none };
     let pings = [("relay", PingMode::Relay), ("terminate", PingMode::Terminate)];
     Limits {
         message: check.size(&at.key("message"), &file.message, default.message, &message),
         fragments: check.count(&at.key("fragments"), &file.fragments, default.fragments, &FRAGMENTS),
+        splice: check.size(&at.key("splice"), &file.splice, default.splice, &splice),
         idle: check.duration(&at.key("idle"), &file.idle, default.idle, &long),
         lifetime: check.duration(&at.key("lifetime"), &file.lifetime, default.lifetime, &long),
         ping: check.choice(&at.key("ping"), &file.ping, default.ping, &pings, &[]),

@@ -308,7 +308,7 @@ impl<I: Io> Session<I> {
     /// What becomes of a leg's control frames, and which of its frames are big.
     pub(super) fn orders(&self, at: usize) -> Orders {
         let side = &self.sides[at];
-        let big = side.io.as_ref().map_or(u64::MAX, Io::big);
+        let big = side.io.as_ref().map_or(u64::MAX, Io::big).max(side.splices_from());
         Orders { answer: self.answer, pings: side.pulse.count, big }
     }
 

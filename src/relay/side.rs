@@ -24,7 +24,7 @@ pub(super) trait Io {
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes from a buffer that is not empty.
     fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize>;
-    /// Payload from which on a frame had better pass by a pipe; [`u64::MAX`] where none can.
+    /// Payload from which on a frame can pass by a pipe; [`u64::MAX`] where none can.
     fn big(&self) -> u64;
     /// What the next read would read, which stays to be read.
     fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
@@ -188,6 +188,11 @@ impl<I: Io> Side<I> {
             probes: None,
             report: LegReport::new(traits.conn, traits.party),
         }
+    }
+
+    /// Payload from which on a frame of its is to pass by a pipe.
+    pub(super) fn splices_from(&self) -> u64 {
+        if self.limits.splice == 0 { u64::MAX } else { self.limits.splice }
     }
 
     /// Whether there is a point in reading.

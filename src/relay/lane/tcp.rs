@@ -11,10 +11,6 @@ use socket2::SockRef;
 
 use crate::relay::{pipe::Pipe, side::Io};
 
-/// Payload from which on splicing a frame costs less than copying it: pages change hands at 32 KiB as cheaply as bytes
-/// are copied, below that it is up to four times as dear.
-const BIG: u64 = 32 << 10;
-
 /// A socket and what it is ready for. After a short read or write a flag goes out without the call that would only say
 /// "not now": the kernel tells of what comes later as a new edge.
 #[allow(clippy::struct_excessive_bools)] // what is known of a socket, not a state machine
@@ -79,7 +75,7 @@ impl Io for Tcp {
     }
 
     fn big(&self) -> u64 {
-        BIG
+        0
     }
 
     fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

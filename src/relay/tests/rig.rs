@@ -268,6 +268,7 @@ pub(in crate::relay) fn quiet() -> Limits {
     Limits {
         message: 0,
         fragments: 0,
+        splice: 1,
         idle: Duration::ZERO,
         lifetime: Duration::ZERO,
         ping_every: Duration::ZERO,

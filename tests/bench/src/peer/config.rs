@@ -31,8 +31,9 @@ impl Plan {
         };
         let command = match peer {
             Peer::None => return Err(wrong("no proxy is no process")),
-            Peer::Cordboard => {
-                return Self::cordboard(tools, peer.id(), listen, free_address()?, service, BUILT_IN);
+            Peer::Cordboard | Peer::Copying => {
+                let splicing = peer == Peer::Cordboard;
+                return Self::cordboard(tools, peer.id(), listen, free_address()?, service, BUILT_IN, splicing);
             }
             Peer::Nginx { large } => {
                 let file = put("nginx.conf", nginx(listen, service, large))?;
@@ -76,10 +77,11 @@ impl Plan {
         admin: SocketAddr,
         service: SocketAddr,
         router: &str,
+        splicing: bool,
     ) -> io::Result<Self> {
         let dir = tools.dir(name)?;
         let file = dir.join("cordboard.yaml");
-        fs::write(&file, cordboard(listen, admin, service, router))?;
+        fs::write(&file, cordboard(listen, admin, service, router, splicing))?;
         let mut command = tools.cordboard();
         command.arg("run").arg("--config").arg(file);
         Ok(Self { command, listen, log: dir.join("output.log") })
@@ -100,7 +102,8 @@ impl Plan {
 
 /// Ours. `/ws` is routed, where channel, service and rewriting are asked of the router's policy; `/pair` joins two that
 /// dial in. No pings of our own, because the peers have none and what comes back is compared byte for byte.
-fn cordboard(listen: SocketAddr, admin: SocketAddr, service: SocketAddr, router: &str) -> String {
+fn cordboard(listen: SocketAddr, admin: SocketAddr, service: SocketAddr, router: &str, splicing: bool) -> String {
+    let splice = if splicing { "" } else { ", splice: 0" };
     format!(
         "listeners: [{{ name: main, address: '{listen}' }}]
 admin: {{ address: '{admin}' }}
@@ -116,7 +119,7 @@ routes:
     mode: rendezvous
     plugins: [rendezvous]
     rendezvous: {{ pairing_timeout: 10m }}
-    limits: &limits {{ ping_every: 0 }}
+    limits: &limits {{ ping_every: 0{splice} }}
   - {{ name: sockets, match: {{ path: /ws }}, mode: router, plugins: [router], limits: *limits }}
 services:
   echo: {{ endpoints: ['ws://{service}'] }}

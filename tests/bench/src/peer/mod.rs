@@ -26,6 +26,8 @@ pub enum Peer {
     None,
     /// Ours, with the built-in policies.
     Cordboard,
+    /// Ours, with `limits.splice: 0`: what copies every byte, as pairs that dialled in do.
+    Copying,
     /// nginx; with buffers of 64 KiB or with its defaults.
     Nginx {
         /// `proxy_buffer_size 64k`
@@ -47,8 +49,9 @@ pub enum Peer {
 
 impl Peer {
     /// All, ours first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Cordboard,
+        Self::Copying,
         Self::Nginx { large: false },
         Self::Nginx { large: true },
         Self::Haproxy { splicing: false },
@@ -68,6 +71,7 @@ impl Peer {
         match self {
             Self::None => "none",
             Self::Cordboard => "cordboard",
+            Self::Copying => "cordboard-copy",
             Self::Nginx { large: false } => "nginx",
             Self::Nginx { large: true } => "nginx-64k",
             Self::Haproxy { splicing: false } => "haproxy",
@@ -84,6 +88,7 @@ impl Peer {
         match self {
             Self::None => "no proxy",
             Self::Cordboard => "Cordboard",
+            Self::Copying => "Cordboard, splicing off",
             Self::Nginx { large: false } => "nginx",
             Self::Nginx { large: true } => "nginx, 64 KiB buffers",
             Self::Haproxy { splicing: false } => "HAProxy",

@@ -83,7 +83,7 @@ impl Tools {
     pub fn version(&self, peer: Peer) -> io::Result<String> {
         let (mut command, argument) = match peer {
             Peer::None | Peer::Relay(_) => return Ok(env!("CARGO_PKG_VERSION").to_owned()),
-            Peer::Cordboard => (self.cordboard(), "--version"),
+            Peer::Cordboard | Peer::Copying => (self.cordboard(), "--version"),
             Peer::Nginx { .. } => (self.command("nginx")?, "-v"),
             Peer::Haproxy { .. } => (self.command("haproxy")?, "-v"),
             Peer::Envoy { .. } => (self.command("envoy")?, "--version"),

@@ -108,9 +108,10 @@ impl Run<'_> {
     fn able(&self, work: Work) -> Vec<Peer> {
         let there = self.options.peers.iter().copied().filter(|peer| self.results.versions.contains_key(peer.id()));
         let can = |peer: &Peer| match work {
-            Work::Routed(_) | Work::Handshakes(_) => true,
+            Work::Routed(_) => true,
+            Work::Handshakes(_) => *peer != Peer::Copying,
             Work::Paired(_) | Work::Swaps { .. } | Work::Idle { paired: true } => *peer == Peer::Cordboard,
-            Work::Start | Work::Idle { paired: false } => *peer != Peer::None,
+            Work::Start | Work::Idle { paired: false } => !matches!(peer, Peer::None | Peer::Copying),
             // As many as can be counted in a minute or two.
             Work::Callgrind(_) => matches!(
                 peer,
