@@ -51,6 +51,7 @@ impl Drop for Ticket {
 }
 
 #[derive(Default)]
+#[allow(clippy::box_collection)] // sessions are many, and nearly all have no mail
 struct Shared {
     /// None while it is empty: few sessions ever get more mail than a partner.
     queue: Option<Box<VecDeque<Command>>>,

@@ -150,7 +150,7 @@ impl Shown<'_> {
     }
 
     fn client(&self) -> Option<String> {
-        self.info.and_then(|info| info.client.as_ref()).map(|client| client.to_string())
+        self.info.and_then(|info| info.client.as_ref()).map(ToString::to_string)
     }
 
     fn policy(&self) -> Option<&str> {
