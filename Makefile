@@ -93,7 +93,7 @@ conformance: setup test-tools ## the Autobahn cases, all or CASES=7.1.*,router/9
 	@$(WITH_GUESTS) $(WITH_TOOLS) CORDBOARD_CONFORMANCE="$(or $(CASES),full)" \
 		cargo test --locked --no-fail-fast --test conformance $(if $(UPDATE),write_what_to_expect -- --ignored,--) --nocapture
 
-# Without a sanitizer: the code that is fuzzed has no `unsafe`, and the stable compiler offers none.
+# Without a sanitizer, which the stable compiler does not offer: the only `unsafe` in what is fuzzed is the call of code for AVX2.
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 FUZZ_SECONDS ?= 600
 # With FUZZ_RUNS=... so many inputs of each target instead, the same ones each time.
