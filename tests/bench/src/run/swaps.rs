@@ -30,7 +30,7 @@ const ROUTER: &str = "component: router.wasm, limits: { decision: 20s, init: 50s
 /// From one swap to the next.
 const EVERY: Duration = Duration::from_millis(500);
 /// How long each half is measured: that many times as long as another row.
-const TIMES: u32 = 4;
+const TIMES: u32 = 15;
 const SHAKE: Shake = Shake { at_once: 0, pace: Pace::Open(200.0) };
 const TALK: Talk = Talk { connections: 32, size: 64, in_flight: 1, pace: Pace::Open(3200.0) };
 
