@@ -293,7 +293,7 @@ mod tests {
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (listen, service) = (address(12_345), address(23_456));
         for text in [
-            cordboard(listen, address(9), service, BUILT_IN),
+            cordboard(listen, address(9), service, BUILT_IN, false),
             nginx(listen, service, true),
             haproxy(listen, service, true),
             envoy(listen, service, Some("filter.wasm".to_owned())),
