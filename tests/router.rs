@@ -24,9 +24,14 @@ use support::{Proxy, upstream::Upstream, wire::Wire};
 
 /// A proxy whose route `/ws` goes to one service with these endpoints; `settings` are further lines of the service.
 fn to(endpoints: &[SocketAddr], settings: &str) -> Proxy {
+    limited(endpoints, settings, "")
+}
+
+/// The same, with limits of the route.
+fn limited(endpoints: &[SocketAddr], settings: &str, limits: &str) -> Proxy {
     let endpoints: Vec<_> = endpoints.iter().map(|address| format!("'ws://{address}'")).collect();
     Proxy::with(&format!(
-        "routes: [{{name: ws, match: {{path: /ws}}, mode: router, service: chat}}]\n\
+        "routes: [{{name: ws, match: {{path: /ws}}, mode: router, service: chat, limits: {{{limits}}}}}]\n\
          services: {{chat: {{endpoints: [{}]{settings}}}}}\n",
         endpoints.join(", ")
     ))

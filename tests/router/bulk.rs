@@ -6,7 +6,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
-    joined,
+    joined, limited,
     support::{
         Proxy,
         dial::within,
@@ -78,11 +78,7 @@ async fn big_frames_pass_where_no_descriptor_is_left() {
 #[tokio::test]
 async fn big_frames_are_copied_where_nothing_is_spliced() {
     let upstream = Upstream::bind().await;
-    let proxy = Proxy::with(&format!(
-        "routes: [{{name: ws, match: {{path: /ws}}, mode: router, service: chat, limits: {{splice: 0}}}}]\n\
-         services: {{chat: {{endpoints: ['ws://{}']}}}}\n",
-        upstream.address
-    ));
+    let proxy = limited(&[upstream.address], "", "splice: 0");
     let before = pipes(&proxy);
     let (mut client, mut dialled) = joined(&proxy, &upstream, "", "").await;
     pass_both_ways_and_close((&mut client, &mut dialled)).await;

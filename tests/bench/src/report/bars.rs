@@ -144,21 +144,14 @@ impl Bars<'_> {
             let [paired, routed] = ["paired", "routed"].map(|mode| format!("{mode}-{size}"));
             let small = matches!(size, "64B" | "1KiB");
             let measure = format!("paired, {size}: instructions a message");
+            let bound = |large| if small { ("≤ 1.10 × routed, splicing off", 1.1) } else { large };
             let counted = self.instructions(&paired, OURS).zip(self.instructions(&routed, Peer::Copying));
             if let Some((paired, routed)) = counted {
-                let (text, limit) = if small {
-                    ("≤ 1.10 × routed, splicing off", 1.1)
-                } else {
-                    ("≤ 1.35 × routed, splicing off", 1.35)
-                };
+                let (text, limit) = bound(("≤ 1.35 × routed, splicing off", 1.35));
                 return bar(measure, text, Stand::Reached { figure: paired / routed, limit }, String::new());
             }
             // At 64 KiB and above there is a bar for cycles, which time is nearer to.
-            let (text, limit) = if small {
-                ("≤ 1.10 × routed, splicing off", 1.1)
-            } else {
-                ("≤ 1.15 × routed, splicing off", 1.15)
-            };
+            let (text, limit) = bound(("≤ 1.15 × routed, splicing off", 1.15));
             let stand = match self.cpu(&paired, OURS).zip(self.cpu(&routed, Peer::Copying)) {
                 Some((paired, routed)) => Stand::Reached { figure: paired / routed, limit },
                 None => Stand::Unknown(NOT_RUN),
