@@ -333,20 +333,16 @@ pub enum Balance {
 pub struct Endpoint {
     /// What is spoken below HTTP.
     pub transport: Transport,
-    /// A name, an IPv4 address or an IPv6 address without brackets.
-    pub host: Arc<str>,
-    /// Never 0.
-    pub port: u16,
-    /// `host:port`, with the brackets an IPv6 address needs.
+    /// `host:port`: a name, an IPv4 address or an IPv6 address in brackets, and a port that is never 0.
     pub authority: Arc<str>,
     /// Selects it for resolutions with the same tag; none for those without.
     pub env_tag: Option<Arc<str>>,
 }
 
 impl Endpoint {
-    pub(super) fn new(transport: Transport, host: Arc<str>, port: u16) -> Self {
+    pub(super) fn new(transport: Transport, host: &str, port: u16) -> Self {
         let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        Self { transport, host, port, authority: authority.into(), env_tag: None }
+        Self { transport, authority: authority.into(), env_tag: None }
     }
 }
 

@@ -116,7 +116,7 @@ fn url(check: &mut Check, at: &At<'_>, text: &str) -> Option<Endpoint> {
         Some(None) => refuse(check, "has no valid port: 1 to 65535", hint),
         port => {
             let port = port.flatten().unwrap_or(80);
-            Some(Endpoint::new(Transport::Plain, host.into(), port))
+            Some(Endpoint::new(Transport::Plain, host, port))
         }
     }
 }
