@@ -10,7 +10,7 @@ TARGET_DIR := $(if $(filter /%,$(CARGO_TARGET_DIR)),$(CARGO_TARGET_DIR),$(CURDIR
 TOOLS := $(TARGET_DIR)/tools
 CACHE := $(or $(filter /%,$(XDG_CACHE_HOME)),$(HOME)/.cache)
 # The profile `guest` of Cargo.toml, for crates that have none.
-GUEST_PROFILE := --config 'profile.release.opt-level="s"' --config profile.release.lto=true \
+GUEST_PROFILE := --config 'profile.release.opt-level=3' --config profile.release.lto=true \
 	--config profile.release.codegen-units=1 --config 'profile.release.panic="abort"' \
 	--config profile.release.debug=false --config 'profile.release.strip="debuginfo"'
 

@@ -25,7 +25,7 @@ use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpStream, lookup_host},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, error::Elapsed, timeout, timeout_at},
 };
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
@@ -245,29 +245,14 @@ async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Fail
     let host = if dial.host == HostHeader::Endpoint { Some(field(&endpoint.address)?) } else { None };
     let key = generate_key();
     let answer_by = begun + dial.connect_timeout;
-    let late = |_| Failure::Late("it did not answer in time".to_owned());
     let said = timeout_at(answer_by, ask::ask(&mut stream, dial.request, host.as_ref(), &field(&key)?)).await;
     let (head, stream, early) = match said.map_err(late)?.map_err(|error| Failure::Refused(error.to_string()))? {
         Said::Switch(head, read) => {
             let early = read.slice(head.length..);
             (head, stream, early)
         }
-        Said::Other(read) => {
-            let replayed = TokioIo::new(Replayed::new(read, stream));
-            let (mut sender, connection) =
-                pool::builder().handshake(replayed).await.map_err(|error| Failure::Refused(error.to_string()))?;
-            let mut driven = Driven { connection, ended: false };
-            let response = timeout_at(answer_by, driven.run(sender.send_request(dial.request.clone()))).await;
-            let response = response.map_err(late)?.map_err(|error| unanswered(&error))?;
-            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                return Err(Failure::Final(refused(&mut driven, response, endpoint, dial.deadline).await));
-            }
-            // Behind an answer that was none yet, such as 103.
-            let (version, headers) = (response.version(), response.headers().clone());
-            let head = AnswerHead { status: response.status(), version, headers, length: 0 };
-            let (stream, early) = driven.take().await.map_err(|error| Failure::Refused(error.to_string()))?;
-            (head, stream, early)
-        }
+        // Apart: it is large, and most answers are not among these.
+        Said::Other(read) => Box::pin(other(read, stream, endpoint, dial, answer_by)).await?,
     };
     let selected = verify::verify(head.version, &head.headers, dial.request.headers(), &key)
         .map_err(|why| Failure::Final(DialError::Protocol(format!("{}: {why}", endpoint.address))))?;
@@ -279,6 +264,33 @@ async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Fail
         headers: end_to_end_answer(&head.headers),
         endpoint: endpoint.clone(),
     })
+}
+
+/// What is no 101 at once: an answer that refuses, or a 101 behind one that was none yet, such as 103.
+async fn other(
+    read: Bytes,
+    stream: TcpStream,
+    endpoint: &Endpoint,
+    dial: &Dial<'_>,
+    answer_by: Instant,
+) -> Result<(AnswerHead, TcpStream, Bytes), Failure> {
+    let broken = |error: hyper::Error| Failure::Refused(error.to_string());
+    let replayed = TokioIo::new(Replayed::new(read, stream));
+    let (mut sender, connection) = pool::builder().handshake(replayed).await.map_err(broken)?;
+    let mut driven = Driven { connection, ended: false };
+    let response = timeout_at(answer_by, driven.run(sender.send_request(dial.request.clone()))).await;
+    let response = response.map_err(late)?.map_err(|error| unanswered(&error))?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::Final(refused(&mut driven, response, endpoint, dial.deadline).await));
+    }
+    let (version, headers) = (response.version(), response.headers().clone());
+    let head = AnswerHead { status: response.status(), version, headers, length: 0 };
+    let (stream, early) = driven.take().await.map_err(broken)?;
+    Ok((head, stream, early))
+}
+
+fn late(_: Elapsed) -> Failure {
+    Failure::Late("it did not answer in time".to_owned())
 }
 
 /// A TCP connection to the first address of the name that takes one, and when connecting to it began.

@@ -200,9 +200,10 @@ impl Plugin {
         let refuse = |reason| LoadError { plugin: plugin.name(), origin: plugin.spec.origin.clone(), reason };
         let mut first = plugin.fresh().await.map_err(|failure| refuse(failure.to_string()))?;
         let limit = plugin.spec.limits.init;
-        arm(&mut first.store, limit);
+        let deadline = Instant::now() + limit;
+        arm(&mut first.store, deadline);
         let info =
-            bounded(&runtime.ticker, limit, first.guest.describe(&mut first.store)).await.map_err(|stopped| {
+            bounded(&runtime.ticker, deadline, first.guest.describe(&mut first.store)).await.map_err(|stopped| {
                 refuse(match stopped {
                     Stopped::Deadline => format!("`describe` did not answer within {limit:?} (limits.init)"),
                     Stopped::Full(why) => why,
@@ -330,16 +331,17 @@ impl Plugin {
     async fn ask_one(&self, question: Question, call: &Arc<Call>) -> Result<Answer, Failure> {
         let (_slot, mut instance) = self.check_out().await?;
         let limit = self.spec.limits.decision;
+        let deadline = Instant::now() + limit;
         instance.store.data_mut().begin(call);
-        arm(&mut instance.store, limit);
+        arm(&mut instance.store, deadline);
         // If this fails or is dropped, the instance goes with it: nothing a guest left half done is entered again.
-        let answer = bounded(&self.runtime.ticker, limit, instance.guest.ask(&mut instance.store, question))
+        let answer = bounded(&self.runtime.ticker, deadline, instance.guest.ask(&mut instance.store, question))
             .await
             .map_err(|stopped| match stopped {
-                Stopped::Deadline => Failure::Deadline(limit),
-                Stopped::Full(why) => Failure::Busy(why),
-                Stopped::Failed(why) => Failure::Trap(why),
-            })?;
+            Stopped::Deadline => Failure::Deadline(limit),
+            Stopped::Full(why) => Failure::Busy(why),
+            Stopped::Failed(why) => Failure::Trap(why),
+        })?;
         instance.store.data_mut().end();
         instance.calls += 1;
         self.put_back(instance);
@@ -352,7 +354,8 @@ impl Plugin {
         let idle = self.pool().pop();
         let instance = match idle {
             Some(instance) => instance,
-            None => self.fresh().await?,
+            // Apart: it is large, and rare.
+            None => Box::pin(self.fresh()).await?,
         };
         Ok((slot, instance))
     }
@@ -407,8 +410,9 @@ impl Plugin {
         store.set_hostcall_fuel(limits.host_copy);
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|context| deadline::at_tick(context.data().deadline));
-        arm(&mut store, limit);
-        let made = bounded(&self.runtime.ticker, limit, async {
+        let deadline = Instant::now() + limit;
+        arm(&mut store, deadline);
+        let made = bounded(&self.runtime.ticker, deadline, async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let guest = self.indices.load(&mut store, &instance)?;
             let init = guest.init(&mut store, &self.spec.config).await?;

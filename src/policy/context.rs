@@ -57,12 +57,7 @@ impl Call {
 
     /// The values of a header, in order; none for a name that is not one.
     pub(super) fn header_values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        http::HeaderName::from_bytes(name.as_bytes())
-            .ok()
-            .map(|name| self.handshake.headers.get_all(name).into_iter())
-            .into_iter()
-            .flatten()
-            .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+        self.handshake.headers.get_all(name).into_iter().filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
     }
 
     pub(super) fn cookie(&self, name: &str) -> Option<String> {

@@ -27,9 +27,9 @@ pub(super) enum Stopped {
 #[error("the deadline passed")]
 struct DeadlinePassed;
 
-/// Lets guest code in this store run for so long from now.
-pub(super) fn arm(store: &mut Store<State>, limit: Duration) {
-    store.data_mut().deadline = Instant::now() + limit;
+/// Lets guest code in this store run until then.
+pub(super) fn arm(store: &mut Store<State>, deadline: Instant) {
+    store.data_mut().deadline = deadline;
     store.set_epoch_deadline(1);
 }
 
@@ -45,14 +45,14 @@ pub(super) fn at_tick(deadline: Instant) -> wasmtime::Result<UpdateDeadline> {
     Err(DeadlinePassed.into())
 }
 
-/// Runs guest code of a store that was [`arm`]ed with this limit. The epoch goes up meanwhile, whoever else runs.
+/// Runs guest code of a store that was [`arm`]ed with this deadline. The epoch goes up meanwhile, whoever else runs.
 pub(super) async fn bounded<T>(
     ticker: &Ticker,
-    limit: Duration,
+    deadline: Instant,
     guest: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Stopped> {
     let _busy = ticker.busy();
-    match tokio::time::timeout(limit + OUTER, guest).await {
+    match tokio::time::timeout_at((deadline + OUTER).into(), guest).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
             Err(Stopped::Full(format!("the process has no room for another instance: {error}")))

@@ -15,7 +15,7 @@ mod config;
 
 use config::Config;
 use cordboard_plugin_sdk::{
-    Channel, ChannelExtraction, Plugin, Rejection, Request, Role, RoleDetection, export, id::InvalidId, query,
+    Channel, ChannelExtraction, Plugin, Rejection, Request, Role, RoleDetection, export, id::InvalidId, path, query,
 };
 
 /// The policy with its configuration.
@@ -38,7 +38,9 @@ impl RoleDetection for Rendezvous {
             return Ok(None);
         }
         let mark = self.config.backend_path.as_slice();
-        let is_backend = request.path_segments().windows(mark.len()).any(|run| run == mark);
+        let path = request.path();
+        let segments: Vec<_> = path::segments(&path).collect();
+        let is_backend = segments.windows(mark.len()).any(|run| run == mark);
         Ok(Some(if is_backend { Role::Backend } else { Role::Client }))
     }
 }

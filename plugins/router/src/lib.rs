@@ -106,7 +106,7 @@ impl Router {
         };
         match named {
             Some(id) => service_id(id).map(|id| Some(Service { id, protocol: None, env_tag: None })),
-            None => Ok(self.config.prefixes.longest(|| request.path_segments()).cloned()),
+            None => Ok(self.config.prefixes.longest(|| request.path()).cloned()),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use cordboard_plugin_sdk::{
     config::{Object, Value},
-    id, query,
+    id, path, query,
 };
 
 use crate::config::{Protocol, env_tag};
@@ -63,12 +63,16 @@ impl Prefixes {
     }
 
     /// The service of the longest prefix of the path. The path is only asked for where there are prefixes.
-    pub(crate) fn longest(&self, path: impl FnOnce() -> Vec<String>) -> Option<&Service> {
+    pub(crate) fn longest(&self, path: impl FnOnce() -> String) -> Option<&Service> {
         if self.0.is_empty() {
             return None;
         }
         let path = path();
-        self.0.iter().find(|prefix| path.starts_with(&prefix.segments)).map(|prefix| &prefix.service)
+        let path: Vec<_> = path::segments(&path).collect();
+        let begins = |prefix: &&Prefix| {
+            path.len() >= prefix.segments.len() && prefix.segments.iter().zip(&path).all(|(one, other)| one == other)
+        };
+        self.0.iter().find(begins).map(|prefix| &prefix.service)
     }
 }
 

@@ -85,6 +85,7 @@ pub mod config;
 mod export;
 pub mod id;
 pub mod log;
+pub mod path;
 pub mod query;
 mod request;
 #[cfg(not(target_family = "wasm"))]

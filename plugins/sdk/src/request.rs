@@ -1,6 +1,8 @@
 //! The request of the running call, as a trait so that a policy runs against the host and against a test double alike.
 
-use crate::{Identity, Role, bindings::imports::cordboard::plugin::request as host};
+use std::borrow::Cow;
+
+use crate::{Identity, Role, bindings::imports::cordboard::plugin::request as host, path};
 
 /// The HTTP request that asks to be upgraded.
 ///
@@ -25,7 +27,10 @@ pub trait Request {
     /// As received, without the query.
     fn path(&self) -> String;
     /// The path's segments, percent-decoded; `/a//b/` gives `a`, nothing, `b`, nothing.
-    fn path_segments(&self) -> Vec<String>;
+    /// [`path::segments`] of [`path`](Self::path) does without a copy of each.
+    fn path_segments(&self) -> Vec<String> {
+        path::segments(&self.path()).map(Cow::into_owned).collect()
+    }
     /// As received, without the `?`. [`crate::query`] reads it.
     fn query(&self) -> Option<String>;
     /// The first value of a query parameter, percent-decoded; `+` stays `+`.
@@ -90,9 +95,6 @@ impl Request for HostRequest {
     }
     fn path(&self) -> String {
         host::path()
-    }
-    fn path_segments(&self) -> Vec<String> {
-        host::path_segments()
     }
     fn query(&self) -> Option<String> {
         host::query()

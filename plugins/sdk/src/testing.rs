@@ -135,10 +135,6 @@ impl TestRequest {
     }
 }
 
-fn decode_lossy(text: &str) -> String {
-    String::from_utf8_lossy(&query::decode_bytes(text)).into_owned()
-}
-
 impl Request for TestRequest {
     fn id(&self) -> String {
         self.id.clone()
@@ -164,10 +160,6 @@ impl Request for TestRequest {
     fn path(&self) -> String {
         self.split().0.to_owned()
     }
-    fn path_segments(&self) -> Vec<String> {
-        let path = self.split().0;
-        path.strip_prefix('/').unwrap_or(path).split('/').map(decode_lossy).collect()
-    }
     fn query(&self) -> Option<String> {
         self.split().1.map(str::to_owned)
     }
@@ -178,8 +170,8 @@ impl Request for TestRequest {
         let pairs = self.split().1.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         pairs
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .filter(|(key, _)| decode_lossy(key) == name)
-            .map(|(_, value)| decode_lossy(value))
+            .filter(|(key, _)| query::decode_lossy(key) == name)
+            .map(|(_, value)| query::decode_lossy(value).into_owned())
             .collect()
     }
     fn header(&self, name: &str) -> Option<String> {

@@ -91,7 +91,7 @@ fn whatever_the_query_the_other_pairs_stay_byte_identical_and_in_order() {
                 // The prefix keeps the name apart from the removed ones whatever follows.
                 let pair = format!("{}{value}", random.pick(&["x", "%78", "", "&"]));
                 let name = pair.trim_start_matches('&').split('=').next().unwrap_or_default();
-                if REMOVED.contains(&String::from_utf8_lossy(&decode_bytes(name)).as_ref()) {
+                if REMOVED.contains(&decode_lossy(name).as_ref()) {
                     continue;
                 }
                 expected.push(pair.clone());
