@@ -64,6 +64,7 @@ cordboard.yaml:8:29: routes[0].limits.ping: `maybe` is not one of `relay`, `term
   |
 8 |     limits: {idle: 5, ping: maybe}
   |                             ^
+No policy was loaded: that is for when the configuration is right.
 "
     );
 }
@@ -126,7 +127,7 @@ fn what_is_unlikely_is_said_and_no_error() {
     let (code, out, error) = check(&exactly(&format!("{LISTENER}{UNLIKELY}")), &[]);
     assert_eq!(code, 0);
     let (summary, hash) = out.trim_end().split_once("; sha256 ").unwrap();
-    assert_eq!(summary, "cordboard.yaml: ok: 1 listeners, 1 routes, 2 plugins, 0 services, 2 warnings");
+    assert_eq!(summary, "cordboard.yaml: ok: 1 listener, 1 route, 2 plugins, 0 services, 2 warnings");
     assert_eq!(hash.len(), 64);
     assert_eq!(
         error,
@@ -173,7 +174,8 @@ fn json_says_the_same_in_a_shape_that_stays() {
         })
     };
     let expected = json!({
-        "ok": false, "file": "cordboard.yaml", "hash": null, "error": null, "warnings": [], "counts": null,
+        "ok": false, "file": "cordboard.yaml", "hash": null, "error": null, "loaded": false, "warnings": [],
+        "counts": null,
         "problems": [
             problem(3, "log", "unknown key `levl`", json!("did you mean `level`?")),
             problem(9, "log.level", "`loud` is not one of `error`, `warn`, `info`, `debug`, `trace`", Value::Null),
@@ -184,7 +186,7 @@ fn json_says_the_same_in_a_shape_that_stays() {
     let (code, said) = read(&exactly(&format!("{LISTENER}{UNLIKELY}")));
     let counts = json!({"listeners": 1, "routes": 1, "plugins": 2, "services": 0});
     assert_eq!((code, &said["ok"], &said["problems"], &said["counts"]), (0, &json!(true), &json!([]), &counts));
-    assert_eq!(said["hash"].as_str().map(str::len), Some(64));
+    assert_eq!((said["hash"].as_str().map(str::len), &said["loaded"]), (Some(64), &json!(true)));
     let first = json!({
         "file": "cordboard.yaml", "line": 2, "column": 50, "key": "plugins.other", "severity": "warning",
         "message": "no route uses this plugin", "hint": "name it in the `plugins` of a route, or remove it",

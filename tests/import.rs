@@ -253,6 +253,22 @@ fn a_template_becomes_an_expression_and_longer_paths_come_first() {
 }
 
 #[test]
+fn what_is_lost_is_said_in_the_order_of_the_file_and_so_is_a_prefix_to_which_no_path_leads() {
+    let handler = "handlers: [a.WebSocketRouterHandler@ws]\npaths:\n  - path: /ws/chat\n    exec:\n      \
+                   - zebra\n      - audit\n      - ws\n      - zebra\n";
+    let router = "pathPrefixService: {/ws/chat/room: rooms, /ws: all, /ws/notification: notes, /ws/cha: none}\n";
+    let ended = import(&Files::with(&[("handler.yml", handler), ("websocket-router.yml", router)]).paths, &[]);
+    passes_check(&ended.out);
+    let line = |needle: &str| ended.error.lines().position(|line| line.contains(needle));
+    assert!(line("zebra").unwrap() < line("audit").unwrap(), "{}", ended.error);
+    let nobody: Vec<_> = ended.error.lines().filter(|line| line.contains("nobody asks for it")).collect();
+    assert!(
+        nobody.len() == 2 && nobody[0].contains("/ws/notification") && nobody[1].contains("/ws/cha`"),
+        "{nobody:?}"
+    );
+}
+
+#[test]
 fn an_output_is_written_once_and_never_over_a_file() {
     let files = Files::with(&[]);
     let path = files.dir.path().join("cordboard.yaml");
@@ -264,6 +280,6 @@ fn an_output_is_written_once_and_never_over_a_file() {
 
     fs::write(&path, "mine").unwrap();
     let ended = import(&example(GATEWAY), &["--output", output]);
-    assert!(ended.code == 73 && ended.error.contains(&format!("{output}: File exists")), "{}", ended.error);
+    assert!(ended.code == 73 && ended.error.contains(&format!("{output}: this file exists")), "{}", ended.error);
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }

@@ -134,7 +134,7 @@ fn check_says_what_is_configured_and_listens_nowhere() {
     let (code, out, error) = output(&["check", path.to_str().unwrap()]);
     assert_eq!(code, 0, "{error}");
     let (summary, hash) = out.trim_end().split_once("; sha256 ").unwrap();
-    assert_eq!(summary, format!("{}: ok: 1 listeners, 1 routes, 1 plugins, 0 services", path.display()));
+    assert_eq!(summary, format!("{}: ok: 1 listener, 1 route, 1 plugin, 0 services", path.display()));
     assert!(hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()), "{out}");
 }
 

@@ -1,4 +1,5 @@
-//! `cordboard check FILE`: would it start? Reads the configuration, loads every policy with `init`, listens nowhere.
+//! `cordboard check FILE`: would it start? Reads the configuration, loads every policy with `init`, listens nowhere. Policies
+//! are loaded once nothing is wrong with the configuration.
 //!
 //! Problems and warnings go to standard error, each with its place, and a summary to standard output; with `--json` all
 //! of it is one object on standard output, whose shape [`report`] gives and the README describes.
@@ -25,27 +26,34 @@ fn say(paths: &Paths, result: &Result<Generation, Failed>) -> u8 {
             }
             let warnings = match generation.warnings.len() {
                 0 => String::new(),
-                count => format!(", {count} warnings"),
+                count => format!(", {}", counted(count, "warning")),
             };
             print(&format!(
-                "{}: ok: {} listeners, {} routes, {} plugins, {} services{warnings}; sha256 {}\n",
+                "{}: ok: {}, {}, {}, {}{warnings}; sha256 {}\n",
                 paths.config.display(),
-                generation.config.listeners.len(),
-                generation.routes.len(),
-                generation.plugins.len(),
-                generation.services.len(),
+                counted(generation.config.listeners.len(), "listener"),
+                counted(generation.routes.len(), "route"),
+                counted(generation.plugins.len(), "plugin"),
+                counted(generation.services.len(), "service"),
                 generation.hash()
             ))
         }
         Err(failed) => {
             failed.say();
+            if matches!(failed, Failed::Unread(problems) if problems.iter().any(|problem| problem.line > 0)) {
+                eprintln!("No policy was loaded: that is for when the configuration is right.");
+            }
             failed.code()
         }
     }
 }
 
-/// `{ok, file, hash, error, problems, warnings, counts}`: `error` is what kept the check from being made, null otherwise;
-/// `hash` is what `/generation` would show, and null where
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `{ok, file, hash, error, loaded, problems, warnings, counts}`: `error` is why policies could not be tried, null otherwise;
+/// `loaded` says whether they were, so that there are problems of theirs if there are any; `hash` is what `/generation` would show, and null where
 /// `counts` of listeners, routes, plugins and services is, unless all is well; problems and warnings are objects with
 /// `file`, `line`, `column` (null where they are about the file as a whole), `key` (empty there), `message`, `hint` (or
 /// null) and `severity` (`error` or `warning`).
@@ -62,7 +70,7 @@ fn report(paths: &Paths, result: &Result<Generation, Failed>) -> Value {
                 "services": generation.services.len(),
             });
         }
-        Err(Failed::Refused(refused)) => problems = listed(refused),
+        Err(Failed::Unread(refused) | Failed::Refused(refused)) => problems = listed(refused),
         Err(Failed::Host(why)) => error = Value::from(why.as_str()),
     }
     json!({
@@ -70,6 +78,7 @@ fn report(paths: &Paths, result: &Result<Generation, Failed>) -> Value {
         "file": paths.config.display().to_string(),
         "hash": result.as_ref().ok().map(Generation::hash),
         "error": error,
+        "loaded": matches!(result, Ok(_) | Err(Failed::Refused(_))),
         "problems": problems,
         "warnings": warnings,
         "counts": counts,

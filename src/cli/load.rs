@@ -12,7 +12,9 @@ use crate::{
 
 /// Why there is no generation.
 pub(super) enum Failed {
-    /// The configuration or a policy is refused.
+    /// The configuration is refused, before a policy was loaded.
+    Unread(Vec<Problem>),
+    /// A policy is refused.
     Refused(Vec<Problem>),
     /// It could not be tried.
     Host(String),
@@ -21,7 +23,7 @@ pub(super) enum Failed {
 impl Failed {
     pub(super) const fn code(&self) -> u8 {
         match self {
-            Self::Refused(_) => exit::CONFIG,
+            Self::Unread(_) | Self::Refused(_) => exit::CONFIG,
             Self::Host(_) => exit::FAILURE,
         }
     }
@@ -29,7 +31,7 @@ impl Failed {
     /// Says it on standard error.
     pub(super) fn say(&self) {
         match self {
-            Self::Refused(problems) => eprintln!("{}", Problem::shown(problems)),
+            Self::Unread(problems) | Self::Refused(problems) => eprintln!("{}", Problem::shown(problems)),
             Self::Host(error) => eprintln!("{error}"),
         }
     }
@@ -37,7 +39,7 @@ impl Failed {
 
 /// Reads a configuration, loads its policies, and does something with what comes of it.
 pub(super) fn with<T>(paths: &Paths, then: impl AsyncFnOnce(Generation) -> T) -> Result<T, Failed> {
-    let candidate = Candidate::read(paths).map_err(Failed::Refused)?;
+    let candidate = Candidate::read(paths).map_err(Failed::Unread)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

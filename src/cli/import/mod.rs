@@ -43,7 +43,12 @@ pub(super) fn light4j(files: &[PathBuf], output: Option<&Path>) -> u8 {
     }
     if let Err(error) = put(&source.text, output) {
         let place = output.map_or("standard output".into(), |path| path.display().to_string());
-        eprintln!("{place}: {error}");
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                eprintln!("{place}: this file exists, and none is written over; name another one, or remove it");
+            }
+            _ => eprintln!("{place}: {error}"),
+        }
         return exit::CANNOT_CREATE;
     }
     if imported.lost.is_empty() {

@@ -74,7 +74,8 @@ struct Reader<'a> {
     aliases: BTreeMap<&'a str, &'a str>,
     chains: BTreeMap<&'a str, &'a [Node]>,
     reached: BTreeSet<&'static str>,
-    others: BTreeMap<String, Place>,
+    /// Handlers of other kinds, in the order in which they stand there.
+    others: Vec<(String, Place)>,
 }
 
 impl Handlers {
@@ -92,12 +93,8 @@ impl Handlers {
         }
         let (handlers, chains, paths, default) =
             (get("handlers")?, get("chains")?, get("paths")?, get("defaultHandlers")?);
-        let mut reader = Reader {
-            aliases: BTreeMap::new(),
-            chains: BTreeMap::new(),
-            reached: BTreeSet::new(),
-            others: BTreeMap::new(),
-        };
+        let mut reader =
+            Reader { aliases: BTreeMap::new(), chains: BTreeMap::new(), reached: BTreeSet::new(), others: Vec::new() };
         let mut registered = Vec::new();
         if let Some(handlers) = &handlers {
             for item in handlers.node.items("- com.example.SomeHandler@alias")? {
@@ -223,7 +220,8 @@ impl<'a> Reader<'a> {
                         found.push(handler);
                     }
                 }
-                None => drop(self.others.entry(name.to_owned()).or_insert_with(|| item.place.clone())),
+                None if self.others.iter().any(|(known, _)| known == name) => {}
+                None => self.others.push((name.to_owned(), item.place.clone())),
             }
         }
         Ok(())

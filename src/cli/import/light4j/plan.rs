@@ -89,6 +89,7 @@ impl Plan {
         let mut services = services::direct(settings, report)?;
         if let Some(router) = &dialling {
             check_services(router, &mut services, report);
+            check_prefixes(router, &routes, report);
         }
         Ok(Some(Self { address: address(settings, report)?, rendezvous, router: dialling, routes, services }))
     }
@@ -203,6 +204,24 @@ fn check_services(router: &Router, services: &mut Services, report: &mut Report)
         if endpoints.is_empty() {
             let text = format!("the endpoints of the service {} are not in these files: put them in", quoted(id));
             report.missing(text);
+        }
+    }
+}
+
+/// A prefix that no route leads to named a service for nobody, and does so here.
+fn check_prefixes(router: &Router, routes: &[Served], report: &mut Report) {
+    let within = |path: &str, prefix: &str| {
+        let rest = path.strip_prefix(prefix.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for prefix in &router.prefixes {
+        let leads = |route: &Served| match &route.matching {
+            Matching::Prefix(path) => within(path, &prefix.path) || within(&prefix.path, path),
+            Matching::Regex(_) => true,
+        };
+        if !routes.iter().filter(|route| route.handler == Handler::Router).any(leads) {
+            let text = format!("no path leads to the prefix {}, so nobody asks for it", quoted(&prefix.path));
+            report.lost(&prefix.place, text);
         }
     }
 }
