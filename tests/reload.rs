@@ -12,6 +12,8 @@ mod history;
 mod listeners;
 #[path = "reload/orders.rs"]
 mod orders;
+#[path = "reload/waits.rs"]
+mod waits;
 
 use std::{
     fs,

@@ -45,7 +45,10 @@ pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> 
             },
             "/reload" => reload(control, &asked).await,
             "/rollback" => rollback(control, &asked).await,
-            "/resume" => nothing_but(&asked, &[]).unwrap_or(told(control.resume().await)),
+            "/resume" => match nothing_but(&asked, &[]) {
+                Some(reply) => reply,
+                None => told(control.resume().await.0),
+            },
             _ => modules(control, &asked).await,
         }
     };
@@ -101,7 +104,7 @@ async fn rollback(control: &Control, asked: &Value) -> Reply {
         },
     };
     match control.rollback(number).await {
-        Ok(reloaded) => told(reloaded),
+        Ok((reloaded, _)) => told(reloaded),
         Err(none @ NoRollback::Unknown(..)) => problem(StatusCode::NOT_FOUND, none.to_string()),
         Err(none) => problem(StatusCode::CONFLICT, none.to_string()),
     }
@@ -151,6 +154,7 @@ fn told(reloaded: Reloaded) -> Reply {
                 "problems": ["what serves is pinned by a rollback; resume to take up what the files say"],
             }),
         ),
+        Reloaded::Waits(problems) => (StatusCode::ACCEPTED, json!({"result": result, "problems": problems})),
         Reloaded::Refused(refused) => (
             StatusCode::UNPROCESSABLE_ENTITY,
             json!({

@@ -19,16 +19,16 @@ use crate::{
 };
 
 /// A command that asks a running proxy.
-fn ask(proxy: &Proxy, arguments: &[&str]) -> Output {
+pub fn ask(proxy: &Proxy, arguments: &[&str]) -> Output {
     binary().args(arguments).args(["--admin", &proxy.admin.to_string()]).output().unwrap()
 }
 
-fn said(output: &Output) -> (Option<i32>, String) {
+pub fn said(output: &Output) -> (Option<i32>, String) {
     let text = [&output.stdout[..], &output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
 
-fn page(proxy: &Proxy, path: &str) -> Value {
+pub fn page(proxy: &Proxy, path: &str) -> Value {
     serde_json::from_str(&proxy.get(path)).unwrap()
 }
 
@@ -39,7 +39,7 @@ fn remembered(proxy: &Proxy) -> Vec<(u64, String)> {
     page["generations"].as_array().unwrap().iter().map(of).collect()
 }
 
-fn save(proxy: &Proxy, yaml: &str) {
+pub fn save(proxy: &Proxy, yaml: &str) {
     let before = proxy.generation();
     proxy.setup.write(yaml);
     proxy.reloaded(before);
