@@ -19,6 +19,9 @@ use crate::{
 /// How long an answer waits for a reload; after that it says that one is under way.
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
+/// Fewest digits of a hash that was announced: as many as lists show.
+const SHORTEST_HASH: usize = 12;
+
 /// A status and what the body says.
 pub(super) type Reply = (StatusCode, Value);
 
@@ -84,10 +87,16 @@ async fn reload(control: &Control, asked: &Value) -> Reply {
     }
     let hash = match &asked["hash"] {
         Value::Null => None,
-        Value::String(hash) if hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+        Value::String(hash)
+            if (SHORTEST_HASH..=64).contains(&hash.len()) && hash.bytes().all(|digit| digit.is_ascii_hexdigit()) =>
+        {
             Some(hash.to_ascii_lowercase())
         }
-        _ => return problem(StatusCode::BAD_REQUEST, "`hash` must be 64 hexadecimal digits"),
+        _ => {
+            let why = "`hash` must be 64 hexadecimal digits, or at least the first 12 of them; `cordboard check` shows \
+                       them for a file, `/generation` for what serves";
+            return problem(StatusCode::BAD_REQUEST, why);
+        }
     };
     told(control.reload(Why::Asked, hash.as_deref()).await)
 }
@@ -154,6 +163,7 @@ fn told(reloaded: Reloaded) -> Reply {
                 "problems": ["what serves is pinned by a rollback; resume to take up what the files say"],
             }),
         ),
+        Reloaded::Unfulfilled(problems) => (StatusCode::CONFLICT, json!({"result": result, "problems": problems})),
         Reloaded::Waits(problems) => (StatusCode::ACCEPTED, json!({"result": result, "problems": problems})),
         Reloaded::Refused(refused) => (
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -36,6 +36,8 @@ pub enum Reloaded {
     Refused(Arc<Refused>),
     /// There is none yet: these parts do not fit together, and somebody else waits for them.
     Waits(Vec<String>),
+    /// What was announced did not come in time; this was there instead.
+    Unfulfilled(Vec<String>),
 }
 
 impl Reloaded {
@@ -48,6 +50,7 @@ impl Reloaded {
             Self::Pinned(_) => "pinned",
             Self::Refused(_) => "refused",
             Self::Waits(_) => "waits",
+            Self::Unfulfilled(_) => "not fulfilled",
         }
     }
 }

@@ -33,7 +33,7 @@ enum NotYet {
 
 impl Control {
     /// Reads the files and, if they differ from what serves, builds a generation beside it and publishes it. With `hash`
-    /// only what hashes to that; until the files do, they are read again for ten seconds.
+    /// only what has a hash that begins so; until the files do, they are read again for ten seconds.
     pub async fn reload(&self, why: Why, hash: Option<&str>) -> Reloaded {
         self.take_turns(why, hash).await.0
     }
@@ -72,7 +72,10 @@ impl Control {
             }
             let quiet = self.board.current.load().config.reload.quiet;
             if now + quiet >= *end || self.board.drain.is_announced() || self.was_waited_for(why, &problems) {
-                break self.refuse(None, problems);
+                break match hash {
+                    None => self.refuse(None, problems),
+                    Some(_) => unfulfilled(problems),
+                };
             }
             if why == Why::Resume && self.waits.there_is(For::Pins) {
                 break Reloaded::Waits(problems);
@@ -97,7 +100,7 @@ impl Control {
                 let problems = super::texts(candidate.unread());
                 return Err(NotYet::Unfit { hash: Some(candidate.hash().to_owned()), problems });
             }
-            Ok(candidate) if hash.is_some_and(|hash| candidate.hash() != hash) => {
+            Ok(candidate) if hash.is_some_and(|hash| !candidate.hash().starts_with(hash)) => {
                 let problem = format!(
                     "{}: the files hash to {}, not to {}",
                     self.paths.config.display(),
@@ -110,6 +113,8 @@ impl Control {
                 Ok(reloaded) => reloaded,
                 Err(most) => return Err(NotYet::NoRoom(most)),
             },
+            // That is not what was announced, whatever it is.
+            Err(problems) if hash.is_some() => return Err(NotYet::Unfit { hash: None, problems }),
             Err(problems) => self.refuse(None, problems),
         };
         self.count(&reloaded);
@@ -213,4 +218,11 @@ impl Control {
         }
         wait.ends();
     }
+}
+
+/// An order whose files did not come. No candidate was refused by that.
+fn unfulfilled(problems: Vec<String>) -> Reloaded {
+    let lines: Vec<_> = problems.iter().map(|problem| in_one_line(problem)).collect();
+    tracing::warn!(problems = lines.join("; "), "files that were announced did not come");
+    Reloaded::Unfulfilled(problems)
 }

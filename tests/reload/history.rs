@@ -225,10 +225,18 @@ fn a_reload_by_command_waits_for_the_hash_that_was_announced() {
     assert!(page(&proxy, "/generation")["waits_for"].is_null());
 
     let (code, text) = said(&ask(&proxy, &["reload", "--hash", &sha256(b"something else")]));
-    assert_eq!(code, Some(78), "{text}");
-    assert!(text.contains("the files hash to") && text.contains(&sha256(b"something else")), "{text}");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.starts_with("cordboard: not fulfilled\n") && text.contains("the files hash to"), "{text}");
+    assert!(text.contains(&sha256(b"something else")), "{text}");
+    proxy.logged(&["WARN", "files that were announced did not come", "the files hash to"]);
+    // Nothing was refused by that: nobody is woken.
+    proxy.metric_becomes("cordboard_reloads_total{result=\"refused\"}", 0.0);
+    assert!(page(&proxy, "/generation")["refused"].is_null());
+    assert!(!proxy.log().iter().any(|line| line.contains("ERROR")), "{:#?}", proxy.log());
+    // The digits that `generations` prints are enough.
+    assert_eq!(said(&ask(&proxy, &["reload", "--hash", &hash[..12]])), (Some(0), "unchanged\n".to_owned()));
     let (code, text) = said(&ask(&proxy, &["reload", "--hash", "abc"]));
-    assert!(code == Some(1) && text.contains("64 hexadecimal digits"), "{text}");
+    assert!(code == Some(1) && text.contains("64 hexadecimal digits, or at least the first 12"), "{text}");
 }
 
 #[test]

@@ -111,3 +111,18 @@ fn an_announced_hash_keeps_neither_a_save_nor_a_rollback_from_serving() {
     assert_eq!((code, text), (Some(0), "generation 6 serves\n".to_owned()));
     assert_eq!(hash(&proxy), first);
 }
+
+#[test]
+fn half_a_file_is_not_what_was_announced_and_its_other_half_is_waited_for() {
+    let proxy = Proxy::with(&format!("{}reload: {{watch: off}}\n", chat_by("one")));
+    let first = page(&proxy, "/generation")["hash"].as_str().unwrap().to_owned();
+    let text = std::fs::read(proxy.setup.path()).unwrap();
+    proxy.setup.write(&format!("{}reload: {{watch: off}}\n", chat_by("two")));
+    assert_eq!(ask(&proxy, &["reload"]).status.code(), Some(0));
+    let order = ordered(&proxy, &first);
+    proxy.setup.put("cordboard.yaml", b"routes: [");
+    proxy.logged(&["WARN", "a reload waits for files", "cordboard.yaml:1:"]);
+    proxy.setup.put("cordboard.yaml", &text);
+    assert_eq!(said(&order.wait_with_output().unwrap()), (Some(0), "generation 3 serves\n".to_owned()));
+    proxy.metric_becomes("cordboard_reloads_total{result=\"refused\"}", 0.0);
+}
