@@ -251,23 +251,25 @@ impl Control {
     }
 
     fn refuse(&self, hash: Option<String>, problems: Vec<String>) -> Reloaded {
-        let refused = Arc::new(Refused { hash, problems });
         self.let_go();
         // Any event in a watched folder leads here, also while nobody has mended what was refused.
-        if self.state().refused.replace(Arc::clone(&refused)).as_ref() == Some(&refused) {
+        let known = self.state().refused.clone();
+        if let Some(known) = known.filter(|known| (&known.hash, &known.problems) == (&hash, &problems)) {
             self.board.metrics.reloaded("unchanged");
-            return Reloaded::Refused(refused);
+            return Reloaded::Refused(known);
         }
+        let refused = Arc::new(Refused { since: SystemTime::now(), hash, problems });
+        self.state().refused = Some(Arc::clone(&refused));
         self.board.metrics.reloaded("refused");
-        let serving = self.board.current.load().number;
+        let (serving, candidate) = (self.board.current.load().number, refused.hash.as_deref().map(short));
         tracing::error!(
             generation = serving,
-            candidate = refused.hash.as_deref().map(short),
+            candidate,
             problems = refused.problems.len(),
             "the changed configuration was refused; generation {serving} serves on"
         );
         for problem in &refused.problems {
-            tracing::error!(generation = serving, "refused: {}", in_one_line(problem));
+            tracing::error!(generation = serving, candidate, "refused: {}", in_one_line(problem));
         }
         Reloaded::Refused(refused)
     }

@@ -50,7 +50,7 @@ pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> 
             "/rollback" => rollback(control, &asked).await,
             "/resume" => match nothing_but(&asked, &[]) {
                 Some(reply) => reply,
-                None => told(control.resume().await.0),
+                None => resume(control).await,
             },
             _ => modules(control, &asked).await,
         }
@@ -113,10 +113,27 @@ async fn rollback(control: &Control, asked: &Value) -> Reply {
         },
     };
     match control.rollback(number).await {
-        Ok((reloaded, _)) => told(reloaded),
+        Ok((reloaded, number)) => {
+            let done = matches!(reloaded, Reloaded::Applied(_));
+            let (status, mut reply) = told(reloaded);
+            if done {
+                reply["was"] = number.into();
+                reply["pinned"] = true.into();
+            }
+            (status, reply)
+        }
         Err(none @ NoRollback::Unknown(..)) => problem(StatusCode::NOT_FOUND, none.to_string()),
         Err(none) => problem(StatusCode::CONFLICT, none.to_string()),
     }
+}
+
+/// Whatever the files are: nothing is pinned afterwards, and that is said.
+async fn resume(control: &Control) -> Reply {
+    let (reloaded, unpinned) = control.resume().await;
+    let (status, mut reply) = told(reloaded);
+    reply["unpinned"] = unpinned.into();
+    reply["serves"] = control.board.current.load().number.into();
+    (status, reply)
 }
 
 /// Reloads, and says what became of the modules that were named; `ALL`, or none, is all of them.

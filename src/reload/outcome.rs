@@ -1,6 +1,6 @@
 //! What became of candidates and orders.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use super::history::Record;
 use crate::config::diff::Change;
@@ -8,6 +8,8 @@ use crate::config::diff::Change;
 /// A candidate that was refused while the generation before it serves on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
+    /// When it was refused first.
+    pub since: SystemTime,
     /// What it would have been.
     pub hash: Option<String>,
     /// Why.

@@ -3,7 +3,7 @@
 //! A turn ends where there is something to wait for: whoever waits takes another one then, and reads the files anew. So a
 //! wait keeps no other order and no later save from serving.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use tokio::time::{Instant, sleep};
 
@@ -204,7 +204,7 @@ impl Control {
                     lines.join("; ")
                 );
                 let hash = Some(candidate.hash().to_owned());
-                Ok(Ok(Reloaded::Refused(Arc::new(Refused { hash, problems }))))
+                Ok(Ok(Reloaded::Refused(Arc::new(Refused { since: SystemTime::now(), hash, problems }))))
             }
         }
     }

@@ -49,6 +49,7 @@ fn a_rollback_and_a_resume_overtake_a_wait_for_a_component() {
     assert!(waits_for(&proxy).is_some(), "it was not waited to the end");
     let (code, text) = said(&ask(&proxy, &["resume"]));
     assert!(code == Some(1) && text.contains("`sha256` pins"), "{code:?} {text}");
+    assert!(text.contains("the pin of the rollback is taken away; generation 3 serves on"), "{text}");
     assert!(waits_for(&proxy).is_some(), "it was not waited to the end");
     let shown = page(&proxy, "/generation");
     assert_eq!((&shown["generation"], &shown["pinned"]), (&3.into(), &false.into()), "{shown:#}");
