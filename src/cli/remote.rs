@@ -152,13 +152,18 @@ fn finish(remote: Remote, answer: Result<Answer, String>, show: impl FnOnce(&Val
         Ok(answer) => answer,
         Err(error) => return unreachable(remote.admin, &error),
     };
+    // Lists have no result, and all else has one.
+    let result = body["result"].as_str();
+    if result.is_none() && !body["generations"].is_array() {
+        return stranger(remote.admin, status);
+    }
     let mut printed = exit::OK;
     if remote.json {
         printed = print(&format!("{body:#}\n"));
     } else if status == StatusCode::OK {
         printed = print(&show(&body));
     } else {
-        eprintln!("cordboard: {}", body["result"].as_str().unwrap_or("the answer is not one of a proxy of this kind"));
+        eprintln!("cordboard: {}", result.unwrap_or_default());
         for problem in list(&body["problems"]).iter().filter_map(Value::as_str) {
             eprintln!("{problem}");
         }
@@ -169,11 +174,21 @@ fn finish(remote: Remote, answer: Result<Answer, String>, show: impl FnOnce(&Val
             );
         }
     }
-    match (status, body["result"].as_str()) {
+    match (status, result) {
         (StatusCode::OK, _) => printed,
         (_, Some("refused")) => exit::CONFIG,
         _ => exit::FAILURE,
     }
+}
+
+/// Says that something else answers at this address.
+pub(super) fn stranger(admin: SocketAddr, status: StatusCode) -> u8 {
+    eprintln!(
+        "cordboard: {admin}: what answers here ({}) is not the admin address of a proxy; `--admin` wants its \
+         `admin.address`, which `cordboard run` prints when it starts (`admin on ...`)",
+        status.as_u16()
+    );
+    exit::FAILURE
 }
 
 /// Says that there is no answer.

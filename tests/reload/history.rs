@@ -303,6 +303,19 @@ fn a_proxy_that_is_not_there_is_named() {
 }
 
 #[test]
+fn what_answers_and_is_no_admin_address_is_named_and_so_is_what_would_be_right() {
+    let proxy = Proxy::with(CHAT);
+    let address = proxy.address.to_string();
+    for command in [&["generations"][..], &["generations", "--json"], &["rollback"], &["explain", "/chat"]] {
+        let (name, rest) = command.split_first().unwrap();
+        let output = binary().args([name, "--admin", &address]).args(rest).output().unwrap();
+        let (code, text) = said(&output);
+        let start = format!("cordboard: {address}: what answers here (404) is not the admin address of a proxy");
+        assert!(code == Some(1) && text.starts_with(&start) && text.contains("`admin.address`"), "{command:?} {text}");
+    }
+}
+
+#[test]
 fn a_changed_way_to_watch_counts_at_once() {
     let watched =
         |watch: &str, parameter: &str| format!("{}reload: {{watch: {watch}, quiet: 20ms}}\n", chat_by(parameter));
