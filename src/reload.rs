@@ -34,7 +34,7 @@ use crate::{
     generation::{Generation, Population},
     handover::Sockets,
     http::Switchboard,
-    listener::{Listeners, Prepared},
+    listener::{BindError, Listeners, Prepared},
     policy::PolicyHost,
 };
 
@@ -204,19 +204,20 @@ impl Control {
         }
         let restart: Vec<_> = changes.iter().flat_map(Change::needs_restart).collect();
         if !restart.is_empty() {
-            let why = |key| format!("a change of `{key}` needs a restart");
+            let why = |key: &String| {
+                candidate.places.of_process(key, format!("a change of `{key}` needs a restart")).to_string()
+            };
             return Err(Unbuilt::Wrong(restart.iter().map(why).collect()));
         }
         let most = candidate.config.reload.generations;
         if self.population.alive() >= most {
             return Err(Unbuilt::NoRoom(most));
         }
-        let listeners = candidate.config.listeners.clone();
-        let generation = Generation::build(candidate, &self.host, Some(current), &self.population).await;
+        let generation = Generation::build(Arc::clone(&candidate), &self.host, Some(current), &self.population).await;
         let generation = generation.map_err(|problems| Unbuilt::Wrong(texts(&problems)))?;
         // Last, so that no address is held for a candidate that is refused.
-        let errors = |errors: Vec<_>| Unbuilt::Wrong(errors.iter().map(ToString::to_string).collect());
-        let prepared = self.listeners.prepare(&listeners, &mut Sockets::default()).map_err(errors)?;
+        let prepared = self.listeners.prepare(&candidate.config.listeners, &mut Sockets::default());
+        let prepared = prepared.map_err(|errors| Unbuilt::Wrong(texts(&unbound(&candidate, &errors))))?;
         Ok((generation, prepared))
     }
 
@@ -287,6 +288,12 @@ impl State {
         self.history.push(record, generation.config.reload.history);
         self.refused = None;
     }
+}
+
+/// Addresses that cannot be had, with their places in the file.
+#[must_use]
+pub fn unbound(candidate: &Candidate, errors: &[(usize, BindError)]) -> Vec<Problem> {
+    errors.iter().map(|(place, error)| candidate.places.address(*place, error.to_string())).collect()
 }
 
 fn texts(problems: &[Problem]) -> Vec<String> {
