@@ -2,8 +2,6 @@
 
 use std::process::{Child, Stdio};
 
-use serde_json::Value;
-
 use crate::{
     GIVES_NO_ROLES, GIVES_ROLES, chat_by, chat_by_file, handshake,
     history::{ask, page, said, save},
