@@ -16,7 +16,7 @@ use crate::{
     generation::{Generation, Population},
     handover::Sockets,
     http::{Switchboard, session::Sessions},
-    listener::{self, BindError},
+    listener,
     metrics::Metrics,
     policy::PolicyHost,
     relay::Relay,
@@ -46,8 +46,8 @@ pub enum StartError {
     #[error("{}", config::Problem::shown(.0))]
     Configuration(Vec<config::Problem>),
     /// Addresses could not be had.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Bind(Vec<BindError>),
+    #[error("{}", config::Problem::shown(.0))]
+    Bind(Vec<config::Problem>),
     /// The WebAssembly engine could not be started.
     #[error("{0}")]
     Engine(String),
@@ -86,7 +86,9 @@ impl App {
             .admin
             .map(|address| listener::bind_or_take(address, "`admin.address`", handed_over.take_admin(&config)));
         let admin = admin.transpose();
-        let admin = admin.map_err(|error| StartError::Bind(vec![error]))?;
+        let candidate = Arc::clone(&generation.candidate);
+        let admin = admin
+            .map_err(|error| StartError::Bind(vec![candidate.places.of_process("admin.address", error.to_string())]))?;
         let relay = Relay::start(config.workers).map_err(StartError::Relay)?;
         let control = Arc::new_cyclic(|control| {
             let mut metrics = Metrics::new();
@@ -104,7 +106,8 @@ impl App {
             });
             Control::new(board, host, population, options.paths)
         });
-        let prepared = control.listeners.prepare(&config.listeners, &mut handed_over).map_err(StartError::Bind)?;
+        let prepared = control.listeners.prepare(&config.listeners, &mut handed_over);
+        let prepared = prepared.map_err(|errors| StartError::Bind(reload::unbound(&candidate, &errors)))?;
         control.listeners.commit(prepared, &control.board);
         let drain = &control.board.drain;
         drain.spawn(reload::watch(Arc::clone(&control)));

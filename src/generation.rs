@@ -183,7 +183,8 @@ impl Generation {
                 Ok(plugin) => drop(plugins.insert(Arc::clone(name), plugin)),
                 Err(error) => {
                     let why = candidate.secrets.hide(&error.to_string());
-                    problems.push(candidate.places.plugin(name, "component", why));
+                    let key = if error.is_configuration { "config" } else { "component" };
+                    problems.push(candidate.places.plugin(name, key, why));
                 }
             }
         }

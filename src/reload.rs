@@ -8,24 +8,24 @@
 //! pins it: what the files say after that is loaded and shown and does not serve before [`Control::resume`].
 
 mod history;
+mod outcome;
+mod turns;
+mod waits;
 mod watch;
 
 use std::{
     fmt::Display,
     path::PathBuf,
     sync::{Arc, Mutex as Lock, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use arc_swap::ArcSwapOption;
-use tokio::{
-    sync::{Mutex, Notify},
-    time::{Instant, sleep},
-};
+use tokio::sync::{Mutex, Notify};
 
-use self::history::History;
+use self::{history::History, turns::Unbuilt, waits::Waits};
 pub use self::{
     history::{Record, Why},
+    outcome::{NoRollback, Overview, Pending, Refused, Reloaded},
     watch::watch,
 };
 use crate::{
@@ -34,13 +34,9 @@ use crate::{
     generation::{Generation, Population},
     handover::Sockets,
     http::Switchboard,
-    listener::{Listeners, Prepared},
+    listener::{BindError, Listeners, Prepared},
     policy::PolicyHost,
 };
-
-/// How long a candidate is waited for whose parts do not fit together yet: a component that is not what `sha256` pins, a
-/// hash that was announced.
-const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What reloads and the admin address work with.
 pub struct Control {
@@ -57,7 +53,7 @@ pub struct Control {
     reloading: Mutex<()>,
     state: Lock<State>,
     /// What a reload waits for.
-    waits: ArcSwapOption<&'static str>,
+    waits: Waits,
     /// After each publication.
     published: Notify,
     /// What the configuration was read from that could be read last, served or refused: what must be watched.
@@ -76,79 +72,6 @@ struct State {
     pending: Option<Arc<Pending>>,
 }
 
-/// A candidate that was refused while the generation before it serves on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// What it would have been.
-    pub hash: Option<String>,
-    /// Why.
-    pub problems: Vec<String>,
-}
-
-/// A candidate that could serve, were it not for the pin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
-    /// What it is.
-    pub hash: String,
-    /// What it would change.
-    pub changes: Vec<Change>,
-}
-
-/// What became of a candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reloaded {
-    /// It serves, under this number.
-    Applied(u64),
-    /// It is what serves already.
-    Unchanged,
-    /// It could serve, but what serves is pinned.
-    Pinned(Arc<Pending>),
-    /// Nothing changed but the record of why.
-    Refused(Arc<Refused>),
-}
-
-impl Reloaded {
-    /// For metrics, logs and answers.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Applied(_) => "applied",
-            Self::Unchanged => "unchanged",
-            Self::Pinned(_) => "pinned",
-            Self::Refused(_) => "refused",
-        }
-    }
-}
-
-/// Why there is no rollback.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoRollback {
-    /// It is not remembered.
-    #[error("generation {0} is not remembered; there are {1}")]
-    Unknown(u64, String),
-    /// Nothing else served before.
-    #[error("nothing else has served before generation {0} that is remembered")]
-    Nothing(u64),
-    /// It is what serves.
-    #[error("generation {0} is what serves already")]
-    Serves(u64),
-}
-
-/// Everything there is to know, at one moment.
-#[derive(Clone, Debug)]
-pub struct Overview {
-    /// Oldest first; the last one serves.
-    pub records: Vec<Record>,
-    /// The last refused candidate, if nothing was applied since.
-    pub refused: Option<Arc<Refused>>,
-    /// Whether what serves is pinned.
-    pub pinned: bool,
-    /// What would serve without the pin.
-    pub pending: Option<Arc<Pending>>,
-    /// What a reload waits for, if one does.
-    pub waits: Option<&'static str>,
-}
-
 impl Control {
     /// Of a proxy whose board holds its first generation, read from `paths`.
     #[must_use]
@@ -161,7 +84,7 @@ impl Control {
             paths,
             reloading: Mutex::new(()),
             state: Lock::default(),
-            waits: ArcSwapOption::empty(),
+            waits: Waits::default(),
             published: Notify::new(),
             files: Lock::default(),
         };
@@ -192,88 +115,8 @@ impl Control {
             refused: state.refused.clone(),
             pinned: state.pinned,
             pending: state.pending.clone(),
-            waits: self.waits.load().as_deref().copied(),
+            waits: self.waits.what(),
         }
-    }
-
-    /// Reads the files and, if they differ from what serves, builds a generation beside it and publishes it. With `hash`
-    /// only what hashes to that; until the files do, they are read again for ten seconds.
-    pub async fn reload(&self, why: Why, hash: Option<&str>) -> Reloaded {
-        let _one = self.reloading.lock().await;
-        self.look_again(why, hash).await
-    }
-
-    /// Publishes again what served under `number`, by default what served before, and pins it.
-    ///
-    /// # Errors
-    /// [`NoRollback`]; nothing has changed then.
-    pub async fn rollback(&self, number: Option<u64>) -> Result<Reloaded, NoRollback> {
-        let _one = self.reloading.lock().await;
-        let current = self.board.current.load_full();
-        let (number, candidate) = {
-            let state = self.state();
-            let record = match number {
-                Some(number) => state.history.get(number).ok_or_else(|| {
-                    let known: Vec<_> = state.history.records().map(|record| record.number.to_string()).collect();
-                    NoRollback::Unknown(number, known.join(", "))
-                })?,
-                None => state.history.before().ok_or(NoRollback::Nothing(current.number))?,
-            };
-            (record.number, Arc::clone(&record.candidate))
-        };
-        if candidate.hash() == current.hash() {
-            return Err(NoRollback::Serves(number));
-        }
-        let changes = candidate.changes(&current.candidate);
-        let reloaded = match self.build(Arc::clone(&candidate), &current, &changes).await {
-            Ok((generation, prepared)) => {
-                self.publish(generation, prepared, Why::Rollback(number), changes);
-                let mut state = self.state();
-                state.pinned = true;
-                state.pending = None;
-                tracing::warn!(
-                    generation = self.board.current.load().number,
-                    "rolled back to generation {number}; changes of the files do not serve before a resume"
-                );
-                Reloaded::Applied(self.board.current.load().number)
-            }
-            // Of what the files say nothing is known by that.
-            Err(problems) => {
-                self.let_go();
-                self.board.metrics.reloaded("refused");
-                tracing::error!(
-                    generation = current.number,
-                    "generation {number} cannot serve again: {}",
-                    problems.join("; ")
-                );
-                Reloaded::Refused(Arc::new(Refused { hash: Some(candidate.hash().to_owned()), problems }))
-            }
-        };
-        self.count(&reloaded);
-        Ok(reloaded)
-    }
-
-    /// Takes the pin away; what the files say serves again.
-    pub async fn resume(&self) -> Reloaded {
-        let _one = self.reloading.lock().await;
-        let pinned = {
-            let mut state = self.state();
-            state.pending = None;
-            std::mem::take(&mut state.pinned)
-        };
-        if pinned {
-            tracing::info!("the pin of the rollback is taken away");
-        }
-        self.look_again(Why::Resume, None).await
-    }
-
-    async fn look_again(&self, why: Why, hash: Option<&str>) -> Reloaded {
-        let reloaded = match self.read(hash).await {
-            Ok(candidate) => self.take_up(candidate, why).await,
-            Err(problems) => self.refuse(None, problems),
-        };
-        self.count(&reloaded);
-        reloaded
     }
 
     fn count(&self, reloaded: &Reloaded) {
@@ -283,40 +126,21 @@ impl Control {
         }
     }
 
-    /// Reads the files; waits for what does not fit together yet.
-    async fn read(&self, hash: Option<&str>) -> Result<Candidate, Vec<String>> {
-        let end = Instant::now() + COMPLETE_WITHIN;
-        loop {
-            // Reading may block; the files are small and the page cache warm, but a component can have megabytes.
-            let paths = self.paths.clone();
-            let read = tokio::task::spawn_blocking(move || Candidate::read(&paths)).await;
-            if let Ok(Ok(candidate)) = &read {
-                self.files_are(candidate);
+    async fn read(&self) -> Result<Candidate, Vec<String>> {
+        // Reading may block; the files are small and the page cache warm, but a component can have megabytes.
+        let paths = self.paths.clone();
+        match tokio::task::spawn_blocking(move || Candidate::read(&paths)).await {
+            Ok(Ok(candidate)) => {
+                self.files_are(&candidate);
+                Ok(candidate)
             }
-            let problems = match (read, hash) {
-                (Ok(Ok(candidate)), _) if candidate.is_incomplete() => texts(candidate.unread()),
-                (Ok(Ok(candidate)), Some(hash)) if candidate.hash() != hash => {
-                    vec![format!(
-                        "{}: the files hash to {}, not to {hash}",
-                        self.paths.config.display(),
-                        candidate.hash()
-                    )]
-                }
-                (Ok(Ok(candidate)), _) => return Ok(candidate),
-                (Ok(Err(problems)), _) => return Err(texts(&problems)),
-                (Err(error), _) => return Err(vec![error.to_string()]),
-            };
-            let quiet = self.board.current.load().config.reload.quiet;
-            if Instant::now() + quiet >= end || self.board.drain.is_announced() {
-                return Err(problems);
-            }
-            let _waits = self.wait_for("files that do not have the hash yet that was announced", &problems);
-            sleep(quiet).await;
+            Ok(Err(problems)) => Err(texts(&problems)),
+            Err(error) => Err(vec![error.to_string()]),
         }
     }
 
-    /// Publishes a candidate if it may be.
-    async fn take_up(&self, mut candidate: Candidate, why: Why) -> Reloaded {
+    /// Publishes a candidate if it may be. The error: there are as many generations as there may be.
+    async fn take_up(&self, mut candidate: Candidate, why: Why) -> Result<Reloaded, usize> {
         let current = self.board.current.load_full();
         if candidate.hash() == current.hash() {
             let mut state = self.state();
@@ -328,21 +152,23 @@ impl Control {
                     current.number
                 );
             }
-            return Reloaded::Unchanged;
+            return Ok(Reloaded::Unchanged);
         }
         let pinned = {
-            let state = self.state();
+            let mut state = self.state();
             state.history.records().for_each(|record| candidate.share(&record.candidate));
             let known = state.pending.clone().filter(|pending| pending.hash == candidate.hash());
             if let Some(pending) = known {
-                return Reloaded::Pinned(pending);
+                state.refused = None;
+                return Ok(Reloaded::Pinned(pending));
             }
             state.pinned
         };
         let changes = candidate.changes(&current.candidate);
         let hash = candidate.hash().to_owned();
-        match self.build(Arc::new(candidate), &current, &changes).await {
-            Err(problems) => self.refuse(Some(hash), problems),
+        Ok(match self.build(Arc::new(candidate), &current, &changes).await {
+            Err(Unbuilt::NoRoom(most)) => return Err(most),
+            Err(Unbuilt::Wrong(problems)) => self.refuse(Some(hash), problems),
             Ok(built) if pinned => {
                 drop(built);
                 self.let_go();
@@ -363,7 +189,7 @@ impl Control {
                 self.publish(generation, prepared, why, changes);
                 Reloaded::Applied(number)
             }
-        }
+        })
     }
 
     /// Everything that can fail.
@@ -372,44 +198,27 @@ impl Control {
         candidate: Arc<Candidate>,
         current: &Generation,
         changes: &[Change],
-    ) -> Result<(Generation, Prepared), Vec<String>> {
+    ) -> Result<(Generation, Prepared), Unbuilt> {
         if self.board.drain.is_announced() {
-            return Err(vec!["the proxy is stopping".to_owned()]);
+            return Err(Unbuilt::Wrong(vec!["the proxy is stopping".to_owned()]));
         }
         let restart: Vec<_> = changes.iter().flat_map(Change::needs_restart).collect();
         if !restart.is_empty() {
-            return Err(restart.iter().map(|key| format!("a change of `{key}` needs a restart")).collect());
+            let why = |key: &String| {
+                candidate.places.of_process(key, format!("a change of `{key}` needs a restart")).to_string()
+            };
+            return Err(Unbuilt::Wrong(restart.iter().map(why).collect()));
         }
         let most = candidate.config.reload.generations;
         if self.population.alive() >= most {
-            let why = "one of as many generations as `reload.generations` allows to be let go";
-            let _waits = self.wait_for(why, &[]);
-            tokio::select! {
-                () = self.population.fewer_than(most) => {}
-                () = self.board.drain.begun() => return Err(vec!["the proxy is stopping".to_owned()]),
-            }
+            return Err(Unbuilt::NoRoom(most));
         }
-        let listeners = candidate.config.listeners.clone();
-        let generation = Generation::build(candidate, &self.host, Some(current), &self.population).await;
-        let generation = generation.map_err(|problems| texts(&problems))?;
+        let generation = Generation::build(Arc::clone(&candidate), &self.host, Some(current), &self.population).await;
+        let generation = generation.map_err(|problems| Unbuilt::Wrong(texts(&problems)))?;
         // Last, so that no address is held for a candidate that is refused.
-        let errors = |errors: Vec<_>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let prepared = self.listeners.prepare(&listeners, &mut Sockets::default()).map_err(errors)?;
+        let prepared = self.listeners.prepare(&candidate.config.listeners, &mut Sockets::default());
+        let prepared = prepared.map_err(|errors| Unbuilt::Wrong(texts(&unbound(&candidate, &errors))))?;
         Ok((generation, prepared))
-    }
-
-    /// Makes known that a reload waits, for as long as the result lives.
-    fn wait_for(&self, what: &'static str, problems: &[String]) -> impl Drop + use<'_> {
-        struct Waits<'a>(&'a Control);
-        impl Drop for Waits<'_> {
-            fn drop(&mut self) {
-                self.0.waits.store(None);
-            }
-        }
-        if self.waits.swap(Some(Arc::new(what))).is_none() {
-            tracing::warn!(problems = listed(problems), "a reload waits for {what}");
-        }
-        Waits(self)
     }
 
     fn publish(&self, generation: Generation, prepared: Prepared, why: Why, changes: Vec<Change>) {
@@ -443,23 +252,25 @@ impl Control {
     }
 
     fn refuse(&self, hash: Option<String>, problems: Vec<String>) -> Reloaded {
-        let refused = Arc::new(Refused { hash, problems });
         self.let_go();
         // Any event in a watched folder leads here, also while nobody has mended what was refused.
-        if self.state().refused.replace(Arc::clone(&refused)).as_ref() == Some(&refused) {
+        let known = self.state().refused.clone();
+        if let Some(known) = known.filter(|known| (&known.hash, &known.problems) == (&hash, &problems)) {
             self.board.metrics.reloaded("unchanged");
-            return Reloaded::Refused(refused);
+            return Reloaded::Refused(known);
         }
+        let refused = Arc::new(Refused { since: SystemTime::now(), hash, problems });
+        self.state().refused = Some(Arc::clone(&refused));
         self.board.metrics.reloaded("refused");
-        let serving = self.board.current.load().number;
+        let (serving, candidate) = (self.board.current.load().number, refused.hash.as_deref().map(short));
         tracing::error!(
             generation = serving,
-            candidate = refused.hash.as_deref().map(short),
+            candidate,
             problems = refused.problems.len(),
             "the changed configuration was refused; generation {serving} serves on"
         );
         for problem in &refused.problems {
-            tracing::error!(generation = serving, "refused: {}", in_one_line(problem));
+            tracing::error!(generation = serving, candidate, "refused: {}", in_one_line(problem));
         }
         Reloaded::Refused(refused)
     }
@@ -477,6 +288,12 @@ impl State {
         self.history.push(record, generation.config.reload.history);
         self.refused = None;
     }
+}
+
+/// Addresses that cannot be had, with their places in the file.
+#[must_use]
+pub fn unbound(candidate: &Candidate, errors: &[(usize, BindError)]) -> Vec<Problem> {
+    errors.iter().map(|(place, error)| candidate.places.address(*place, error.to_string())).collect()
 }
 
 fn texts(problems: &[Problem]) -> Vec<String> {

@@ -88,14 +88,14 @@ fn every_plugin_that_cannot_be_read_or_loaded_is_named_with_its_place() {
     let (code, _, error) = check(&setup, &[]);
     assert_eq!(code, 78, "{error}");
     for (place, parts) in [
-        ("3:12: plugins.absent.component: ", &["absent.wasm: No such file or directory"][..]),
-        ("4:10: plugins.core.component: ", &["core.wasm", "core WebAssembly module"]),
-        ("5:10: plugins.text.component: ", &["cordboard.yaml", "not a WebAssembly component"]),
-        ("6:34: plugins.pinned.sha256: ", &["core.wasm hashes to ", "pins 0000"]),
-        ("7:12: plugins.nobody.component: ", &["there is no `builtin:nobody`; there are builtin:"]),
-        ("8:14: plugins.refusing.component: ", &["`init` refused the configuration", "the query never counts"]),
+        ("3:23: plugins.absent.component: ", &["absent.wasm: No such file or directory"][..]),
+        ("4:21: plugins.core.component: ", &["core.wasm", "core WebAssembly module"]),
+        ("5:21: plugins.text.component: ", &["cordboard.yaml", "not a WebAssembly component"]),
+        ("6:42: plugins.pinned.sha256: ", &["core.wasm hashes to ", "pins 0000"]),
+        ("7:23: plugins.nobody.component: ", &["there is no `builtin:nobody`; there are builtin:"]),
+        ("8:47: plugins.refusing.config: ", &["`init` refused the configuration", "the query never counts"]),
         // The text that the log has too.
-        ("9:15: plugins.panicking.component: ", &["could not be instantiated", "it said: refused\\nby its"]),
+        ("9:26: plugins.panicking.component: ", &["could not be instantiated", "it said: refused\\nby its"]),
     ] {
         let start = format!("cordboard.yaml:{place}");
         let line = error.lines().find(|line| line.starts_with(&start));

@@ -87,16 +87,19 @@ fn a_policy_that_cannot_be_loaded_is_78_and_named() {
 
 #[test]
 fn a_taken_address_is_69_and_named_with_its_key() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
     let free = "127.0.0.1:0";
-    for (listener, admin, key) in
-        [(address.to_string().as_str(), free, "`main`"), (free, address.to_string().as_str(), "`admin.address`")]
-    {
+    let taken = address.to_string();
+    for (listener, admin, key, place) in [
+        (taken.as_str(), free, "`main`", "cordboard.yaml:1:35: listeners[0].address: cannot listen on"),
+        (free, taken.as_str(), "`admin.address`", "cordboard.yaml:2:18: admin.address: cannot listen on"),
+    ] {
         let head = format!("listeners: [{{name: main, address: '{listener}'}}]\nadmin: {{address: '{admin}'}}\n");
         let (code, out, error) = run(&format!("{head}{CHAT}"));
         assert_eq!(code, 69, "{error}");
-        assert!(error.contains(&address.to_string()) && error.contains(key), "{error}");
+        assert!(error.contains(&address.to_string()) && error.contains(key) && error.contains(place), "{error}");
+        assert!(error.trim_end().ends_with('^'), "with its line: {error}");
         assert!(!out.contains("listening"), "nothing is accepted before every address is held: {out}");
     }
 }

@@ -12,6 +12,8 @@ mod history;
 mod listeners;
 #[path = "reload/orders.rs"]
 mod orders;
+#[path = "reload/waits.rs"]
+mod waits;
 
 use std::{
     fs,
@@ -200,8 +202,12 @@ fn a_refusal_is_said_once_however_often_the_folder_changes() {
 async fn what_needs_a_restart_is_refused_and_says_so() {
     let proxy = Proxy::with(CHAT);
     proxy.setup.write(&format!("workers: 3\n{CHAT}"));
-    proxy.logged(&["a change of `workers` needs a restart"]);
+    // Its own lines come after two of the setup's and that of `reload`.
+    proxy.logged(&["cordboard.yaml:4:10: workers: a change of `workers` needs a restart"]);
     assert_eq!((proxy.generation(), handshake(&proxy, "/chat?channelId=1")), (1, 101));
+    let page: serde_json::Value = serde_json::from_str(&proxy.get("/generation")).unwrap();
+    let problem = page["refused"]["problems"][0].as_str().unwrap();
+    assert!(problem.ends_with("\n4 | workers: 3\n  |          ^"), "{problem}");
 }
 
 #[tokio::test]
@@ -288,7 +294,7 @@ async fn a_component_that_refuses_its_configuration_is_refused_in_its_own_words(
     proxy
         .setup
         .write(&CHAT.replace("'builtin:rendezvous'", "'builtin:rendezvous', config: {backendPath: '/connect?x'}"));
-    proxy.logged(&["backendPath", "the query never counts"]);
+    proxy.logged(&["plugins.rendezvous.config: ", "backendPath", "the query never counts"]);
     assert_eq!((proxy.generation(), handshake(&proxy, "/chat?channelId=1")), (1, 101));
 }
 

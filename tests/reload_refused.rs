@@ -75,6 +75,12 @@ fn configurations() -> Vec<Case> {
     });
     vec![
         ("a bracket that is not closed", line("workers: ["), "unclosed bracket"),
+        ("a bracket on its line", edit("[policy]", "[policy"), "; the `[` at 9:67 is not closed"),
+        (
+            "a bracket some lines above",
+            line("drain: {grace: 5s\nlog: {level: info}"),
+            "; the `{` at 12:8 is not closed",
+        ),
         ("a tab", line("log:\n\tlevel: info"), "tabs disallowed"),
         ("a null byte", line("log: {level: \"in\0fo\"}"), "unexpected character"),
         ("a key twice", line("services: {}"), "duplicate mapping key `services`"),

@@ -19,6 +19,9 @@ use crate::{
 /// How long an answer waits for a reload; after that it says that one is under way.
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
+/// Fewest digits of a hash that was announced: as many as lists show.
+const SHORTEST_HASH: usize = 12;
+
 /// A status and what the body says.
 pub(super) type Reply = (StatusCode, Value);
 
@@ -45,7 +48,10 @@ pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> 
             },
             "/reload" => reload(control, &asked).await,
             "/rollback" => rollback(control, &asked).await,
-            "/resume" => nothing_but(&asked, &[]).unwrap_or(told(control.resume().await)),
+            "/resume" => match nothing_but(&asked, &[]) {
+                Some(reply) => reply,
+                None => resume(control).await,
+            },
             _ => modules(control, &asked).await,
         }
     };
@@ -81,10 +87,16 @@ async fn reload(control: &Control, asked: &Value) -> Reply {
     }
     let hash = match &asked["hash"] {
         Value::Null => None,
-        Value::String(hash) if hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+        Value::String(hash)
+            if (SHORTEST_HASH..=64).contains(&hash.len()) && hash.bytes().all(|digit| digit.is_ascii_hexdigit()) =>
+        {
             Some(hash.to_ascii_lowercase())
         }
-        _ => return problem(StatusCode::BAD_REQUEST, "`hash` must be 64 hexadecimal digits"),
+        _ => {
+            let why = "`hash` must be 64 hexadecimal digits, or at least the first 12 of them; `cordboard check` shows \
+                       them for a file, `/generation` for what serves";
+            return problem(StatusCode::BAD_REQUEST, why);
+        }
     };
     told(control.reload(Why::Asked, hash.as_deref()).await)
 }
@@ -101,10 +113,27 @@ async fn rollback(control: &Control, asked: &Value) -> Reply {
         },
     };
     match control.rollback(number).await {
-        Ok(reloaded) => told(reloaded),
+        Ok((reloaded, number)) => {
+            let done = matches!(reloaded, Reloaded::Applied(_));
+            let (status, mut reply) = told(reloaded);
+            if done {
+                reply["was"] = number.into();
+                reply["pinned"] = true.into();
+            }
+            (status, reply)
+        }
         Err(none @ NoRollback::Unknown(..)) => problem(StatusCode::NOT_FOUND, none.to_string()),
         Err(none) => problem(StatusCode::CONFLICT, none.to_string()),
     }
+}
+
+/// Whatever the files are: nothing is pinned afterwards, and that is said.
+async fn resume(control: &Control) -> Reply {
+    let (reloaded, unpinned) = control.resume().await;
+    let (status, mut reply) = told(reloaded);
+    reply["unpinned"] = unpinned.into();
+    reply["serves"] = control.board.current.load().number.into();
+    (status, reply)
 }
 
 /// Reloads, and says what became of the modules that were named; `ALL`, or none, is all of them.
@@ -151,6 +180,8 @@ fn told(reloaded: Reloaded) -> Reply {
                 "problems": ["what serves is pinned by a rollback; resume to take up what the files say"],
             }),
         ),
+        Reloaded::Unfulfilled(problems) => (StatusCode::CONFLICT, json!({"result": result, "problems": problems})),
+        Reloaded::Waits(problems) => (StatusCode::ACCEPTED, json!({"result": result, "problems": problems})),
         Reloaded::Refused(refused) => (
             StatusCode::UNPROCESSABLE_ENTITY,
             json!({

@@ -6,7 +6,7 @@ use crate::{
     config::diff::Change,
     generation::Generation,
     policy::Plugin,
-    reload::{Control, Overview, Pending, seconds, short},
+    reload::{Control, Overview, Pending, Refused, seconds, short},
 };
 
 /// What serves, and what is known besides.
@@ -28,10 +28,7 @@ pub(super) fn generation(control: &Control) -> Value {
             "mode": route.mode().name(),
             "plugins": route.config.plugins.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
         })).collect::<Vec<_>>(),
-        "refused": refused.map(|refused| json!({
-            "hash": refused.hash.as_deref().map(short),
-            "problems": refused.problems,
-        })),
+        "refused": refused.map(|refused| self::refused(&refused)),
         "pinned": pinned,
         "pending": pending.map(|pending| self::pending(&pending)),
         "waits_for": waits,
@@ -40,7 +37,7 @@ pub(super) fn generation(control: &Control) -> Value {
 
 /// What served, oldest first.
 pub(super) fn generations(control: &Control) -> Value {
-    let Overview { records, pinned, pending, .. } = control.overview();
+    let Overview { records, refused, pinned, pending, .. } = control.overview();
     json!({
         "generations": records.iter().map(|record| json!({
             "generation": record.number,
@@ -49,8 +46,18 @@ pub(super) fn generations(control: &Control) -> Value {
             "changes": changes(&record.changes),
             "hash": record.candidate.hash(),
         })).collect::<Vec<_>>(),
+        "refused": refused.map(|refused| self::refused(&refused)),
         "pinned": pinned,
         "pending": pending.map(|pending| self::pending(&pending)),
+    })
+}
+
+/// What the files say, and is wrong.
+fn refused(refused: &Refused) -> Value {
+    json!({
+        "since": seconds(refused.since),
+        "hash": refused.hash.as_deref().map(short),
+        "problems": refused.problems,
     })
 }
 

@@ -85,8 +85,11 @@ fn request(asked: &Explain) -> Result<Value, String> {
 fn of_proxy(admin: SocketAddr, request: &Value) -> Result<Value, u8> {
     let answer = remote::ask(admin, Method::POST, "/explain", Some(request));
     let answer = answer.map_err(|error| remote::unreachable(admin, &error))?;
-    if answer.status == StatusCode::OK {
+    if answer.status == StatusCode::OK && answer.body["routes"].is_array() {
         return Ok(answer.body);
+    }
+    if !answer.body["problems"].is_array() {
+        return Err(remote::stranger(admin, answer.status));
     }
     for problem in list(&answer.body["problems"]).iter().filter_map(Value::as_str) {
         eprintln!("cordboard: {admin}: {problem}");

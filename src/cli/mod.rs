@@ -90,7 +90,8 @@ enum Command {
     Reload {
         #[command(flatten)]
         remote: remote::Remote,
-        /// Only what hashes to this (`/generation` and `check` show it); waited for up to ten seconds
+        /// Only what hashes to this (`check` and `/generation` show it, its first 12 digits are enough); waited for up to
+        /// ten seconds
         #[arg(long, value_name = "SHA256")]
         hash: Option<String>,
     },

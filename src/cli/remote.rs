@@ -25,6 +25,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(70);
 
 /// Longest answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
+/// How many reasons of a refusal are listed.
+const SHOWN_PROBLEMS: usize = 3;
 /// How long a probe waits in all.
 const PROBE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -55,13 +57,14 @@ pub(super) fn generations(remote: Remote) -> u8 {
                 out,
                 "{:>4}  {}  {}  {}{}{changes}",
                 record["generation"],
-                httpdate::fmt_http_date(
-                    SystemTime::UNIX_EPOCH + Duration::from_secs(record["since"].as_u64().unwrap_or_default())
-                ),
-                record["hash"].as_str().and_then(|hash| hash.get(..12)).unwrap_or("-"),
+                time(record),
+                hash(record),
                 record["why"].as_str().unwrap_or("-"),
                 if changes.is_empty() { "" } else { ": " },
             );
+        }
+        if !body["refused"].is_null() {
+            refused(&mut out, &body["refused"]);
         }
         if body["pinned"] == true {
             out.push_str("pinned: changes of the files do not serve before `cordboard resume`\n");
@@ -103,10 +106,44 @@ pub(super) fn health(admin: SocketAddr, live: bool) -> u8 {
 }
 
 fn order(remote: Remote, path: &str, body: Option<&Value>) -> u8 {
-    finish(remote, ask(remote.admin, Method::POST, path, body), |body| match body["generation"].as_u64() {
-        Some(generation) => format!("generation {generation} serves\n"),
-        None => format!("{}\n", body["result"].as_str().unwrap_or_default()),
+    finish(remote, ask(remote.admin, Method::POST, path, body), |body| {
+        let result = body["result"].as_str().unwrap_or_default();
+        let mut said =
+            body["generation"].as_u64().map_or_else(|| result.to_owned(), |n| format!("generation {n} serves"));
+        if let Some(was) = body["was"].as_u64() {
+            let _ = write!(said, ": what generation {was} was; it is pinned, which `cordboard resume` ends");
+        }
+        if body["unpinned"] == true {
+            said.push_str("; it is pinned no more");
+        }
+        said + "\n"
     })
+}
+
+/// When it was, as people read it.
+fn time(of: &Value) -> String {
+    let since = Duration::from_secs(of["since"].as_u64().unwrap_or_default());
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since)
+}
+
+fn hash(of: &Value) -> &str {
+    of["hash"].as_str().and_then(|hash| hash.get(..12)).unwrap_or("-")
+}
+
+/// What was refused, and the first reasons.
+fn refused(out: &mut String, refused: &Value) {
+    let problems = list(&refused["problems"]);
+    let number = match problems.len() {
+        1 => "1 problem".to_owned(),
+        n => format!("{n} problems"),
+    };
+    let _ = writeln!(out, "refused: {}  {}  {number}", time(refused), hash(refused));
+    for problem in problems.iter().filter_map(Value::as_str).take(SHOWN_PROBLEMS) {
+        let _ = writeln!(out, "  {}", problem.lines().next().unwrap_or_default());
+    }
+    if problems.len() > SHOWN_PROBLEMS {
+        let _ = writeln!(out, "  … ({} more: `cordboard generations --json`)", problems.len() - SHOWN_PROBLEMS);
+    }
 }
 
 /// Shows an answer; one that says that it was not done is a failure.
@@ -115,22 +152,43 @@ fn finish(remote: Remote, answer: Result<Answer, String>, show: impl FnOnce(&Val
         Ok(answer) => answer,
         Err(error) => return unreachable(remote.admin, &error),
     };
+    // Lists have no result, and all else has one.
+    let result = body["result"].as_str();
+    if result.is_none() && !body["generations"].is_array() {
+        return stranger(remote.admin, status);
+    }
     let mut printed = exit::OK;
     if remote.json {
         printed = print(&format!("{body:#}\n"));
     } else if status == StatusCode::OK {
         printed = print(&show(&body));
     } else {
-        eprintln!("cordboard: {}", body["result"].as_str().unwrap_or("the answer is not one of a proxy of this kind"));
+        eprintln!("cordboard: {}", result.unwrap_or_default());
         for problem in list(&body["problems"]).iter().filter_map(Value::as_str) {
             eprintln!("{problem}");
         }
+        if body["unpinned"] == true {
+            let serves = &body["serves"];
+            eprintln!(
+                "the pin of the rollback is taken away; generation {serves} serves on until the files are good again"
+            );
+        }
     }
-    match (status, body["result"].as_str()) {
+    match (status, result) {
         (StatusCode::OK, _) => printed,
         (_, Some("refused")) => exit::CONFIG,
         _ => exit::FAILURE,
     }
+}
+
+/// Says that something else answers at this address.
+pub(super) fn stranger(admin: SocketAddr, status: StatusCode) -> u8 {
+    eprintln!(
+        "cordboard: {admin}: what answers here ({}) is not the admin address of a proxy; `--admin` wants its \
+         `admin.address`, which `cordboard run` prints when it starts (`admin on ...`)",
+        status.as_u16()
+    );
+    exit::FAILURE
 }
 
 /// Says that there is no answer.

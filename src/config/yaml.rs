@@ -6,7 +6,11 @@
 
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 
-use super::{diagnose::Problem, tree::Node};
+use super::{
+    brackets::unclosed,
+    diagnose::Problem,
+    tree::{Node, Position},
+};
 
 /// Largest file, in bytes.
 pub(crate) const MAX_BYTES: usize = 8 << 20;
@@ -50,7 +54,7 @@ fn options() -> Options {
 /// # Errors
 /// What stops the reader hides what comes after it.
 pub(crate) fn read(text: &str) -> Result<Node, Box<Problem>> {
-    parse(text).map_err(|error| Box::new(Problem::from_yaml(&error)))
+    parse(text).map_err(|error| Box::new(hinted(Problem::from_yaml(&error), text)))
 }
 
 /// Reads a document whose values are not to be repeated.
@@ -58,7 +62,17 @@ pub(crate) fn read(text: &str) -> Result<Node, Box<Problem>> {
 /// # Errors
 /// As [`read`], and no message holds a value.
 pub(super) fn read_quietly(text: &str) -> Result<Node, Box<Problem>> {
-    parse(text).map_err(|error| Box::new(Problem::from_yaml_quietly(&error)))
+    parse(text).map_err(|error| Box::new(hinted(Problem::from_yaml_quietly(&error), text)))
+}
+
+/// What stops the reader is often a bracket of some line above.
+fn hinted(problem: Problem, text: &str) -> Problem {
+    match unclosed(text, Position { line: problem.line, column: problem.column }) {
+        Some((bracket, Position { line, column })) => {
+            problem.with_hint(format!("the `{bracket}` at {line}:{column} is not closed"))
+        }
+        None => problem,
+    }
 }
 
 fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {

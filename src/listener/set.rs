@@ -65,17 +65,17 @@ impl Listeners {
     /// Binds what `after` has and we have not, but for what was handed over. One at a time: what is prepared is for what was there.
     ///
     /// # Errors
-    /// Each address that cannot be had; nothing is bound then.
+    /// Each address that cannot be had, with its place in `after`; nothing is bound then.
     pub fn prepare(
         &self,
         after: &[config::Listener],
         handed_over: &mut handover::Sockets,
-    ) -> Result<Prepared, Vec<BindError>> {
+    ) -> Result<Prepared, Vec<(usize, BindError)>> {
         let open = self.open();
         let before: Vec<_> = open.iter().map(|open| config::Listener::clone(&open.settings.load())).collect();
         let sockets = pair_listeners(&before, after);
         let (mut bound, mut errors) = (Vec::new(), Vec::new());
-        for settings in sockets.opened.iter().filter_map(|place| after.get(*place)) {
+        for (place, settings) in sockets.opened.iter().filter_map(|place| Some((*place, after.get(*place)?))) {
             // One that moves to another address keeps its count of connections.
             let known = open.iter().find(|open| open.settings.load().name == settings.name);
             match Bound::bind(
@@ -84,7 +84,7 @@ impl Listeners {
                 handed_over.take(&settings.name),
             ) {
                 Ok(one) => bound.push(one),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push((place, error)),
             }
         }
         if errors.is_empty() { Ok(Prepared { sockets, bound, after: after.to_vec() }) } else { Err(errors) }

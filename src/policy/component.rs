@@ -81,6 +81,8 @@ pub struct LoadError {
     pub origin: String,
     /// What is wrong and what would be right.
     pub reason: String,
+    /// Whether it is nothing but the configuration, which the component refused.
+    pub is_configuration: bool,
 }
 
 /// Why a call failed; each harms that one call only.
@@ -95,6 +97,9 @@ pub enum Failure {
     /// A trap, a broken bound, or an instance that could not be made.
     #[error("{0}")]
     Trap(String),
+    /// `init` refused the configuration, which it had taken before if this happens in a call.
+    #[error("`init` refused the configuration: {0}")]
+    Configuration(String),
     /// An answer that breaks the contract.
     #[error("broke the contract: {0}")]
     Contract(String),
@@ -107,7 +112,7 @@ impl Failure {
         match self {
             Self::Busy(_) => "busy",
             Self::Deadline(_) => "deadline",
-            Self::Trap(_) => "trap",
+            Self::Trap(_) | Self::Configuration(_) => "trap",
             Self::Contract(_) => "contract",
         }
     }
@@ -167,7 +172,12 @@ pub(super) struct Instance {
 
 impl Plugin {
     pub(super) async fn load(runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Arc<Self>, LoadError> {
-        let refuse = |reason: String| LoadError { plugin: Arc::clone(&spec.name), origin: spec.origin.clone(), reason };
+        let refuse = |reason: String| LoadError {
+            plugin: Arc::clone(&spec.name),
+            origin: spec.origin.clone(),
+            reason,
+            is_configuration: false,
+        };
         inspect::is_component(&spec.wasm).map_err(&refuse)?;
         let component = runtime
             .compile(&spec.wasm, &super::digest(&[&spec.wasm]))
@@ -197,8 +207,16 @@ impl Plugin {
             tally: runtime.tallies.of(&spec.name),
             spec,
         };
-        let refuse = |reason| LoadError { plugin: plugin.name(), origin: plugin.spec.origin.clone(), reason };
-        let mut first = plugin.fresh().await.map_err(|failure| refuse(failure.to_string()))?;
+        let refuse = |reason| LoadError {
+            plugin: plugin.name(),
+            origin: plugin.spec.origin.clone(),
+            reason,
+            is_configuration: false,
+        };
+        let mut first = plugin.fresh().await.map_err(|failure| LoadError {
+            is_configuration: matches!(failure, Failure::Configuration(_)),
+            ..refuse(failure.to_string())
+        })?;
         let limit = plugin.spec.limits.init;
         let deadline = Instant::now() + limit;
         arm(&mut first.store, deadline);
@@ -422,10 +440,7 @@ impl Plugin {
         self.stats.instances.fetch_add(1, Ordering::Relaxed);
         match made {
             Ok((guest, Ok(()))) => Ok(Instance { store, guest, calls: 0 }),
-            Ok((_, Err(reason))) => {
-                let reason = one_line(&reason, REASON_BYTES);
-                Err(Failure::Trap(format!("`init` refused the configuration: {reason}")))
-            }
+            Ok((_, Err(reason))) => Err(Failure::Configuration(one_line(&reason, REASON_BYTES).into_owned())),
             Err(Stopped::Deadline) => {
                 Err(Failure::Trap(format!("`init` did not answer within {limit:?} (limits.init)")))
             }

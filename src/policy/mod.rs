@@ -262,7 +262,7 @@ fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<
         OnFailure::Closed => Err(Refused::Failed(Refusal::new(match failure {
             Failure::Busy(_) => Cause::PluginBusy,
             Failure::Deadline(_) => Cause::PluginDeadline,
-            Failure::Trap(_) | Failure::Contract(_) => Cause::PluginFailed,
+            Failure::Trap(_) | Failure::Configuration(_) | Failure::Contract(_) => Cause::PluginFailed,
         }))),
     }
 }
@@ -285,7 +285,7 @@ fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
     match failure {
         // Of these there are as many as there are clients too many.
         Failure::Busy(_) => at!(WARN),
-        Failure::Deadline(_) | Failure::Trap(_) | Failure::Contract(_) => at!(ERROR),
+        Failure::Deadline(_) | Failure::Trap(_) | Failure::Configuration(_) | Failure::Contract(_) => at!(ERROR),
     }
 }
 

@@ -19,16 +19,16 @@ use crate::{
 };
 
 /// A command that asks a running proxy.
-fn ask(proxy: &Proxy, arguments: &[&str]) -> Output {
+pub fn ask(proxy: &Proxy, arguments: &[&str]) -> Output {
     binary().args(arguments).args(["--admin", &proxy.admin.to_string()]).output().unwrap()
 }
 
-fn said(output: &Output) -> (Option<i32>, String) {
+pub fn said(output: &Output) -> (Option<i32>, String) {
     let text = [&output.stdout[..], &output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
 
-fn page(proxy: &Proxy, path: &str) -> Value {
+pub fn page(proxy: &Proxy, path: &str) -> Value {
     serde_json::from_str(&proxy.get(path)).unwrap()
 }
 
@@ -39,7 +39,7 @@ fn remembered(proxy: &Proxy) -> Vec<(u64, String)> {
     page["generations"].as_array().unwrap().iter().map(of).collect()
 }
 
-fn save(proxy: &Proxy, yaml: &str) {
+pub fn save(proxy: &Proxy, yaml: &str) {
     let before = proxy.generation();
     proxy.setup.write(yaml);
     proxy.reloaded(before);
@@ -87,7 +87,8 @@ async fn a_rollback_serves_what_served_before_and_pins_it_until_a_resume() {
     save(&proxy, &chat_by("hall"));
     assert_eq!((handshake(&proxy, "/chat?room=2"), handshake(&proxy, "/chat?hall=2")), (400, 101));
 
-    assert_eq!(said(&ask(&proxy, &["rollback"])), (Some(0), "generation 3 serves\n".to_owned()));
+    let rolled = "generation 3 serves: what generation 1 was; it is pinned, which `cordboard resume` ends\n";
+    assert_eq!(said(&ask(&proxy, &["rollback"])), (Some(0), rolled.to_owned()));
     assert_eq!((handshake(&proxy, "/chat?room=3"), handshake(&proxy, "/chat?hall=3")), (101, 400));
     proxy.logged(&["WARN", "rolled back to generation 1"]);
 
@@ -104,13 +105,20 @@ async fn a_rollback_serves_what_served_before_and_pins_it_until_a_resume() {
     let (_, text) = said(&ask(&proxy, &["generations"]));
     assert!(text.contains("\npinned: ") && text.contains("\npending: plugins.rendezvous changed: config"), "{text}");
 
-    // What is broken is refused as ever.
+    // What is broken is refused as ever, and what is good and waits for the resume is not forgotten by that.
     proxy.setup.write("routes: nonsense\n");
     proxy.logged(&["refused: ", "a list belongs here"]);
+    let (_, text) = said(&ask(&proxy, &["generations"]));
+    assert!(text.contains("\nrefused: ") && text.contains(" GMT  -  1 problem\n  "), "{text}");
+    assert!(text.contains("routes: a list belongs here"), "{text}");
+    assert!(text.contains("\npinned: ") && text.contains("\npending: plugins.rendezvous changed: config"), "{text}");
     proxy.setup.write(&chat_by("foyer"));
-    proxy.logged(&["generation 3 is pinned"]);
+    eventually("the record of the refusal to be gone", || {
+        page(&proxy, "/generations")["refused"].is_null().then_some(())
+    });
 
-    assert_eq!(said(&ask(&proxy, &["resume"])), (Some(0), "generation 4 serves\n".to_owned()));
+    let resumed = "generation 4 serves; it is pinned no more\n";
+    assert_eq!(said(&ask(&proxy, &["resume"])), (Some(0), resumed.to_owned()));
     assert_eq!((handshake(&proxy, "/chat?room=5"), handshake(&proxy, "/chat?foyer=5")), (400, 101));
     let why: Vec<_> = remembered(&proxy).into_iter().map(|(_, why)| why).collect();
     assert_eq!(why, ["start", "files", "rollback to 1", "resume"]);
@@ -130,18 +138,53 @@ fn rollbacks_in_a_row_go_further_back_and_a_number_goes_anywhere() {
     }
     let serves = |parameter: &str| handshake(&proxy, &format!("/chat?{parameter}={}", proxy.generation())) == 101;
     assert!(serves("three"));
-    for (wanted, number) in [("two", 4), ("one", 5)] {
-        assert_eq!(said(&ask(&proxy, &["rollback"])), (Some(0), format!("generation {number} serves\n")));
+    let rolled = |number: u64, was: u64| {
+        format!("generation {number} serves: what generation {was} was; it is pinned, which `cordboard resume` ends\n")
+    };
+    for (wanted, number, was) in [("two", 4, 2), ("one", 5, 1)] {
+        assert_eq!(said(&ask(&proxy, &["rollback"])), (Some(0), rolled(number, was)));
         assert!(serves(wanted), "{wanted}");
     }
     let (code, text) = said(&ask(&proxy, &["rollback"]));
     assert!(code == Some(1) && text.contains("nothing else has served before"), "{text}");
-    assert_eq!(said(&ask(&proxy, &["rollback", "3"])), (Some(0), "generation 6 serves\n".to_owned()));
+    assert_eq!(said(&ask(&proxy, &["rollback", "3"])), (Some(0), rolled(6, 3)));
     assert!(serves("three"));
     let (code, text) = said(&ask(&proxy, &["rollback", "3"]));
     assert!(code == Some(1) && text.contains("generation 3 is what serves already"), "{text}");
     let (code, text) = said(&ask(&proxy, &["rollback", "99"]));
     assert!(code == Some(1) && text.contains("generation 99 is not remembered; there are 1, 2, 3, 4, 5, 6"), "{text}");
+}
+
+#[test]
+fn a_resume_while_the_files_are_broken_says_that_nothing_is_pinned_and_what_serves() {
+    let proxy = Proxy::with(&chat_by("one"));
+    save(&proxy, &chat_by("two"));
+    assert_eq!(ask(&proxy, &["rollback"]).status.code(), Some(0));
+    proxy.setup.write("routes: nonsense\n");
+    proxy.logged(&["refused: ", "a list belongs here"]);
+    let (code, text) = said(&ask(&proxy, &["resume"]));
+    assert_eq!(code, Some(78), "{text}");
+    let last = "the pin of the rollback is taken away; generation 3 serves on until the files are good again";
+    assert!(text.starts_with("cordboard: refused\n") && text.lines().last() == Some(last), "{text}");
+    assert_eq!(page(&proxy, "/generation")["pinned"], false);
+    save(&proxy, &chat_by("three"));
+    assert_eq!(handshake(&proxy, "/chat?three=1"), 101);
+}
+
+#[test]
+fn what_was_refused_last_is_listed_with_its_time_its_hash_and_its_first_problems() {
+    let proxy = Proxy::with(CHAT);
+    proxy.setup.write(&format!("workers: 3\n{CHAT}"));
+    let line = proxy.logged(&["refused: ", "a change of `workers` needs a restart"]);
+    let hash = page(&proxy, "/generations")["refused"]["hash"].as_str().unwrap().to_owned();
+    assert!(hash.len() == 12 && line.contains(&format!("candidate=\"{hash}\"")), "{hash} in {line}");
+    let (_, text) = said(&ask(&proxy, &["generations"]));
+    assert!(text.contains("\nrefused: ") && text.contains(&format!(" GMT  {hash}  1 problem\n")), "{text}");
+    proxy.setup.write(&format!("{CHAT}    limits: {{idle: a, ping: b, pong: c, hold: d}}\n"));
+    let more = eventually("the next refusal", || {
+        Some(said(&ask(&proxy, &["generations"])).1).filter(|text| text.contains("  -  4 problems\n"))
+    });
+    assert!(more.lines().last().unwrap().starts_with("  … (1 more"), "{more}");
 }
 
 #[test]
@@ -225,10 +268,18 @@ fn a_reload_by_command_waits_for_the_hash_that_was_announced() {
     assert!(page(&proxy, "/generation")["waits_for"].is_null());
 
     let (code, text) = said(&ask(&proxy, &["reload", "--hash", &sha256(b"something else")]));
-    assert_eq!(code, Some(78), "{text}");
-    assert!(text.contains("the files hash to") && text.contains(&sha256(b"something else")), "{text}");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.starts_with("cordboard: not fulfilled\n") && text.contains("the files hash to"), "{text}");
+    assert!(text.contains(&sha256(b"something else")), "{text}");
+    proxy.logged(&["WARN", "files that were announced did not come", "the files hash to"]);
+    // Nothing was refused by that: nobody is woken.
+    proxy.metric_becomes("cordboard_reloads_total{result=\"refused\"}", 0.0);
+    assert!(page(&proxy, "/generation")["refused"].is_null());
+    assert!(!proxy.log().iter().any(|line| line.contains("ERROR")), "{:#?}", proxy.log());
+    // The digits that `generations` prints are enough.
+    assert_eq!(said(&ask(&proxy, &["reload", "--hash", &hash[..12]])), (Some(0), "unchanged\n".to_owned()));
     let (code, text) = said(&ask(&proxy, &["reload", "--hash", "abc"]));
-    assert!(code == Some(1) && text.contains("64 hexadecimal digits"), "{text}");
+    assert!(code == Some(1) && text.contains("64 hexadecimal digits, or at least the first 12"), "{text}");
 }
 
 #[test]
@@ -249,6 +300,19 @@ fn a_proxy_that_is_not_there_is_named() {
     let (code, text) = said(&output);
     assert_eq!(code, Some(1));
     assert!(text.contains("127.0.0.1:1") && text.contains("is the proxy running"), "{text}");
+}
+
+#[test]
+fn what_answers_and_is_no_admin_address_is_named_and_so_is_what_would_be_right() {
+    let proxy = Proxy::with(CHAT);
+    let address = proxy.address.to_string();
+    for command in [&["generations"][..], &["generations", "--json"], &["rollback"], &["explain", "/chat"]] {
+        let (name, rest) = command.split_first().unwrap();
+        let output = binary().args([name, "--admin", &address]).args(rest).output().unwrap();
+        let (code, text) = said(&output);
+        let start = format!("cordboard: {address}: what answers here (404) is not the admin address of a proxy");
+        assert!(code == Some(1) && text.starts_with(&start) && text.contains("`admin.address`"), "{command:?} {text}");
+    }
 }
 
 #[test]

@@ -110,7 +110,8 @@ fn an_address_that_is_taken_refuses_the_change_and_nothing_else_of_it_counts() {
     let to = taken.local_addr().unwrap();
     let both = config(&[listener("two", to), listener("three", any())]).replace("path: /chat", "path: /talk");
     proxy.setup.put("cordboard.yaml", both.as_bytes());
-    proxy.logged(&["refused: ", &format!("cannot listen on {to}"), "`address` of the listener `two`"]);
+    let place = format!("cordboard.yaml:1:34: listeners[0].address: cannot listen on {to}");
+    proxy.logged(&["refused: ", &place, "`address` of the listener `two`"]);
     assert_eq!((proxy.generation(), listening(&proxy).len(), asked(proxy.address, "1")), (1, 1, 101));
     // Once it is free it counts, at the next look.
     drop(taken);

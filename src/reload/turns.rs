@@ -1,0 +1,228 @@
+//! Orders, one at a time: to look at the files, to go back, to go on.
+//!
+//! A turn ends where there is something to wait for: whoever waits takes another one then, and reads the files anew. So a
+//! wait keeps no other order and no later save from serving.
+
+use std::{sync::Arc, time::SystemTime};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Control, NoRollback, Refused, Reloaded, Why, in_one_line,
+    waits::{COMPLETE_WITHIN, For, Wait},
+};
+use crate::candidate::Candidate;
+
+/// Why nothing came of a candidate.
+pub(super) enum Unbuilt {
+    /// Something is wrong with it.
+    Wrong(Vec<String>),
+    /// There are as many generations as there may be.
+    NoRoom(usize),
+}
+
+/// Why a look at the files came to nothing.
+enum NotYet {
+    /// What is there does not fit together, or is not what was announced.
+    Unfit {
+        hash: Option<String>,
+        problems: Vec<String>,
+    },
+    NoRoom(usize),
+}
+
+impl Control {
+    /// Reads the files and, if they differ from what serves, builds a generation beside it and publishes it. With `hash`
+    /// only what has a hash that begins so; until the files do, they are read again for ten seconds.
+    pub async fn reload(&self, why: Why, hash: Option<&str>) -> Reloaded {
+        self.take_turns(why, hash).await.0
+    }
+
+    /// Takes the pin away; what the files say serves again. Tells also whether there was a pin.
+    pub async fn resume(&self) -> (Reloaded, bool) {
+        self.take_turns(Why::Resume, None).await
+    }
+
+    async fn take_turns(&self, why: Why, hash: Option<&str>) -> (Reloaded, bool) {
+        let served = self.board.current.load().number;
+        let mut wait = self.waits.begin();
+        let mut unpinned = None;
+        // Until when what was found first is waited for.
+        let mut limit: Option<(Instant, Option<String>)> = None;
+        let reloaded = loop {
+            let one = self.reloading.lock().await;
+            // Once: it may be pinned again while it waits.
+            if unpinned.is_none() {
+                unpinned = Some(why == Why::Resume && self.unpin());
+            }
+            let (found, problems) = match self.look(why, hash).await {
+                Ok(reloaded) => break reloaded,
+                Err(NotYet::NoRoom(most)) => {
+                    drop(one);
+                    self.wait_for_room(most, &mut wait).await;
+                    limit = None;
+                    continue;
+                }
+                Err(NotYet::Unfit { hash, problems }) => (hash, problems),
+            };
+            let now = Instant::now();
+            let (end, known) = limit.get_or_insert_with(|| (now + COMPLETE_WITHIN, found.clone()));
+            if hash.is_none() && *known != found {
+                (*end, *known) = (now + COMPLETE_WITHIN, found);
+            }
+            let quiet = self.board.current.load().config.reload.quiet;
+            if now + quiet >= *end || self.board.drain.is_announced() || self.was_waited_for(why, &problems) {
+                break match hash {
+                    None => self.refuse(None, problems),
+                    Some(_) => unfulfilled(problems),
+                };
+            }
+            if why == Why::Resume && self.waits.there_is(For::Pins) {
+                break Reloaded::Waits(problems);
+            }
+            drop(one);
+            wait.says(if hash.is_some() { For::Announced } else { For::Pins }, &problems);
+            sleep(quiet).await;
+        };
+        let current = self.board.current.load().number;
+        let reloaded = match reloaded {
+            // Whoever looked at the files first published it.
+            Reloaded::Unchanged if hash.is_some() && current > served => Reloaded::Applied(current),
+            reloaded => reloaded,
+        };
+        (reloaded, unpinned == Some(true))
+    }
+
+    /// Looks at the files once.
+    async fn look(&self, why: Why, hash: Option<&str>) -> Result<Reloaded, NotYet> {
+        let reloaded = match self.read().await {
+            Ok(candidate) if candidate.is_incomplete() => {
+                let problems = super::texts(candidate.unread());
+                return Err(NotYet::Unfit { hash: Some(candidate.hash().to_owned()), problems });
+            }
+            Ok(candidate) if hash.is_some_and(|hash| !candidate.hash().starts_with(hash)) => {
+                let problem = format!(
+                    "{}: the files hash to {}, not to {}",
+                    self.paths.config.display(),
+                    candidate.hash(),
+                    hash.unwrap_or_default()
+                );
+                return Err(NotYet::Unfit { hash: Some(candidate.hash().to_owned()), problems: vec![problem] });
+            }
+            Ok(candidate) => match self.take_up(candidate, why).await {
+                Ok(reloaded) => reloaded,
+                Err(most) => return Err(NotYet::NoRoom(most)),
+            },
+            // That is not what was announced, whatever it is.
+            Err(problems) if hash.is_some() => return Err(NotYet::Unfit { hash: None, problems }),
+            Err(problems) => self.refuse(None, problems),
+        };
+        self.count(&reloaded);
+        Ok(reloaded)
+    }
+
+    /// Whether it was refused after it had been waited for, and nobody has said since that it comes now.
+    fn was_waited_for(&self, why: Why, problems: &[String]) -> bool {
+        let refused = self.state().refused.clone();
+        matches!(why, Why::Files | Why::Resume) && refused.is_some_and(|refused| refused.problems == problems)
+    }
+
+    fn unpin(&self) -> bool {
+        let mut state = self.state();
+        state.pending = None;
+        let pinned = std::mem::take(&mut state.pinned);
+        if pinned {
+            tracing::info!("the pin of the rollback is taken away");
+        }
+        pinned
+    }
+
+    /// Publishes again what served under `number`, by default what served before, and pins it. Tells also under which
+    /// number it served. What served before is a matter of when the order was given, whatever is published until it is
+    /// its turn.
+    ///
+    /// # Errors
+    /// [`NoRollback`]; nothing has changed then.
+    pub async fn rollback(&self, number: Option<u64>) -> Result<(Reloaded, u64), NoRollback> {
+        let (number, candidate) = self.target(number)?;
+        let mut wait = self.waits.begin();
+        let reloaded = loop {
+            let one = self.reloading.lock().await;
+            match self.go_back(number, &candidate).await? {
+                Ok(reloaded) => break reloaded,
+                Err(most) => {
+                    drop(one);
+                    self.wait_for_room(most, &mut wait).await;
+                }
+            }
+        };
+        self.count(&reloaded);
+        Ok((reloaded, number))
+    }
+
+    fn target(&self, number: Option<u64>) -> Result<(u64, Arc<Candidate>), NoRollback> {
+        let state = self.state();
+        let record = match number {
+            Some(number) => state.history.get(number).ok_or_else(|| {
+                let known: Vec<_> = state.history.records().map(|record| record.number.to_string()).collect();
+                NoRollback::Unknown(number, known.join(", "))
+            })?,
+            None => state.history.before().ok_or_else(|| NoRollback::Nothing(self.board.current.load().number))?,
+        };
+        Ok((record.number, Arc::clone(&record.candidate)))
+    }
+
+    /// The inner error: there are as many generations as there may be.
+    async fn go_back(&self, number: u64, candidate: &Arc<Candidate>) -> Result<Result<Reloaded, usize>, NoRollback> {
+        let current = self.board.current.load_full();
+        if candidate.hash() == current.hash() {
+            return Err(NoRollback::Serves(number));
+        }
+        let changes = candidate.changes(&current.candidate);
+        match self.build(Arc::clone(candidate), &current, &changes).await {
+            Ok((generation, prepared)) => {
+                let serves = generation.number;
+                self.publish(generation, prepared, Why::Rollback(number), changes);
+                let mut state = self.state();
+                state.pinned = true;
+                state.pending = None;
+                tracing::warn!(
+                    generation = serves,
+                    "rolled back to generation {number}; changes of the files do not serve before a resume"
+                );
+                Ok(Ok(Reloaded::Applied(serves)))
+            }
+            Err(Unbuilt::NoRoom(most)) => Ok(Err(most)),
+            // Of what the files say nothing is known by that.
+            Err(Unbuilt::Wrong(problems)) => {
+                self.let_go();
+                self.board.metrics.reloaded("refused");
+                let lines: Vec<_> = problems.iter().map(|problem| in_one_line(problem)).collect();
+                tracing::error!(
+                    generation = current.number,
+                    "generation {number} cannot serve again: {}",
+                    lines.join("; ")
+                );
+                let hash = Some(candidate.hash().to_owned());
+                Ok(Ok(Reloaded::Refused(Arc::new(Refused { since: SystemTime::now(), hash, problems }))))
+            }
+        }
+    }
+
+    /// Waits until there are fewer generations, or we stop.
+    async fn wait_for_room(&self, most: usize, wait: &mut Wait<'_>) {
+        wait.says(For::Room, &[]);
+        tokio::select! {
+            () = self.population.fewer_than(most) => {}
+            () = self.board.drain.begun() => {}
+        }
+        wait.ends();
+    }
+}
+
+/// An order whose files did not come. No candidate was refused by that.
+fn unfulfilled(problems: Vec<String>) -> Reloaded {
+    let lines: Vec<_> = problems.iter().map(|problem| in_one_line(problem)).collect();
+    tracing::warn!(problems = lines.join("; "), "files that were announced did not come");
+    Reloaded::Unfulfilled(problems)
+}
