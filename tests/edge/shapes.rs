@@ -161,7 +161,7 @@ fn every_shape_is_refused_once_and_nothing_behind_it_is_looked_at() {
         proxy.metric_becomes(&format!("cordboard_causes_total{{cause=\"{label}\"}}"), of(label));
     }
     proxy.logged(&[
-        "cause=\"bad-head\"",
+        "cause=bad-head",
         "path=/chat",
         "line 3 of the request: the name \\\"Content-Length \\\" holds a space",
     ]);

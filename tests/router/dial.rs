@@ -97,7 +97,7 @@ async fn a_service_whose_endpoints_all_refuse_is_502() {
     let (one, other) = (Refusing::bind(), Refusing::bind());
     let proxy = to(&[one.address, other.address], "");
     refused(&proxy, 502, "no-endpoint").await;
-    proxy.logged(&["handshake refused", "cause=\"no-endpoint\"", "127.0.0.1:"]);
+    proxy.logged(&["handshake refused", "cause=no-endpoint", "127.0.0.1:"]);
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_client_that_leaves_during_the_dial_takes_the_upstream_socket_with_it(
         dialled.expect_end().await;
     }
     proxy.metric_becomes("cordboard_tasks", idle);
-    proxy.logged(&["handshake refused", "cause=\"client-gone\""]);
+    proxy.logged(&["handshake refused", "cause=client-gone"]);
 }
 
 #[tokio::test]
