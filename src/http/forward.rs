@@ -11,7 +11,7 @@ mod tunnel;
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::{
     body::{Body as _, Incoming},
     upgrade::OnUpgrade,
@@ -57,7 +57,6 @@ pub(super) async fn answer(
         None => Length::None,
         Some(body) => body.size_hint().exact().map_or(Length::Unknown, Length::Known),
     };
-    may_be_as_long(length, rules)?;
     let captured = route.config.matching.captures(&handshake.segments);
     let changes = Changes {
         path_and_query: wishes.path_and_query.as_deref(),
@@ -65,30 +64,65 @@ pub(super) async fn answer(
         rewrite: Some(&route.config.rewrite),
         captured: captured.as_ref(),
     };
-    let mut head = plain::request(&handshake, &changes, length)?;
-    let expects = has_token(&handshake.headers, &header::EXPECT, "100-continue");
-    // RFC 9110 §10.1.1: of HTTP/1.0 the expectation is ignored, and without a body there is none.
-    let asks_first = expects && body.is_some() && handshake.version > Version::HTTP_10;
-    if expects && !asks_first {
-        head.headers_mut().remove(header::EXPECT);
-    }
+    let Outgoing { head, asks_first, upgrades } = Outgoing::of(&handshake, &changes, length, rules)?;
     let body = body.is_some().then(|| received.take()).flatten();
     let exchange = Exchange::begin(connection, &handshake, &info, *rules, place, (body.is_some(), asks_first));
     let task = Task { connection, watch, handshake: &handshake, route: &route, service, wishes, exchange };
-    // RFC 9110 §7.8: a server may ignore an upgrade, as we do beside a body.
-    if let Some(asked) = plain::upgrade_asked(&handshake).filter(|_| body.is_none()) {
-        plain::ask_upgrade(asked, head.headers_mut());
+    if upgrades {
         return Ok(tunnel::answer(&task, head, info, upgrade).await?);
     }
     let (response, lent) = task.send(&head, body, true).await?;
     Ok(task.passed_on(response, lent, service.config.pool)?)
 }
 
+/// A request as a service gets it, but for its `Host`, which is the endpoint's affair ([`name_host`]).
+pub(super) struct Outgoing {
+    pub(super) head: Request<()>,
+    /// Its body waits to be asked for.
+    asks_first: bool,
+    upgrades: bool,
+}
+
+impl Outgoing {
+    pub(super) fn of(
+        handshake: &Handshake,
+        changes: &Changes<'_>,
+        length: Length,
+        rules: &HttpRules,
+    ) -> Result<Self, Refusal> {
+        may_be_as_long(length, rules)?;
+        let mut head = plain::request(handshake, changes, length)?;
+        let expects = has_token(&handshake.headers, &header::EXPECT, "100-continue");
+        // RFC 9110 §10.1.1: of HTTP/1.0 the expectation is ignored, and without a body there is none.
+        let asks_first = expects && length != Length::None && handshake.version > Version::HTTP_10;
+        if expects && !asks_first {
+            head.headers_mut().remove(header::EXPECT);
+        }
+        // RFC 9110 §7.8: a server may ignore an upgrade, as we do beside a body.
+        let asked = plain::upgrade_asked(handshake).filter(|_| length == Length::None);
+        let upgrades = asked.is_some();
+        if let Some(asked) = asked {
+            plain::ask_upgrade(asked, head.headers_mut());
+        }
+        Ok(Self { head, asks_first, upgrades })
+    }
+}
+
+/// Puts an endpoint's name where the route wants it.
+pub(super) fn name_host(headers: &mut HeaderMap, wanted: HostHeader, authority: &str) {
+    if wanted == HostHeader::Endpoint || !headers.contains_key(header::HOST) {
+        // An authority of the configuration always is one.
+        if let Ok(value) = HeaderValue::from_str(authority) {
+            headers.insert(header::HOST, value);
+        }
+    }
+}
+
 /// What comes is measured as it comes, unless its length is announced.
 fn may_be_as_long(length: Length, rules: &HttpRules) -> Result<(), Refusal> {
     match length {
         Length::Known(length) if rules.body != 0 && length > rules.body => {
-            let detail = format!("{length} bytes are more than {}", rules.body);
+            let detail = format!("{length} bytes are more than {} (http.body)", rules.body);
             Err(Refusal::new(Cause::BodyTooBig).with_detail(detail))
         }
         _ => Ok(()),
@@ -198,13 +232,7 @@ impl Task<'_> {
 
     fn request(&self, head: &Request<()>, body: Upload, key: &Key) -> Request<Upload> {
         let mut request = head.clone().map(|()| body);
-        let headers = request.headers_mut();
-        if self.route.config.host == HostHeader::Endpoint || !headers.contains_key(header::HOST) {
-            // An authority of the configuration always is one.
-            if let Ok(value) = HeaderValue::from_str(&key.address) {
-                headers.insert(header::HOST, value);
-            }
-        }
+        name_host(request.headers_mut(), self.route.config.host, &key.address);
         if self.exchange.gate().is_some() {
             let exchange = Arc::clone(&self.exchange);
             hyper::ext::on_informational(&mut request, move |said| {
