@@ -292,3 +292,39 @@ fn the_decision_log_says_what_each_plugin_said_and_can_be_switched_while_running
     proxy.logged(&["session ended", "\"channel\":\"8\""]);
     assert_eq!(proxy.log().iter().filter(|line| line.contains("\"decided\"")).count(), 1);
 }
+
+#[test]
+fn the_decision_log_has_a_line_of_each_request_with_what_was_tried_and_what_missed() {
+    let proxy = Proxy::with(
+        "log: {format: json, decisions: true}
+plugins: {chat: {component: 'builtin:rendezvous'}}
+routes:
+  - {name: other, match: {path: /chat, host: other.example}, mode: router, service: up}
+  - {name: agents, match: {path: /chat/agents}, mode: router, plugins: [chat]}
+  - {name: chat, match: {path: /chat}, mode: rendezvous, plugins: [chat]}
+  - {name: late, match: {path: /chat}, mode: router, service: up}
+services: {up: {endpoints: ['ws://127.0.0.1:1']}}
+",
+    );
+    let decided = |target: &str, status_wanted: u16| {
+        assert_eq!(status(&http(proxy.address, &upgrade(target, "")).0), status_wanted, "{target}");
+        let path = target.split('?').next().unwrap();
+        serde_json::from_str::<Value>(&proxy.logged(&["\"decided\"", &format!("\"path\":\"{path}\"")])).unwrap()
+    };
+    let nowhere = decided("/nowhere?s3cret", 404);
+    let misses = "other: path; agents: path; chat: path; late: path";
+    assert_eq!((&nowhere["cause"], &nowhere["misses"]), (&"no-route".into(), &misses.into()), "{nowhere:#}");
+    assert_eq!((nowhere.get("route"), nowhere.get("tried")), (None, None), "{nowhere:#}");
+    assert!(!nowhere.to_string().contains("s3cret"), "{nowhere:#}");
+    let refusal = proxy.logged(&["handshake refused", nowhere["conn"].as_str().unwrap()]);
+    assert!(refusal.contains("no-route"), "{refusal}");
+    let taken = decided("/chat?channelId=1", 101);
+    let expected = [("route", "chat"), ("tried", "chat"), ("misses", "other: host; agents: path"), ("method", "GET")];
+    for (field, value) in expected {
+        assert_eq!(taken[field], value, "{field} in {taken:#}");
+    }
+    assert!(taken.get("cause").is_none(), "{taken:#}");
+    let refused = decided("/chat/", 400);
+    assert_eq!((&refused["cause"], &refused["tried"]), (&"no-channel".into(), &"chat".into()), "{refused:#}");
+    assert_eq!(proxy.log().iter().filter(|line| line.contains("\"decided\"")).count(), 3, "{:#?}", proxy.log());
+}

@@ -6,6 +6,7 @@
 
 mod attempt;
 pub mod body;
+mod decision;
 pub mod edge;
 pub mod explain;
 mod forward;
