@@ -36,7 +36,7 @@ use crate::{
     model::{Handshake, HostHeader, HttpRules, PoolRules, Refusal},
     route::{Plan, Wishes},
     upstream::{
-        NotOpen,
+        NotOpen, Tried,
         pool::{Key, Lent},
     },
 };
@@ -144,7 +144,10 @@ impl Task<'_> {
     /// A service's answer as the client gets it.
     fn passed_on(&self, response: Response<Incoming>, lent: Lent<Upload>, pool: PoolRules) -> Result<Answer, Refusal> {
         let (head, body) = response.into_parts();
-        let wrong = |why: &str| Refusal::new(Cause::UpstreamProtocol).with_detail(format!("{}: {why}", lent.address()));
+        let wrong = |why: &str| Refusal {
+            endpoint: Some(Arc::clone(lent.address())),
+            ..Refusal::new(Cause::UpstreamProtocol).with_detail(format!("{}: {why}", lent.address()))
+        };
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(wrong("it switches protocols without being asked"));
         }
@@ -181,7 +184,11 @@ impl Task<'_> {
         let repeatable = body.is_none() && [Method::GET, Method::HEAD, Method::OPTIONS].contains(head.method());
         let mut body = Upload::new(body, Arc::clone(&self.exchange));
         let mut late = false;
-        let mut last = "it has no candidates".to_owned();
+        let mut tried = Tried::default();
+        let refused = |cause, tried: Tried| Refusal {
+            endpoint: tried.last.clone(),
+            ..Refusal::new(cause).with_detail(tried.to_string())
+        };
         for endpoint in self.service.candidates(self.wishes.env_tag.as_deref(), transport) {
             let key = Key { service: self.service.config.id.clone(), address: Arc::clone(&endpoint.authority) };
             loop {
@@ -192,7 +199,7 @@ impl Task<'_> {
                         Ok(lent) => lent,
                         Err(error) => {
                             late |= matches!(error, NotOpen::Late(_));
-                            last = format!("{}: {error}", key.address);
+                            tried.note(&key.address, &error);
                             break;
                         }
                     },
@@ -204,23 +211,24 @@ impl Task<'_> {
                     Err(error) => error,
                 };
                 if let Some((cause, detail)) = self.exchange.failed() {
-                    return Err(Refusal::new(*cause).with_detail(detail.clone()));
+                    let endpoint = Some(Arc::clone(&key.address));
+                    return Err(Refusal { endpoint, ..Refusal::new(*cause).with_detail(detail.clone()) });
                 }
-                last = format!("{}: {}", key.address, said(error.error()));
+                tried.note(&key.address, &said(error.error()));
                 match error.take_message() {
                     Some(unsent) => body = unsent.into_body(),
                     // It had closed this connection when the request came, as it may.
                     None if lent.reused && repeatable && !error.error().is_parse() => {
                         body = Upload::new(None, Arc::clone(&self.exchange));
                     }
-                    None => return Err(Refusal::new(Cause::UpstreamProtocol).with_detail(last)),
+                    None => return Err(refused(Cause::UpstreamProtocol, tried)),
                 }
                 if !lent.reused {
                     break;
                 }
             }
         }
-        Err(Refusal::new(if late { Cause::UpstreamTimeout } else { Cause::NoEndpoint }).with_detail(last))
+        Err(refused(if late { Cause::UpstreamTimeout } else { Cause::NoEndpoint }, tried))
     }
 
     async fn open(&self, key: &Key) -> Result<Lent<Upload>, NotOpen> {
@@ -250,7 +258,10 @@ impl Task<'_> {
     async fn within_bounds<T>(&self, lent: &Lent<Upload>, answer: impl Future<Output = T>) -> Result<T, Refusal> {
         let mut answer = std::pin::pin!(answer);
         loop {
-            let late = |cause| Refusal::new(cause).with_detail(format!("{}: no byte passed", lent.address()));
+            let late = |cause| Refusal {
+                endpoint: Some(Arc::clone(lent.address())),
+                ..Refusal::new(cause).with_detail(format!("{}: no byte passed", lent.address()))
+            };
             let patience = self.exchange.patience(lent.pulse()).map_err(late)?;
             let tired = async {
                 match patience {

@@ -126,7 +126,9 @@ pub(super) async fn judge<O: Onlooker>(
         let mut verdict = verdict?;
         let edits = std::mem::take(&mut verdict.edits);
         let policy = verdict.policy.clone();
-        if let Some(plan) = route::plan(generation, &route, verdict)? {
+        let plan = route::plan(generation, &route, verdict);
+        let plan = plan.map_err(|refusal| Refusal { policy: policy.clone(), ..refusal })?;
+        if let Some(plan) = plan {
             return Ok(Judged { handshake, route, plan, edits, policy, request, permit });
         }
     }
@@ -199,6 +201,10 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
     let Judged { handshake, route, plan, edits, policy, request, permit } = judged;
     let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
     attempt.info = Some(info.clone());
+    attempt.service = match &plan {
+        Plan::Pair { .. } => None,
+        Plan::Dial { service, .. } | Plan::Forward { service, .. } => Some(service.config.id.clone()),
+    };
     let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
     let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
     Ok(Admitted { handshake, _generation: generation, route, plan, edits, info, request, place })
