@@ -28,7 +28,11 @@ pub(super) struct Attempt {
     peer: SocketAddr,
     /// The client, where a trusted proxy stands before it.
     pub(super) client: Option<IpAddr>,
+    /// When its budget began: with the connection, or with the first byte of a later request.
+    due_since: Instant,
     begun: Instant,
+    /// It asks for an upgrade, as far as that is known.
+    upgrade: bool,
     /// Without the query, which may hold secrets.
     path: String,
     route: Option<Arc<str>>,
@@ -62,12 +66,14 @@ impl Said<'_> {
 }
 
 impl Attempt {
-    pub(super) fn new(connection: &Connection, path: String) -> Self {
+    pub(super) fn new(connection: &Connection, path: String, due_since: Instant, upgrade: bool) -> Self {
         Self {
             id: ConnId::next(),
             peer: connection.peer,
             client: None,
+            due_since,
             begun: Instant::now(),
+            upgrade,
             path,
             route: None,
             mode: None,
@@ -153,7 +159,8 @@ impl Attempt {
             Some(endpoint) => format!("{} {endpoint}", service.as_str()),
             None => service.as_str().to_owned(),
         });
-        let said = if self.mode == Some(Mode::Http) { "request refused" } else { "handshake refused" };
+        let handshake = self.mode.map_or(self.upgrade, |mode| mode != Mode::Http);
+        let said = if handshake { "handshake refused" } else { "request refused" };
         macro_rules! at {
             ($level:ident) => {
                 tracing::event!(
@@ -173,7 +180,7 @@ impl Attempt {
                     status = status.map(|status| status.as_u16()),
                     reason,
                     detail,
-                    duration_ms = session::milliseconds(self.begun.elapsed()),
+                    duration_ms = session::milliseconds(self.due_since.elapsed()),
                     "{said}"
                 )
             };
