@@ -129,7 +129,8 @@ impl Body for Upload {
         match &frame {
             Some(Ok(frame)) => {
                 if !this.exchange.received(frame.data_ref().map_or(0, Bytes::len)) {
-                    this.exchange.fail(Cause::BodyTooBig, "");
+                    let most = this.exchange.rules.body;
+                    this.exchange.fail(Cause::BodyTooBig, format!("more than {most} bytes (http.body)"));
                     return Poll::Ready(Some(Err("the body is too big".into())));
                 }
                 if frame.is_trailers() || body.is_end_stream() {

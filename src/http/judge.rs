@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::{Admitted, Connection, Place, Refuse, attempt::Attempt, decision::Decision, session::LegInfo};
 use crate::{
-    admission::Permit,
+    admission::{Permit, Turned},
     error::Cause,
     generation::{Generation, Route},
     head::{
@@ -168,7 +168,13 @@ impl Onlooker for Received<'_> {
     }
 
     fn enter(&mut self, route: &Route, upgrade: bool) -> Result<Permit, Refusal> {
-        route.gate.enter(upgrade).map_err(|turned| Refusal { retry_after: turned.after, ..Refusal::new(turned.cause) })
+        route.gate.enter(upgrade).map_err(|Turned { cause, limit, after }| {
+            let detail = match cause {
+                Cause::TooManyUpgrades => format!("more than {limit} within a second (limits.upgrades_per_second)"),
+                _ => format!("{limit} are here (limits.connections)"),
+            };
+            Refusal { retry_after: after, ..Refusal::new(cause).with_detail(detail) }
+        })
     }
 
     fn listens(&self) -> bool {
