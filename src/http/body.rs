@@ -178,6 +178,8 @@ pub struct Download {
     exchange: Arc<Exchange>,
     /// None once it has ended.
     lent: Option<Lent<Upload>>,
+    /// It goes on until somebody leaves.
+    endless: bool,
     pool: Pool<Upload>,
     rules: PoolRules,
 }
@@ -187,10 +189,11 @@ impl Download {
         body: Incoming,
         exchange: Arc<Exchange>,
         lent: Lent<Upload>,
+        endless: bool,
         pool: Pool<Upload>,
         rules: PoolRules,
     ) -> Self {
-        let mut this = Self { body, exchange, lent: Some(lent), pool, rules };
+        let mut this = Self { body, exchange, lent: Some(lent), endless, pool, rules };
         if this.body.is_end_stream() {
             this.ended();
         }
@@ -240,7 +243,10 @@ impl Body for Download {
 impl Drop for Download {
     fn drop(&mut self) {
         if self.lent.is_some() {
-            self.exchange.fail(Cause::ClientGone, "it left before it had its answer");
+            match self.endless {
+                true => self.exchange.fail(Cause::Closed, "the client left; a stream of events has no end of its own"),
+                false => self.exchange.fail(Cause::ClientGone, "it left before all of the answer was through"),
+            }
             self.exchange.gate_over();
         }
     }

@@ -159,7 +159,8 @@ impl Task<'_> {
         }
         self.watch.begin(&self.exchange);
         let (exchange, kept) = (Arc::clone(&self.exchange), self.connection.board.pool.clone());
-        let download = Download::new(body, exchange, lent, kept, pool);
+        let endless = headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
+        let download = Download::new(body, exchange, lent, endless, kept, pool);
         let mut response = Response::new(Answered::Forwarded(Box::new(download)));
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;
@@ -277,6 +278,12 @@ impl Task<'_> {
             }
         }
     }
+}
+
+/// Whether a body of this type is Server-Sent Events.
+fn is_event_stream(kind: &HeaderValue) -> bool {
+    let kind = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// An error of hyper's with its reason.
