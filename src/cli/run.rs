@@ -136,8 +136,15 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
         };
         let config::Drain { delay, grace, .. } = control.board.current.load().config.drain;
         let legs = control.board.sessions.len();
-        tracing::info!(signal, legs, ?delay, ?grace, "draining; a second signal ends at once");
-        let status = format!("draining: {legs} legs, to be cut after {:?}", delay + grace);
+        let [shown_delay, shown_grace, all] = [delay, grace, delay + grace].map(config::spell_duration);
+        tracing::info!(
+            signal,
+            legs,
+            delay = shown_delay,
+            grace = shown_grace,
+            "draining; a second signal ends at once"
+        );
+        let status = format!("draining: {legs} legs, to be cut after {all}");
         manager.tell(Told::Stopping { within: delay + grace, status }).await;
         let cut = app
             .stop(async {

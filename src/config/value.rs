@@ -61,7 +61,7 @@ pub(super) fn size(text: &str) -> Result<u64, InvalidQuantity> {
 }
 
 /// Writes a duration as the file would; anything below a millisecond is cut off.
-pub(super) fn spell_duration(value: Duration) -> String {
+pub(crate) fn spell_duration(value: Duration) -> String {
     spell(u64::try_from(value.as_millis()).unwrap_or(u64::MAX), &DURATION_UNITS)
 }
 
