@@ -147,7 +147,7 @@ impl App {
         let in_order = async {
             tokio::time::sleep(board.current.load().config.drain.delay).await;
             let grace = begin();
-            let shown = config::spell_duration(grace);
+            let shown = config::shown_duration(grace);
             tracing::info!(legs = board.sessions.len(), grace = shown, "no more connections are accepted");
             drain.finish(grace).await
         };

@@ -69,8 +69,8 @@ pub(super) fn request(words: &[String]) -> Result<Value, String> {
     }
     let mut words = words.iter().map(String::as_str).peekable();
     words.next_if(|word| *word == "curl");
-    let mut typed = Typed::default();
-    typed.method = words.next_if(is_method).map(ToOwned::to_owned);
+    let method = words.next_if(is_method).map(ToOwned::to_owned);
+    let mut typed = Typed { method, ..Typed::default() };
     while let Some(word) = words.next() {
         if let Some(name) = word.strip_prefix("--").filter(|name| !name.is_empty()) {
             let (name, given) = name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value)));

@@ -136,7 +136,7 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
         };
         let config::Drain { delay, grace, .. } = control.board.current.load().config.drain;
         let legs = control.board.sessions.len();
-        let [shown_delay, shown_grace, all] = [delay, grace, delay + grace].map(config::spell_duration);
+        let [shown_delay, shown_grace, all] = [delay, grace, delay + grace].map(config::shown_duration);
         tracing::info!(
             signal,
             legs,

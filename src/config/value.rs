@@ -61,8 +61,13 @@ pub(super) fn size(text: &str) -> Result<u64, InvalidQuantity> {
 }
 
 /// Writes a duration as the file would; anything below a millisecond is cut off.
-pub(crate) fn spell_duration(value: Duration) -> String {
+pub(super) fn spell_duration(value: Duration) -> String {
     spell(u64::try_from(value.as_millis()).unwrap_or(u64::MAX), &DURATION_UNITS)
+}
+
+/// The same for a line of the log, where nothing says that a bare zero is a time.
+pub(crate) fn shown_duration(value: Duration) -> String {
+    if value.is_zero() { "0s".to_owned() } else { spell_duration(value) }
 }
 
 /// Writes a size as the file would.

@@ -243,10 +243,12 @@ impl Body for Download {
 impl Drop for Download {
     fn drop(&mut self) {
         if self.lent.is_some() {
-            match self.endless {
-                true => self.exchange.fail(Cause::Closed, "the client left; a stream of events has no end of its own"),
-                false => self.exchange.fail(Cause::ClientGone, "it left before all of the answer was through"),
-            }
+            let (cause, detail) = if self.endless {
+                (Cause::Closed, "the client left; a stream of events has no end of its own")
+            } else {
+                (Cause::ClientGone, "it left before all of the answer was through")
+            };
+            self.exchange.fail(cause, detail);
             self.exchange.gate_over();
         }
     }
