@@ -36,6 +36,8 @@ pub struct Permit(Arc<AtomicU32>);
 pub struct Turned {
     /// [`Cause::TooManyConnections`] or [`Cause::TooManyUpgrades`].
     pub cause: Cause,
+    /// How many there may be.
+    pub limit: u32,
     /// When it is worth trying again, if that is known.
     pub after: Option<Duration>,
 }
@@ -67,14 +69,14 @@ impl Gate {
         };
         let one_more = |held: u32| (held < most).then(|| held + 1);
         if self.held.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
-            return Err(Turned { cause: Cause::TooManyConnections, after: None });
+            return Err(Turned { cause: Cause::TooManyConnections, limit: most, after: None });
         }
         let permit = Permit(Arc::clone(&self.held));
         if let Some(bucket) = self.bucket.as_deref().filter(|_| upgrade)
             && let Err(early) = bucket.check()
         {
             let after = Some(early.wait_time_from(DefaultClock::default().now()));
-            return Err(Turned { cause: Cause::TooManyUpgrades, after });
+            return Err(Turned { cause: Cause::TooManyUpgrades, limit: self.limits.upgrades_per_second, after });
         }
         Ok(permit)
     }
@@ -105,7 +107,7 @@ mod tests {
     fn the_last_place_is_given_once_and_comes_back() {
         let gate = Gate::new(limits(2, 0), None);
         let (first, second) = (gate.enter(true).unwrap(), gate.enter(true).unwrap());
-        assert_eq!(gate.enter(true).unwrap_err(), Turned { cause: Cause::TooManyConnections, after: None });
+        assert_eq!(gate.enter(true).unwrap_err(), Turned { cause: Cause::TooManyConnections, limit: 2, after: None });
         drop(first);
         let third = gate.enter(false).unwrap();
         assert_eq!(gate.held(), 2);
@@ -137,7 +139,7 @@ mod tests {
             drop(gate.enter(true).unwrap());
         }
         let turned = gate.enter(true).unwrap_err();
-        assert_eq!(turned.cause, Cause::TooManyUpgrades);
+        assert_eq!((turned.cause, turned.limit), (Cause::TooManyUpgrades, 3));
         assert!(turned.after.is_some_and(|after| after <= Duration::from_secs(1)), "{turned:?}");
         assert_eq!(gate.held(), 0, "who is turned away holds nothing");
         drop(gate.enter(false).unwrap());

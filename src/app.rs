@@ -135,8 +135,8 @@ impl App {
     }
 
     /// Stops: readiness ends, after `drain.delay` no more accepts, waiting legs closed at once, joined ones over
-    /// `drain.spread`, the rest cut at `drain.grace`. `hurry` ends all of it at once. Tells how many legs were cut; none
-    /// if nothing had to be.
+    /// `drain.spread`, the rest cut at `drain.grace`. `hurry` ends all of it at once. Tells how many legs and plain
+    /// requests were cut; none if nothing had to be.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> Option<usize> {
         let board = &self.control.board;
         let drain = &board.drain;
@@ -150,14 +150,15 @@ impl App {
         let in_order = async {
             tokio::time::sleep(board.current.load().config.drain.delay).await;
             let grace = begin();
-            tracing::info!(legs = board.sessions.len(), ?grace, "no more connections are accepted");
+            let shown = config::shown_duration(grace);
+            tracing::info!(legs = board.sessions.len(), grace = shown, "no more connections are accepted");
             drain.finish(grace).await
         };
         let why = tokio::select! {
             clean = in_order => if clean { return None } else { Cut::Grace },
             () = hurry => Cut::Hurry,
         };
-        let legs = board.sessions.len();
+        let left = board.metrics.present();
         // In this order: whoever learns that we stop knows that there is no time left.
         drain.cut(why);
         begin();
@@ -165,6 +166,6 @@ impl App {
         if !drain.finish(LAST_WORDS).await {
             tracing::warn!(tasks = drain.tasks(), "some tasks have not ended");
         }
-        Some(legs)
+        Some(left).filter(|left| *left > 0)
     }
 }

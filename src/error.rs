@@ -133,7 +133,7 @@ causes! {
     SubprotocolMismatch = "subprotocol-mismatch", Client, 409, 0, INFO, "the subprotocol of this channel was not offered";
     /// We are stopping.
     Draining = "draining", Internal, 503, 1012, INFO, "the service restarts";
-    /// The client left before it was answered.
+    /// The client left before it was answered, or before all of the answer was through.
     ClientGone = "client-gone", Client, 499, 0, INFO, "the client left during the handshake";
     /// Something of ours failed.
     Internal = "internal", Internal, 500, 1011, ERROR, "internal error";
@@ -155,7 +155,7 @@ causes! {
     ClientBroken = "client-broken", Client, 0, 1001, INFO, "the client connection broke";
     /// RFC 6455 was broken.
     Protocol = "protocol-error", Client, 0, 1002, INFO, "protocol error";
-    /// Text that must be UTF-8 is not.
+    /// The reason of a Close is not UTF-8; messages are not looked at.
     InvalidUtf8 = "invalid-utf8", Client, 0, 1007, INFO, "invalid UTF-8";
     /// A message over `limits.message`.
     MessageTooBig = "message-too-big", Client, 0, 1009, INFO, "message too big";

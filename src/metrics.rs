@@ -171,6 +171,12 @@ impl Metrics {
         self.registry.register_collector(Box::new(collector));
     }
 
+    /// Legs that dialled in, and plain requests, that are on their way.
+    #[must_use]
+    pub fn present(&self) -> usize {
+        self.accounts.present()
+    }
+
     /// The routes that new requests find: each has its series from now on. Those of others go with their last request.
     pub fn serve_routes<'a>(&self, routes: impl IntoIterator<Item = (&'a Arc<str>, Mode)>) {
         self.accounts.serve(routes);

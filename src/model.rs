@@ -366,19 +366,23 @@ pub struct Refusal {
     pub detail: Option<String>,
     /// When it is worth trying again; told in `Retry-After`, in seconds.
     pub retry_after: Option<Duration>,
+    /// `name@identity` of the policy from whose words it follows; for the operator.
+    pub policy: Option<Arc<str>>,
+    /// The endpoint that was dialled last; for the operator.
+    pub endpoint: Option<Arc<str>>,
 }
 
 impl Refusal {
     /// A refusal with the cause's own text.
     #[must_use]
     pub fn new(cause: Cause) -> Self {
-        Self { cause, reason: cause.row().reason.to_owned(), detail: None, retry_after: None }
+        Self::because(cause, cause.row().reason)
     }
 
     /// A refusal with a text of its own.
     #[must_use]
     pub fn because(cause: Cause, reason: impl Into<String>) -> Self {
-        Self { cause, reason: reason.into(), detail: None, retry_after: None }
+        Self { cause, reason: reason.into(), detail: None, retry_after: None, policy: None, endpoint: None }
     }
 
     /// Adds what only the operator is told.

@@ -9,8 +9,10 @@
 //! handed over with the bare socket. Nothing is read beyond that.
 
 use std::{
+    fmt::{self, Write as _},
     future::{Future, poll_fn},
     io,
+    net::SocketAddr,
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -126,13 +128,44 @@ pub enum DialError {
     Answer(Box<Answer>),
     /// There was no candidate, or every one refused or broke the connection before it answered.
     #[error("no endpoint could be reached: {0}")]
-    NoEndpoint(String),
+    NoEndpoint(Tried),
     /// The deadline came, or no candidate was left after one had timed out.
     #[error("timed out: {0}")]
-    Timeout(String),
+    Timeout(Tried),
     /// It answered something that is no answer to our request, or selected what was not offered.
     #[error("the handshake answer is not acceptable: {0}")]
-    Protocol(String),
+    Protocol(Tried),
+}
+
+/// What was tried in vain: in words, and the endpoint that was tried last.
+#[derive(Debug, Default)]
+pub struct Tried {
+    said: String,
+    /// None if there was nobody to try.
+    pub last: Option<Arc<str>>,
+}
+
+impl Tried {
+    /// Why it was in vain with one endpoint.
+    pub fn note(&mut self, address: &Arc<str>, why: &impl fmt::Display) {
+        let separator = if self.said.is_empty() { "" } else { "; " };
+        // Writing to a String cannot fail.
+        let _ = write!(self.said, "{separator}{address}: {why}");
+        self.last = Some(Arc::clone(address));
+    }
+
+    /// The same of one alone.
+    fn one(address: &Arc<str>, why: &impl fmt::Display) -> Self {
+        let mut tried = Self::default();
+        tried.note(address, why);
+        tried
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.said.is_empty() { "it has no candidates" } else { &self.said })
+    }
 }
 
 impl DialError {
@@ -150,7 +183,11 @@ impl DialError {
     /// The refusal for the client, with the text as detail; an [`Answer`] is better passed on as it is.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
-        Refusal::new(self.cause()).with_detail(self.to_string())
+        let endpoint = match self {
+            Self::Answer(answer) => Some(&answer.endpoint.address),
+            Self::NoEndpoint(tried) | Self::Timeout(tried) | Self::Protocol(tried) => tried.last.as_ref(),
+        };
+        Refusal { endpoint: endpoint.cloned(), ..Refusal::new(self.cause()).with_detail(self.to_string()) }
     }
 }
 
@@ -220,23 +257,24 @@ pub fn limit_unacknowledged(stream: &TcpStream, limit: Option<Duration>) -> io::
 /// [`DialError`]: a refusal, nobody there, too late, or an answer that is none.
 pub async fn connect(candidates: impl IntoIterator<Item = Endpoint>, dial: &Dial<'_>) -> Result<Connected, DialError> {
     let mut late = false;
-    let mut last = "it has no candidates".to_owned();
+    let mut tried = Tried::default();
     for endpoint in candidates {
         let attempt = timeout_at(dial.deadline, attempt(&endpoint, dial)).await;
         match attempt {
             Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(Failure::Final(error))) => return Err(error),
-            Ok(Err(Failure::Refused(why))) => last = format!("{}: {why}", endpoint.address),
+            Ok(Err(Failure::Refused(why))) => tried.note(&endpoint.address, &why),
             Ok(Err(Failure::Late(why))) => {
                 late = true;
-                last = format!("{}: {why}", endpoint.address);
+                tried.note(&endpoint.address, &why);
             }
             Err(_) => {
-                return Err(DialError::Timeout(format!("{} did not answer in time", endpoint.address)));
+                tried.note(&endpoint.address, &"it did not answer in time");
+                return Err(DialError::Timeout(tried));
             }
         }
     }
-    Err(if late { DialError::Timeout(last) } else { DialError::NoEndpoint(last) })
+    Err(if late { DialError::Timeout(tried) } else { DialError::NoEndpoint(tried) })
 }
 
 async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Failure> {
@@ -255,7 +293,7 @@ async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Fail
         Said::Other(read) => Box::pin(other(read, stream, endpoint, dial, answer_by)).await?,
     };
     let selected = verify::verify(head.version, &head.headers, dial.request.headers(), &key)
-        .map_err(|why| Failure::Final(DialError::Protocol(format!("{}: {why}", endpoint.address))))?;
+        .map_err(|why| Failure::Final(DialError::Protocol(Tried::one(&endpoint.address, &why))))?;
     Ok(Connected {
         stream,
         early,
@@ -279,7 +317,7 @@ async fn other(
     let (mut sender, connection) = pool::builder().handshake(replayed).await.map_err(broken)?;
     let mut driven = Driven { connection, ended: false };
     let response = timeout_at(answer_by, driven.run(sender.send_request(dial.request.clone()))).await;
-    let response = response.map_err(late)?.map_err(|error| unanswered(&error))?;
+    let response = response.map_err(late)?.map_err(|error| unanswered(&error, endpoint))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Final(refused(&mut driven, response, endpoint, dial.deadline).await));
     }
@@ -305,17 +343,22 @@ async fn open(
         .map_err(|error| NotOpen::Refused(format!("its name was not resolved: {error}")))?;
     let mut late = false;
     let mut last = "its name has no address".to_owned();
-    for address in addresses {
+    // Whoever says why puts the name before it; an address is added where it is not the same.
+    let said = |found: SocketAddr, why: &dyn fmt::Display| {
+        let found = found.to_string();
+        if found == address { why.to_string() } else { format!("{found}: {why}") }
+    };
+    for found in addresses {
         let begun = Instant::now();
-        match timeout(connect_timeout, TcpStream::connect(address)).await {
+        match timeout(connect_timeout, TcpStream::connect(found)).await {
             Ok(Ok(stream)) => match tune(&stream).and_then(|()| limit_unacknowledged(&stream, user_timeout)) {
                 Ok(()) => return Ok((stream, begun)),
-                Err(error) => last = format!("{address}: {error}"),
+                Err(error) => last = said(found, &error),
             },
-            Ok(Err(error)) => last = format!("{address}: {error}"),
+            Ok(Err(error)) => last = said(found, &error),
             Err(_) => {
                 late = true;
-                last = format!("{address} did not take the connection in time");
+                last = said(found, &"it did not take the connection in time");
             }
         }
     }
@@ -323,10 +366,14 @@ async fn open(
 }
 
 /// A connection gone before its answer leaves the next endpoint to ask; bytes that are no answer do not.
-fn unanswered(error: &hyper::Error) -> Failure {
+fn unanswered(error: &hyper::Error, endpoint: &Endpoint) -> Failure {
     let text =
         std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-    if error.is_parse() { Failure::Final(DialError::Protocol(text)) } else { Failure::Refused(text) }
+    if error.is_parse() {
+        Failure::Final(DialError::Protocol(Tried::one(&endpoint.address, &text)))
+    } else {
+        Failure::Refused(text)
+    }
 }
 
 /// What an answer other than 101 means; its body is read as far as it is wanted and comes.
@@ -338,7 +385,7 @@ async fn refused(
 ) -> DialError {
     let status = response.status();
     if !(300..600).contains(&status.as_u16()) {
-        return DialError::Protocol(format!("{} answered {status} to an upgrade", endpoint.address));
+        return DialError::Protocol(Tried::one(&endpoint.address, &format_args!("it answered {status} to an upgrade")));
     }
     let (head, mut incoming) = response.into_parts();
     let mut body = BytesMut::new();

@@ -110,7 +110,8 @@ fn the_manual_has_a_page_for_each_command() {
     let mut count = 0;
     for name in names.filter(|name| *name != "help") {
         let (code, inner) = run(&["man", name]);
-        assert!(code == 0 && inner.contains(&format!("CORDBOARD-{}", name.to_uppercase())), "{name}: {inner}");
+        let title = format!("CORDBOARD-{} 1  \"cordboard {}\"", name.to_uppercase(), env!("CARGO_PKG_VERSION"));
+        assert!(code == 0 && inner.contains(&title), "{name}: {inner}");
         assert!(page.contains(&format!("cordboard\\-{name}")), "{name} is not in\n{page}");
         count += 1;
     }

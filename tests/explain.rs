@@ -8,10 +8,11 @@ mod support;
 #[allow(dead_code)] // most of them are for the tests of policies
 mod guests;
 
-use std::process::Output;
+use std::{collections::BTreeSet, process::Output};
 
 use serde_json::{Value, json};
-use support::{Proxy, Setup, binary, http, status, upgrade};
+use support::{Proxy, Setup, binary, http, status, upgrade, upstream::Upstream};
+use tokio::io::AsyncWriteExt as _;
 
 /// Four routes: by host, a rendezvous, a router with rewriting, and plain requests.
 const BOARD: &str = "
@@ -119,7 +120,8 @@ plan: dial up (endpoints: 10.0.0.1:8001, 10.0.0.2:8002)
   x-what: orders
   connection: Upgrade
   upgrade: websocket
-  sec-websocket-version: 13",
+  sec-websocket-version: 13
+  sec-websocket-key: <a new one for each attempt>",
         ),
         (
             &["POST", "/api/orders"],
@@ -172,6 +174,57 @@ fn a_running_proxy_is_asked_about_what_serves_and_nothing_is_done() {
     proxy.reloaded(1);
     let said = told(&ask(&["/chat?room=7"]));
     assert!(said.contains("refused: 400 no-channel"), "{said}");
+    let unknown = ask(&["--listener", "none", "/x"]);
+    let why = String::from_utf8_lossy(&unknown.stderr);
+    assert!(unknown.status.code() == Some(2) && why.contains("there are main"), "{:?} {why}", unknown.status);
+}
+
+/// What a service gets: a request and its fields, without those whose values are made for each attempt.
+fn fields(lines: &str) -> BTreeSet<String> {
+    let fields = lines.lines().map(|line| line.trim().to_ascii_lowercase()).filter(|line| !line.is_empty());
+    fields.filter(|line| !line.starts_with("sec-websocket-key: ")).collect()
+}
+
+#[tokio::test]
+async fn what_would_be_sent_is_what_is_sent() {
+    let upstream = Upstream::bind().await;
+    let proxy = Proxy::with(&format!(
+        "routes:
+  - {{name: sockets, match: {{path: /ws}}, mode: router, service: up, host: endpoint}}
+  - {{name: theirs, match: {{path: /theirs}}, mode: http, service: up, host: endpoint}}
+  - {{name: web, match: {{path: /}}, mode: http, service: up, http: {{body: 8B}}}}
+services: {{up: {{endpoints: ['http://{}']}}}}
+",
+        upstream.address
+    ));
+    let admin = proxy.admin.to_string();
+    let host = "a.example.org";
+    let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let form = "Content-Length: 3\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let cases: [(&[&str], &str, String); 4] = [
+        (&["ws://a.example.org/ws/x?a=1"], "a Host of its own", format!("GET /ws/x?a=1 HTTP/1.1\r\n{handshake}")),
+        (&["http://a.example.org/theirs"], "the same", "GET /theirs HTTP/1.1\r\n".to_owned()),
+        (&["--ws", "http://a.example.org/any"], "a tunnel", format!("GET /any HTTP/1.1\r\n{handshake}")),
+        (&["curl", "-d", "a=b", "http://a.example.org/"], "a body", format!("POST / HTTP/1.1\r\n{form}")),
+    ];
+    for (words, what, head) in cases {
+        let output = binary().args(["explain", "--admin", &admin]).args(words).output().unwrap();
+        let said = told(&output);
+        let (_, said) = said.split_once("\nplan: ").unwrap();
+        let said = said.split_once('\n').unwrap().1.to_owned();
+        let request = format!("{head}Host: {host}\r\n\r\n{}", if what == "a body" { "a=b" } else { "" });
+        let mut client = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        let dialled = upstream.accept().await;
+        let sent = dialled.head.replacen(" HTTP/1.1", "", 1);
+        assert_eq!(fields(&said), fields(&sent), "{what}:\n{said}");
+    }
+    let large = binary().args(["explain", "--admin", &admin, "curl", "-d", "123456789", "/"]).output().unwrap();
+    assert!(told(&large).ends_with(
+        "refused: 413 body-too-big: the body of the request is too big (9 bytes are more than 8 \
+                                    (http.body))"
+    ));
 }
 
 #[test]
@@ -200,13 +253,15 @@ fn what_cannot_be_asked_is_said() {
         (&["/x", "-H", "a b: c"], 2, "`a b` is not the name of a header field"),
         (&["/x", "--json"], 2, "options of `explain` stand before the request"),
         (&["--peer", "nobody", "/x"], 2, "`nobody` is not an IP address"),
+        (&["--listener", "none", "/x"], 2, "there is no listener `none`; there are main"),
+        (&["curl -H 'A: b' http://h/x"], 2, "came as one word: leave off the quotes around the whole of it"),
+        (&["POST /x"], 2, "came as one word"),
+        (&["curl", "-d", "@nowhere", "/x"], 2, "`nowhere` cannot be read"),
     ] {
         let output = explain(&setup, words);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(code) && text.contains(why), "{words:?}: {:?} {text}", output.status);
     }
-    let said = told(&explain(&setup, &["--listener", "none", "/x"]));
-    assert!(said.contains("there is no such listener; there are main"), "{said}");
     let broken = Setup::new("routes: nonsense\n");
     let output = explain(&broken, &["/x"]);
     assert_eq!(output.status.code(), Some(78));
@@ -236,4 +291,40 @@ fn the_decision_log_says_what_each_plugin_said_and_can_be_switched_while_running
     assert_eq!(status(&http(proxy.address, &upgrade("/chat?room=8", "")).0), 101);
     proxy.logged(&["session ended", "\"channel\":\"8\""]);
     assert_eq!(proxy.log().iter().filter(|line| line.contains("\"decided\"")).count(), 1);
+}
+
+#[test]
+fn the_decision_log_has_a_line_of_each_request_with_what_was_tried_and_what_missed() {
+    let proxy = Proxy::with(
+        "log: {format: json, decisions: true}
+plugins: {chat: {component: 'builtin:rendezvous'}}
+routes:
+  - {name: other, match: {path: /chat, host: other.example}, mode: router, service: up}
+  - {name: agents, match: {path: /chat/agents}, mode: router, plugins: [chat]}
+  - {name: chat, match: {path: /chat}, mode: rendezvous, plugins: [chat]}
+  - {name: late, match: {path: /chat}, mode: router, service: up}
+services: {up: {endpoints: ['ws://127.0.0.1:1']}}
+",
+    );
+    let decided = |target: &str, status_wanted: u16| {
+        assert_eq!(status(&http(proxy.address, &upgrade(target, "")).0), status_wanted, "{target}");
+        let path = target.split('?').next().unwrap();
+        serde_json::from_str::<Value>(&proxy.logged(&["\"decided\"", &format!("\"path\":\"{path}\"")])).unwrap()
+    };
+    let nowhere = decided("/nowhere?s3cret", 404);
+    let misses = "other: path; agents: path; chat: path; late: path";
+    assert_eq!((&nowhere["cause"], &nowhere["misses"]), (&"no-route".into(), &misses.into()), "{nowhere:#}");
+    assert_eq!((nowhere.get("route"), nowhere.get("tried")), (None, None), "{nowhere:#}");
+    assert!(!nowhere.to_string().contains("s3cret"), "{nowhere:#}");
+    let refusal = proxy.logged(&["handshake refused", nowhere["conn"].as_str().unwrap()]);
+    assert!(refusal.contains("no-route"), "{refusal}");
+    let taken = decided("/chat?channelId=1", 101);
+    let expected = [("route", "chat"), ("tried", "chat"), ("misses", "other: host; agents: path"), ("method", "GET")];
+    for (field, value) in expected {
+        assert_eq!(taken[field], value, "{field} in {taken:#}");
+    }
+    assert!(taken.get("cause").is_none(), "{taken:#}");
+    let refused = decided("/chat/", 400);
+    assert_eq!((&refused["cause"], &refused["tried"]), (&"no-channel".into(), &"chat".into()), "{refused:#}");
+    assert_eq!(proxy.log().iter().filter(|line| line.contains("\"decided\"")).count(), 3, "{:#?}", proxy.log());
 }

@@ -154,7 +154,7 @@ routes:
 ",
     );
     drop(dial(&proxy, "/chat?channelId=1").await);
-    proxy.logged(&["session ended", "route=\"second\""]);
+    proxy.logged(&["session ended", "route=second"]);
 }
 
 #[test]
@@ -247,7 +247,7 @@ async fn an_upgrade_that_is_refused_is_answered_once_and_ends_the_connection() {
 fn a_refusal_is_logged_with_its_cause_and_what_the_caller_is_not_told() {
     let proxy = Proxy::with(CHAT);
     let head = refused(&proxy, &upgrade("/chat", ""), 400, "no-channel");
-    let line = proxy.logged(&["handshake refused", "cause=\"no-channel\"", "outcome=\"refused\"", "status=400"]);
-    assert!(line.contains("route=\"chat\"") && line.contains("peer=127.0.0.1:"), "{line}");
+    let line = proxy.logged(&["handshake refused", "cause=no-channel", "outcome=refused", "status=400"]);
+    assert!(line.contains("route=chat") && line.contains("peer=127.0.0.1:"), "{line}");
     assert!(!head.contains("rendezvous@"), "{head}");
 }

@@ -52,7 +52,7 @@ struct Typed {
     method: Option<String>,
     url: Option<String>,
     headers: Vec<(String, String)>,
-    has_body: bool,
+    body: Option<Vec<u8>>,
     head: bool,
 }
 
@@ -61,11 +61,16 @@ struct Typed {
 /// # Errors
 /// A word that is neither an option that is known here nor the one URL.
 pub(super) fn request(words: &[String]) -> Result<Value, String> {
+    let is_method = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    if let [line] = words
+        && line.split_once(char::is_whitespace).is_some_and(|(first, _)| first == "curl" || is_method(&first))
+    {
+        return Err(format!("`{line}` came as one word: leave off the quotes around the whole of it"));
+    }
     let mut words = words.iter().map(String::as_str).peekable();
     words.next_if(|word| *word == "curl");
-    let mut typed = Typed::default();
-    let is_method = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
-    typed.method = words.next_if(is_method).map(ToOwned::to_owned);
+    let method = words.next_if(is_method).map(ToOwned::to_owned);
+    let mut typed = Typed { method, ..Typed::default() };
     while let Some(word) = words.next() {
         if let Some(name) = word.strip_prefix("--").filter(|name| !name.is_empty()) {
             let (name, given) = name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value)));
@@ -87,10 +92,11 @@ pub(super) fn request(words: &[String]) -> Result<Value, String> {
             return Err(format!("there are two URLs, `{url}` and `{word}`; quote what belongs together"));
         }
     }
+    typed.describe_body();
     let url = typed.url.ok_or("a URL or a path is missing, such as `/chat?channelId=1`")?;
     let by_options = if typed.head {
         "HEAD"
-    } else if typed.has_body {
+    } else if typed.body.is_some() {
         "POST"
     } else {
         "GET"
@@ -155,9 +161,44 @@ impl Typed {
             "user" => field("Authorization", format!("Basic {}", STANDARD.encode(value))),
             "request" => self.method = Some(value.to_owned()),
             "url" => self.url = Some(value.to_owned()),
-            _ => self.has_body = true,
+            _ => self.data(name, value)?,
         }
         Ok(())
+    }
+
+    /// What is given piece by piece is sent in one, with `&` between the pieces.
+    fn data(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let piece = match value.strip_prefix('@').filter(|_| name != "data-raw") {
+            None => value.as_bytes().to_owned(),
+            Some("-") => return Err("standard input is not read: give the data, or a file".to_owned()),
+            Some(file) => {
+                let mut read = std::fs::read(file).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+                if name == "data" {
+                    read.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+                }
+                read
+            }
+        };
+        match &mut self.body {
+            None => self.body = Some(piece),
+            Some(body) => {
+                body.push(b'&');
+                body.extend(piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// What curl says of a body, unless it is told what to say.
+    fn describe_body(&mut self) {
+        let Some(length) = self.body.as_ref().map(Vec::len) else { return };
+        for (name, value) in
+            [("Content-Length", length.to_string()), ("Content-Type", "application/x-www-form-urlencoded".to_owned())]
+        {
+            if !self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+                self.headers.push((name.to_owned(), value));
+            }
+        }
     }
 }
 
@@ -177,6 +218,7 @@ mod tests {
 
     #[test]
     fn requests_are_read_as_curl_would_make_them() {
+        let body = |length: &str, kind: &str| json!([["Content-Length", length], ["Content-Type", kind]]);
         let table = [
             ("/chat", "GET", "/chat", json!([])),
             ("POST /chat?a=1", "POST", "/chat?a=1", json!([])),
@@ -184,8 +226,14 @@ mod tests {
             ("curl -isN --http1.1 'http://h:1/x'", "GET", "http://h:1/x", json!([])),
             ("curl -sS -o /dev/null -m 3 http://h/", "GET", "http://h/", json!([])),
             ("curl -XPUT http://h/", "PUT", "http://h/", json!([])),
-            ("curl -d a=b http://h/", "POST", "http://h/", json!([])),
-            ("curl --data-raw a=b -X PATCH http://h/", "PATCH", "http://h/", json!([])),
+            ("curl -d a=b http://h/", "POST", "http://h/", body("3", "application/x-www-form-urlencoded")),
+            ("curl -X PATCH --data-raw @b -d c /", "PATCH", "/", body("4", "application/x-www-form-urlencoded")),
+            (
+                "curl -H Content-Type:text/plain -d a=b /",
+                "POST",
+                "/",
+                json!([["Content-Type", "text/plain"], ["Content-Length", "3"]]),
+            ),
             ("curl -I http://h/", "HEAD", "http://h/", json!([])),
             ("curl --head --url http://h/", "HEAD", "http://h/", json!([])),
             (

@@ -63,6 +63,12 @@ pub(super) fn explain(asked: &Explain) -> u8 {
     };
     match told {
         Err(code) => code,
+        Ok(told) if !list(&told["problems"]).is_empty() => {
+            for problem in list(&told["problems"]).iter().filter_map(Value::as_str) {
+                eprintln!("cordboard: {problem}");
+            }
+            exit::USAGE
+        }
         Ok(told) if asked.json => print(&format!("{told:#}\n")),
         Ok(told) => print(&shown(&told)),
     }

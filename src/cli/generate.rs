@@ -6,6 +6,9 @@ use clap_mangen::Man;
 
 use super::{Arguments, exit, print};
 
+/// What every page is a part of.
+const SOURCE: &str = concat!("cordboard ", env!("CARGO_PKG_VERSION"));
+
 /// What the manual says beyond the options; in roff, behind those.
 const MORE: &str = "\
 .SH SIGNALS
@@ -76,7 +79,7 @@ pub(super) fn man(path: &[String]) -> u8 {
     let name = std::iter::once("cordboard").chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join("-");
     let page = found.clone().display_name(&name).version(env!("CARGO_PKG_VERSION"));
     let mut text = Vec::new();
-    let rendered = Man::new(page).title(name.to_uppercase()).render(&mut text);
+    let rendered = Man::new(page).title(name.to_uppercase()).source(SOURCE).render(&mut text);
     if let Err(error) = rendered {
         eprintln!("cordboard: the page cannot be written: {error}");
         return exit::FAILURE;

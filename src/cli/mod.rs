@@ -8,6 +8,7 @@ mod explain;
 mod generate;
 mod import;
 mod load;
+mod log;
 mod remote;
 mod run;
 mod schema;

@@ -3,16 +3,15 @@
 use std::{path::PathBuf, sync::Arc};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::LevelFilter;
 
 use super::{
-    descriptors, exit, refused,
+    descriptors, exit, log, refused,
     supervisor::{Supervisor, Told},
 };
 use crate::{
     app::{App, Options},
     candidate::{self, Paths},
-    config::{self, Config, LogFormat, Problem},
+    config::{self, Config, Problem},
     handover::Sockets,
     reload::{self, Why},
 };
@@ -43,25 +42,12 @@ pub(super) fn run(paths: Paths, code_cache: Option<PathBuf>) -> u8 {
 pub(super) fn prepare(paths: &Paths) -> Result<Config, u8> {
     match candidate::parse(paths) {
         Ok(parsed) => {
-            log_to_stderr(parsed.log);
+            log::to_stderr(parsed.log);
             Ok(parsed)
         }
         Err(problems) => {
             eprintln!("{}", Problem::shown(&problems));
             Err(exit::CONFIG)
-        }
-    }
-}
-
-/// Events go to standard error; standard output is for what the command says.
-fn log_to_stderr(log: config::Log) {
-    let level = LevelFilter::from_level(log.level);
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => {
-            use std::io::IsTerminal as _;
-            builder.with_ansi(std::io::stderr().is_terminal()).init();
         }
     }
 }
@@ -150,8 +136,15 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
         };
         let config::Drain { delay, grace, .. } = control.board.current.load().config.drain;
         let legs = control.board.sessions.len();
-        tracing::info!(signal, legs, ?delay, ?grace, "draining; a second signal ends at once");
-        let status = format!("draining: {legs} legs, to be cut after {:?}", delay + grace);
+        let [shown_delay, shown_grace, all] = [delay, grace, delay + grace].map(config::shown_duration);
+        tracing::info!(
+            signal,
+            legs,
+            delay = shown_delay,
+            grace = shown_grace,
+            "draining; a second signal ends at once"
+        );
+        let status = format!("draining: {legs} legs, to be cut after {all}");
         manager.tell(Told::Stopping { within: delay + grace, status }).await;
         let cut = app
             .stop(async {

@@ -51,6 +51,7 @@ use std::{
 
 use ipnet::IpNet;
 
+pub(crate) use self::value::shown_duration;
 pub use self::{
     diagnose::{Problem, Severity},
     input::{MAX_BYTES, Reading, Source, Values, ValuesFile, parse, read},

@@ -65,6 +65,11 @@ pub(super) fn spell_duration(value: Duration) -> String {
     spell(u64::try_from(value.as_millis()).unwrap_or(u64::MAX), &DURATION_UNITS)
 }
 
+/// The same for a line of the log, where nothing says that a bare zero is a time.
+pub(crate) fn shown_duration(value: Duration) -> String {
+    if value.is_zero() { "0s".to_owned() } else { spell_duration(value) }
+}
+
 /// Writes a size as the file would.
 pub(super) fn spell_size(value: u64) -> String {
     spell(value, &SIZE_UNITS)

@@ -19,7 +19,7 @@ use crate::{
     generation::Route,
     head::upgrade,
     metrics::routes::{Account, Presence},
-    model::{ConnId, Mode, Outcome},
+    model::{ConnId, Mode, Outcome, ServiceId},
 };
 
 /// What is known of a request so far; says in the log what became of it if nobody else did.
@@ -28,7 +28,11 @@ pub(super) struct Attempt {
     peer: SocketAddr,
     /// The client, where a trusted proxy stands before it.
     pub(super) client: Option<IpAddr>,
+    /// When its budget began: with the connection, or with the first byte of a later request.
+    due_since: Instant,
     begun: Instant,
+    /// It asks for an upgrade, as far as that is known.
+    upgrade: bool,
     /// Without the query, which may hold secrets.
     path: String,
     route: Option<Arc<str>>,
@@ -38,23 +42,45 @@ pub(super) struct Attempt {
     account: Option<Arc<Account>>,
     /// What was decided, once it was.
     pub(super) info: Option<LegInfo>,
+    /// The service that it is for, once that was resolved.
+    pub(super) service: Option<ServiceId>,
     board: Arc<Switchboard>,
     settled: bool,
 }
 
+/// What is to be said of a refusal beside its cause.
+struct Said<'a> {
+    /// What the client was told; none if nothing.
+    status: Option<StatusCode>,
+    policy: Option<&'a Arc<str>>,
+    reason: &'a str,
+    detail: &'a str,
+    endpoint: Option<&'a str>,
+}
+
+impl Said<'_> {
+    /// Nothing but the cause's own text.
+    const fn of(cause: Cause) -> Self {
+        Self { status: None, policy: None, reason: cause.row().reason, detail: "", endpoint: None }
+    }
+}
+
 impl Attempt {
-    pub(super) fn new(connection: &Connection, path: String) -> Self {
+    pub(super) fn new(connection: &Connection, path: String, due_since: Instant, upgrade: bool) -> Self {
         Self {
             id: ConnId::next(),
             peer: connection.peer,
             client: None,
+            due_since,
             begun: Instant::now(),
+            upgrade,
             path,
             route: None,
             mode: None,
             presence: None,
             account: None,
             info: None,
+            service: None,
             board: Arc::clone(&connection.board),
             settled: false,
         }
@@ -89,26 +115,35 @@ impl Attempt {
             Refuse::Refusal(refusal) => {
                 let response = upgrade::refusal(refusal).map(Answered::from);
                 let detail = refusal.detail.as_deref().unwrap_or_default();
-                self.log(refusal.cause, Some(response.status()), None, &refusal.reason, detail);
+                let (policy, endpoint) = (refusal.policy.as_ref(), refusal.endpoint.as_deref());
+                let said = Said { status: Some(response.status()), policy, reason: &refusal.reason, detail, endpoint };
+                self.log(refusal.cause, &said);
                 response
             }
             Refuse::Rejection { policy, rejection } => {
                 let response = upgrade::rejection(rejection).map(Answered::from);
+                let (reason, detail) = (rejection.code.as_str(), rejection.log_reason.as_str());
                 let status = Some(response.status());
-                self.log(Cause::Rejected, status, Some(policy), &rejection.code, &rejection.log_reason);
+                self.log(Cause::Rejected, &Said { status, policy: Some(policy), reason, detail, endpoint: None });
                 response
             }
             Refuse::Upstream { answer } => {
                 let (status, from) = (answer.status, &answer.endpoint.address);
                 let detail = format!("{from} answered {}, which was passed on", status.as_u16());
-                self.log(Cause::UpstreamRefused, Some(status), None, Cause::UpstreamRefused.row().reason, &detail);
+                let said = Said {
+                    status: Some(status),
+                    detail: &detail,
+                    endpoint: Some(from),
+                    ..Said::of(Cause::UpstreamRefused)
+                };
+                self.log(Cause::UpstreamRefused, &said);
                 upgrade::passed_on(answer.status, &answer.headers, answer.body.clone()).map(Answered::from)
             }
         }
     }
 
-    /// `status` is what the client was told; none if nothing.
-    fn log(&self, cause: Cause, status: Option<StatusCode>, policy: Option<&Arc<str>>, reason: &str, detail: &str) {
+    fn log(&self, cause: Cause, said: &Said<'_>) {
+        let Said { status, policy, reason, detail, endpoint } = *said;
         let row = cause.row();
         self.board.metrics.ended(self.account.as_deref(), Outcome::Refused, cause);
         if let (Some(Mode::Http), Some(account), Some(status)) = (self.mode, &self.account, status) {
@@ -120,7 +155,12 @@ impl Attempt {
         let info = self.info.as_ref();
         let policy = policy.or(info.map(|info| &info.policy)).filter(|policy| !policy.is_empty());
         let detail = Some(detail).filter(|detail| !detail.is_empty());
-        let said = if self.mode == Some(Mode::Http) { "request refused" } else { "handshake refused" };
+        let upstream = self.service.as_ref().map(|service| match endpoint {
+            Some(endpoint) => format!("{} {endpoint}", service.as_str()),
+            None => service.as_str().to_owned(),
+        });
+        let handshake = self.mode.map_or(self.upgrade, |mode| mode != Mode::Http);
+        let said = if handshake { "handshake refused" } else { "request refused" };
         macro_rules! at {
             ($level:ident) => {
                 tracing::event!(
@@ -136,10 +176,11 @@ impl Attempt {
                     role = info.map(|info| info.role).filter(|role| !role.is_empty()),
                     channel = info.map(|info| info.channel.escape_default().to_string()).filter(|id| !id.is_empty()),
                     policy = policy.map(|policy| &**policy),
+                    upstream,
                     status = status.map(|status| status.as_u16()),
                     reason,
                     detail,
-                    duration_ms = session::milliseconds(self.begun.elapsed()),
+                    duration_ms = session::milliseconds(self.due_since.elapsed()),
                     "{said}"
                 )
             };
@@ -158,10 +199,10 @@ impl Drop for Attempt {
             return;
         }
         if let Some(cut) = self.board.drain.is_cut() {
-            self.log(Cause::Draining, None, None, Cause::Draining.row().reason, Cut::why(cut));
+            self.log(Cause::Draining, &Said { detail: Cut::why(cut), ..Said::of(Cause::Draining) });
         } else {
-            let row = Cause::ClientGone.row();
-            self.log(Cause::ClientGone, StatusCode::from_u16(row.status).ok(), None, row.reason, "");
+            let status = StatusCode::from_u16(Cause::ClientGone.row().status).ok();
+            self.log(Cause::ClientGone, &Said { status, ..Said::of(Cause::ClientGone) });
         }
     }
 }

@@ -129,7 +129,8 @@ impl Body for Upload {
         match &frame {
             Some(Ok(frame)) => {
                 if !this.exchange.received(frame.data_ref().map_or(0, Bytes::len)) {
-                    this.exchange.fail(Cause::BodyTooBig, "");
+                    let most = this.exchange.rules.body;
+                    this.exchange.fail(Cause::BodyTooBig, format!("more than {most} bytes (http.body)"));
                     return Poll::Ready(Some(Err("the body is too big".into())));
                 }
                 if frame.is_trailers() || body.is_end_stream() {
@@ -177,6 +178,8 @@ pub struct Download {
     exchange: Arc<Exchange>,
     /// None once it has ended.
     lent: Option<Lent<Upload>>,
+    /// It goes on until somebody leaves.
+    endless: bool,
     pool: Pool<Upload>,
     rules: PoolRules,
 }
@@ -186,10 +189,11 @@ impl Download {
         body: Incoming,
         exchange: Arc<Exchange>,
         lent: Lent<Upload>,
+        endless: bool,
         pool: Pool<Upload>,
         rules: PoolRules,
     ) -> Self {
-        let mut this = Self { body, exchange, lent: Some(lent), pool, rules };
+        let mut this = Self { body, exchange, lent: Some(lent), endless, pool, rules };
         if this.body.is_end_stream() {
             this.ended();
         }
@@ -239,7 +243,12 @@ impl Body for Download {
 impl Drop for Download {
     fn drop(&mut self) {
         if self.lent.is_some() {
-            self.exchange.fail(Cause::ClientGone, "it left before it had its answer");
+            let (cause, detail) = if self.endless {
+                (Cause::Closed, "the client left; a stream of events has no end of its own")
+            } else {
+                (Cause::ClientGone, "it left before all of the answer was through")
+            };
+            self.exchange.fail(cause, detail);
             self.exchange.gate_over();
         }
     }

@@ -9,25 +9,25 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
-    header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
 };
 use serde_json::{Value, json};
 
 use super::{
     Refuse,
+    forward::{Outgoing, name_host},
     judge::{Judged, Onlooker, Origin, judge, subject},
 };
 use crate::{
-    config::Transport,
+    config::{Listener, Transport},
     error::Cause,
     generation::{Generation, Route, Service},
     head::{
         headers::{Changes, upstream_request},
-        plain::{self, Length},
+        plain::Length,
         target,
     },
     model::{Client, ConnId, Handshake, Mode, Refusal, Rejection},
@@ -38,6 +38,9 @@ use crate::{
 
 /// The key of the example in RFC 6455 §1.3.
 const KEY: HeaderValue = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+
+/// Stands for the key that each attempt has of its own.
+const FRESH_KEY: HeaderValue = HeaderValue::from_static("<a new one for each attempt>");
 
 /// A request that is asked about.
 #[derive(Clone, Debug)]
@@ -136,10 +139,18 @@ fn place(url: &str) -> Result<(Uri, String, Option<bool>), String> {
 }
 
 /// What a generation would do with a request, as a JSON object: `routes` with why each matches or not and the opinions
-/// of its plugins, up to the one that decides; then either a `plan` or a `refusal`.
+/// of its plugins, up to the one that decides; then either a `plan` or a `refusal`. Where there is no such listener,
+/// nothing but `problems`, a list of one.
 pub async fn explain(generation: &Generation, asked: &Asked) -> Value {
     let mut told = Told::default();
-    let outcome = judged(generation, asked, &mut told).await;
+    let listeners = &generation.config.listeners;
+    let wanted = |name: &String| listeners.iter().find(|listener| *listener.name == **name);
+    let Some(listener) = asked.listener.as_ref().map_or(listeners.first(), wanted) else {
+        let names: Vec<_> = listeners.iter().map(|listener| &*listener.name).collect();
+        let name = asked.listener.as_deref().unwrap_or_default();
+        return json!({"problems": [format!("there is no listener `{name}`; there are {}", names.join(", "))]});
+    };
+    let outcome = judged(generation, asked, listener, &mut told).await;
     let routes = told.routes(generation, outcome.is_ok());
     let (plan, refusal) = match outcome {
         Ok(plan) => (plan, Value::Null),
@@ -203,14 +214,7 @@ impl Told {
     }
 }
 
-async fn judged(generation: &Generation, asked: &Asked, told: &mut Told) -> Result<Value, Refuse> {
-    let listeners = &generation.config.listeners;
-    let wanted = |name: &String| listeners.iter().find(|listener| *listener.name == **name);
-    let Some(listener) = asked.listener.as_ref().map_or(listeners.first(), wanted) else {
-        let names: Vec<_> = listeners.iter().map(|listener| &*listener.name).collect();
-        let why = format!("there is no such listener; there are {}", names.join(", "));
-        return Err(Refusal::because(Cause::NoRoute, why).into());
-    };
+async fn judged(generation: &Generation, asked: &Asked, listener: &Listener, told: &mut Told) -> Result<Value, Refuse> {
     let mut head = asked.parts(asked.websocket == Some(true));
     told.misses = misses(generation, &head)?;
     let first = generation.routes.iter().zip(&told.misses).find(|(_, miss)| miss.is_none());
@@ -270,19 +274,35 @@ fn shown(judged: &Judged<()>) -> Result<Value, Refuse> {
         rewrite: Some(&route.config.rewrite),
         captured: captured.as_ref(),
     };
-    let (head, _) = match action {
-        "dial" => upstream_request(handshake, &changes)?.map(|_| Bytes::new()).into_parts(),
-        _ => plain::request(handshake, &changes, Length::None)?.map(|()| Bytes::new()).into_parts(),
+    let mut head = match route.config.http() {
+        None => upstream_request(handshake, &changes)?.into_parts().0,
+        Some(rules) => Outgoing::of(handshake, &changes, length(&handshake.headers), rules)?.head.into_parts().0,
     };
+    let endpoints = endpoints(service, wishes);
+    if let Some(first) = endpoints.first() {
+        name_host(&mut head.headers, route.config.host, first);
+    }
+    if action == "dial" {
+        head.headers.insert(SEC_WEBSOCKET_KEY, FRESH_KEY);
+    }
     let headers =
         head.headers.iter().map(|(name, value)| [name.as_str().into(), String::from_utf8_lossy(value.as_bytes())]);
     Ok(json!({
         "action": action,
         "service": service.config.id.as_str(),
-        "endpoints": endpoints(service, wishes),
+        "endpoints": endpoints,
         "request": format!("{} {}", head.method, head.uri),
         "headers": headers.collect::<Vec<_>>(),
     }))
+}
+
+/// How long the body is that its head announces.
+fn length(headers: &HeaderMap) -> Length {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Length::Unknown;
+    }
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    announced.filter(|length| *length > 0).map_or(Length::None, Length::Known)
 }
 
 /// Those that would be tried; whose turn it is first is not asked, for then it would be another's.
@@ -308,7 +328,7 @@ fn refused(refuse: &Refuse) -> Value {
             "cause": Cause::Rejected.row().label,
             "policy": &**policy,
             "reason": code,
-            "detail": log_reason,
+            "detail": (!log_reason.is_empty()).then_some(log_reason),
         }),
         // Nobody is dialled.
         Refuse::Upstream { .. } => Value::Null,

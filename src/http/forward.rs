@@ -11,7 +11,7 @@ mod tunnel;
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::{
     body::{Body as _, Incoming},
     upgrade::OnUpgrade,
@@ -36,7 +36,7 @@ use crate::{
     model::{Handshake, HostHeader, HttpRules, PoolRules, Refusal},
     route::{Plan, Wishes},
     upstream::{
-        NotOpen,
+        NotOpen, Tried,
         pool::{Key, Lent},
     },
 };
@@ -57,7 +57,6 @@ pub(super) async fn answer(
         None => Length::None,
         Some(body) => body.size_hint().exact().map_or(Length::Unknown, Length::Known),
     };
-    may_be_as_long(length, rules)?;
     let captured = route.config.matching.captures(&handshake.segments);
     let changes = Changes {
         path_and_query: wishes.path_and_query.as_deref(),
@@ -65,30 +64,65 @@ pub(super) async fn answer(
         rewrite: Some(&route.config.rewrite),
         captured: captured.as_ref(),
     };
-    let mut head = plain::request(&handshake, &changes, length)?;
-    let expects = has_token(&handshake.headers, &header::EXPECT, "100-continue");
-    // RFC 9110 §10.1.1: of HTTP/1.0 the expectation is ignored, and without a body there is none.
-    let asks_first = expects && body.is_some() && handshake.version > Version::HTTP_10;
-    if expects && !asks_first {
-        head.headers_mut().remove(header::EXPECT);
-    }
+    let Outgoing { head, asks_first, upgrades } = Outgoing::of(&handshake, &changes, length, rules)?;
     let body = body.is_some().then(|| received.take()).flatten();
     let exchange = Exchange::begin(connection, &handshake, &info, *rules, place, (body.is_some(), asks_first));
     let task = Task { connection, watch, handshake: &handshake, route: &route, service, wishes, exchange };
-    // RFC 9110 §7.8: a server may ignore an upgrade, as we do beside a body.
-    if let Some(asked) = plain::upgrade_asked(&handshake).filter(|_| body.is_none()) {
-        plain::ask_upgrade(asked, head.headers_mut());
+    if upgrades {
         return Ok(tunnel::answer(&task, head, info, upgrade).await?);
     }
     let (response, lent) = task.send(&head, body, true).await?;
     Ok(task.passed_on(response, lent, service.config.pool)?)
 }
 
+/// A request as a service gets it, but for its `Host`, which is the endpoint's affair ([`name_host`]).
+pub(super) struct Outgoing {
+    pub(super) head: Request<()>,
+    /// Its body waits to be asked for.
+    asks_first: bool,
+    upgrades: bool,
+}
+
+impl Outgoing {
+    pub(super) fn of(
+        handshake: &Handshake,
+        changes: &Changes<'_>,
+        length: Length,
+        rules: &HttpRules,
+    ) -> Result<Self, Refusal> {
+        may_be_as_long(length, rules)?;
+        let mut head = plain::request(handshake, changes, length)?;
+        let expects = has_token(&handshake.headers, &header::EXPECT, "100-continue");
+        // RFC 9110 §10.1.1: of HTTP/1.0 the expectation is ignored, and without a body there is none.
+        let asks_first = expects && length != Length::None && handshake.version > Version::HTTP_10;
+        if expects && !asks_first {
+            head.headers_mut().remove(header::EXPECT);
+        }
+        // RFC 9110 §7.8: a server may ignore an upgrade, as we do beside a body.
+        let asked = plain::upgrade_asked(handshake).filter(|_| length == Length::None);
+        let upgrades = asked.is_some();
+        if let Some(asked) = asked {
+            plain::ask_upgrade(asked, head.headers_mut());
+        }
+        Ok(Self { head, asks_first, upgrades })
+    }
+}
+
+/// Puts an endpoint's name where the route wants it.
+pub(super) fn name_host(headers: &mut HeaderMap, wanted: HostHeader, authority: &str) {
+    if wanted == HostHeader::Endpoint || !headers.contains_key(header::HOST) {
+        // An authority of the configuration always is one.
+        if let Ok(value) = HeaderValue::from_str(authority) {
+            headers.insert(header::HOST, value);
+        }
+    }
+}
+
 /// What comes is measured as it comes, unless its length is announced.
 fn may_be_as_long(length: Length, rules: &HttpRules) -> Result<(), Refusal> {
     match length {
         Length::Known(length) if rules.body != 0 && length > rules.body => {
-            let detail = format!("{length} bytes are more than {}", rules.body);
+            let detail = format!("{length} bytes are more than {} (http.body)", rules.body);
             Err(Refusal::new(Cause::BodyTooBig).with_detail(detail))
         }
         _ => Ok(()),
@@ -110,7 +144,10 @@ impl Task<'_> {
     /// A service's answer as the client gets it.
     fn passed_on(&self, response: Response<Incoming>, lent: Lent<Upload>, pool: PoolRules) -> Result<Answer, Refusal> {
         let (head, body) = response.into_parts();
-        let wrong = |why: &str| Refusal::new(Cause::UpstreamProtocol).with_detail(format!("{}: {why}", lent.address()));
+        let wrong = |why: &str| Refusal {
+            endpoint: Some(Arc::clone(lent.address())),
+            ..Refusal::new(Cause::UpstreamProtocol).with_detail(format!("{}: {why}", lent.address()))
+        };
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(wrong("it switches protocols without being asked"));
         }
@@ -122,7 +159,8 @@ impl Task<'_> {
         }
         self.watch.begin(&self.exchange);
         let (exchange, kept) = (Arc::clone(&self.exchange), self.connection.board.pool.clone());
-        let download = Download::new(body, exchange, lent, kept, pool);
+        let endless = headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
+        let download = Download::new(body, exchange, lent, endless, kept, pool);
         let mut response = Response::new(Answered::Forwarded(Box::new(download)));
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;
@@ -147,7 +185,11 @@ impl Task<'_> {
         let repeatable = body.is_none() && [Method::GET, Method::HEAD, Method::OPTIONS].contains(head.method());
         let mut body = Upload::new(body, Arc::clone(&self.exchange));
         let mut late = false;
-        let mut last = "it has no candidates".to_owned();
+        let mut tried = Tried::default();
+        let refused = |cause, tried: Tried| Refusal {
+            endpoint: tried.last.clone(),
+            ..Refusal::new(cause).with_detail(tried.to_string())
+        };
         for endpoint in self.service.candidates(self.wishes.env_tag.as_deref(), transport) {
             let key = Key { service: self.service.config.id.clone(), address: Arc::clone(&endpoint.authority) };
             loop {
@@ -158,7 +200,7 @@ impl Task<'_> {
                         Ok(lent) => lent,
                         Err(error) => {
                             late |= matches!(error, NotOpen::Late(_));
-                            last = format!("{}: {error}", key.address);
+                            tried.note(&key.address, &error);
                             break;
                         }
                     },
@@ -170,23 +212,24 @@ impl Task<'_> {
                     Err(error) => error,
                 };
                 if let Some((cause, detail)) = self.exchange.failed() {
-                    return Err(Refusal::new(*cause).with_detail(detail.clone()));
+                    let endpoint = Some(Arc::clone(&key.address));
+                    return Err(Refusal { endpoint, ..Refusal::new(*cause).with_detail(detail.clone()) });
                 }
-                last = format!("{}: {}", key.address, said(error.error()));
+                tried.note(&key.address, &said(error.error()));
                 match error.take_message() {
                     Some(unsent) => body = unsent.into_body(),
                     // It had closed this connection when the request came, as it may.
                     None if lent.reused && repeatable && !error.error().is_parse() => {
                         body = Upload::new(None, Arc::clone(&self.exchange));
                     }
-                    None => return Err(Refusal::new(Cause::UpstreamProtocol).with_detail(last)),
+                    None => return Err(refused(Cause::UpstreamProtocol, tried)),
                 }
                 if !lent.reused {
                     break;
                 }
             }
         }
-        Err(Refusal::new(if late { Cause::UpstreamTimeout } else { Cause::NoEndpoint }).with_detail(last))
+        Err(refused(if late { Cause::UpstreamTimeout } else { Cause::NoEndpoint }, tried))
     }
 
     async fn open(&self, key: &Key) -> Result<Lent<Upload>, NotOpen> {
@@ -198,13 +241,7 @@ impl Task<'_> {
 
     fn request(&self, head: &Request<()>, body: Upload, key: &Key) -> Request<Upload> {
         let mut request = head.clone().map(|()| body);
-        let headers = request.headers_mut();
-        if self.route.config.host == HostHeader::Endpoint || !headers.contains_key(header::HOST) {
-            // An authority of the configuration always is one.
-            if let Ok(value) = HeaderValue::from_str(&key.address) {
-                headers.insert(header::HOST, value);
-            }
-        }
+        name_host(request.headers_mut(), self.route.config.host, &key.address);
         if self.exchange.gate().is_some() {
             let exchange = Arc::clone(&self.exchange);
             hyper::ext::on_informational(&mut request, move |said| {
@@ -222,7 +259,10 @@ impl Task<'_> {
     async fn within_bounds<T>(&self, lent: &Lent<Upload>, answer: impl Future<Output = T>) -> Result<T, Refusal> {
         let mut answer = std::pin::pin!(answer);
         loop {
-            let late = |cause| Refusal::new(cause).with_detail(format!("{}: no byte passed", lent.address()));
+            let late = |cause| Refusal {
+                endpoint: Some(Arc::clone(lent.address())),
+                ..Refusal::new(cause).with_detail(format!("{}: no byte passed", lent.address()))
+            };
             let patience = self.exchange.patience(lent.pulse()).map_err(late)?;
             let tired = async {
                 match patience {
@@ -238,6 +278,12 @@ impl Task<'_> {
             }
         }
     }
+}
+
+/// Whether a body of this type is Server-Sent Events.
+fn is_event_stream(kind: &HeaderValue) -> bool {
+    let kind = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// An error of hyper's with its reason.

@@ -6,9 +6,9 @@ use std::{net::SocketAddr, sync::Arc};
 use http::request::Parts;
 use ipnet::IpNet;
 
-use super::{Admitted, Connection, Place, Refuse, attempt::Attempt, session::LegInfo};
+use super::{Admitted, Connection, Place, Refuse, attempt::Attempt, decision::Decision, session::LegInfo};
 use crate::{
-    admission::Permit,
+    admission::{Permit, Turned},
     error::Cause,
     generation::{Generation, Route},
     head::{
@@ -37,6 +37,9 @@ pub(super) trait Onlooker {
 
     /// It is known who the client is.
     fn client(&mut self, client: Client);
+
+    /// The routes are about to be matched.
+    fn matching(&mut self, _: &Generation, _: &Subject<'_>) {}
 
     /// The request fulfils the conditions of this route, which is next.
     fn on(&mut self, route: &Route);
@@ -76,6 +79,7 @@ pub(super) async fn judge<O: Onlooker>(
     onlooker.client(client);
     let segments = target::segments(head.uri.path())?;
     let subject = subject(&head, &authority, &segments);
+    onlooker.matching(generation, &subject);
     let routes: Vec<_> = route::matching(generation, &subject).cloned().collect();
     let first = routes.first().ok_or(Cause::NoRoute)?;
     let first_mode = first.mode();
@@ -122,7 +126,9 @@ pub(super) async fn judge<O: Onlooker>(
         let mut verdict = verdict?;
         let edits = std::mem::take(&mut verdict.edits);
         let policy = verdict.policy.clone();
-        if let Some(plan) = route::plan(generation, &route, verdict)? {
+        let plan = route::plan(generation, &route, verdict);
+        let plan = plan.map_err(|refusal| Refusal { policy: policy.clone(), ..refusal })?;
+        if let Some(plan) = plan {
             return Ok(Judged { handshake, route, plan, edits, policy, request, permit });
         }
     }
@@ -137,7 +143,8 @@ pub(super) fn subject<'a>(head: &'a Parts, authority: &'a str, segments: &'a [St
 /// A request of a client: noted for the log and the counters, and let in where there is a place.
 struct Received<'a> {
     attempt: &'a mut Attempt,
-    log_decisions: bool,
+    /// None where nobody wants to know.
+    decision: Option<Box<Decision>>,
 }
 
 impl Onlooker for Received<'_> {
@@ -147,28 +154,37 @@ impl Onlooker for Received<'_> {
         self.attempt.client = client.trusted.then_some(client.remote);
     }
 
+    fn matching(&mut self, generation: &Generation, subject: &Subject<'_>) {
+        if let Some(decision) = &mut self.decision {
+            decision.matching(generation, subject);
+        }
+    }
+
     fn on(&mut self, route: &Route) {
         self.attempt.on(route);
+        if let Some(decision) = &mut self.decision {
+            decision.on(route);
+        }
     }
 
     fn enter(&mut self, route: &Route, upgrade: bool) -> Result<Permit, Refusal> {
-        route.gate.enter(upgrade).map_err(|turned| Refusal { retry_after: turned.after, ..Refusal::new(turned.cause) })
+        route.gate.enter(upgrade).map_err(|Turned { cause, limit, after }| {
+            let detail = match cause {
+                Cause::TooManyUpgrades => format!("more than {limit} within a second (limits.upgrades_per_second)"),
+                _ => format!("{limit} are here (limits.connections)"),
+            };
+            Refusal { retry_after: after, ..Refusal::new(cause).with_detail(detail) }
+        })
     }
 
     fn listens(&self) -> bool {
-        self.log_decisions
+        self.decision.is_some()
     }
 
-    /// What follows stands in the session's line, which has the same `conn`.
-    fn heard(&mut self, handshake: &Handshake, opinions: &[Opinion]) {
-        let said: Vec<_> = opinions.iter().map(ToString::to_string).collect();
-        tracing::info!(
-            target: "cordboard::decision",
-            conn = %handshake.id,
-            route = &*handshake.route,
-            opinions = if said.is_empty() { "nobody was asked".to_owned() } else { said.join("; ") },
-            "decided"
-        );
+    fn heard(&mut self, _: &Handshake, opinions: &[Opinion]) {
+        if let Some(decision) = &mut self.decision {
+            decision.heard(opinions);
+        }
     }
 }
 
@@ -181,11 +197,20 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
         listener: &connection.listener,
         trusted_proxies: &connection.trusted_proxies,
     };
-    let mut received = Received { attempt, log_decisions: generation.config.log.decisions };
-    let judged = judge(&generation, origin, head, &mut received).await?;
+    let decision = generation.config.log.decisions.then(|| Box::new(Decision::about(attempt.id, &head)));
+    let mut received = Received { attempt, decision };
+    let judged = judge(&generation, origin, head, &mut received).await;
+    if let Some(decision) = &mut received.decision {
+        decision.made(&judged);
+    }
+    let judged = judged?;
     let Judged { handshake, route, plan, edits, policy, request, permit } = judged;
     let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
     attempt.info = Some(info.clone());
+    attempt.service = match &plan {
+        Plan::Pair { .. } => None,
+        Plan::Dial { service, .. } | Plan::Forward { service, .. } => Some(service.config.id.clone()),
+    };
     let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
     let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
     Ok(Admitted { handshake, _generation: generation, route, plan, edits, info, request, place })

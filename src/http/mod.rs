@@ -6,6 +6,7 @@
 
 mod attempt;
 pub mod body;
+mod decision;
 pub mod edge;
 pub mod explain;
 mod forward;
@@ -221,7 +222,8 @@ impl Switched {
 impl Decided {
     /// Decides about a request. Dropping the future gives up everything it held.
     pub async fn about(connection: &Arc<Connection>, head: Parts, begun: Instant) -> Self {
-        let mut attempt = Attempt::new(connection, head.uri.path().to_owned());
+        let upgrade = head.headers.contains_key(header::UPGRADE);
+        let mut attempt = Attempt::new(connection, head.uri.path().to_owned(), begun, upgrade);
         // Apart: it is large, and a connection is moved about while it is young.
         let step = Box::pin(step(connection, &mut attempt, head, begun + connection.establish)).await;
         Self { attempt, step }
@@ -306,10 +308,12 @@ fn end_with(response: &mut Answer) {
     }
 }
 
-/// Answers a request that the edge refused in place of its head.
+/// Answers a request that the edge refused in place of its head, and whose budget began at `begun`.
 #[must_use]
-pub fn refuse(connection: &Connection, refused: &edge::Refused) -> Response<Body> {
-    Attempt::new(connection, refused.path.clone()).refused(&Refuse::Refusal(refused.refusal.clone()))
+pub fn refuse(connection: &Connection, refused: &edge::Refused, begun: Instant) -> Response<Body> {
+    // Of those heads the edge names the one kind that asks for an upgrade.
+    let upgrade = refused.refusal.cause == Cause::BadUpgrade;
+    Attempt::new(connection, refused.path.clone(), begun, upgrade).refused(&Refuse::Refusal(refused.refusal.clone()))
 }
 
 /// Everything up to the 101, or to what has to be asked of a service.

@@ -136,7 +136,7 @@ async fn answer(
     known: Option<Box<Decided>>,
 ) -> Result<Response<Answering<pipeline::Body>>, Infallible> {
     let mut answer = match turn.refused() {
-        Some(refused) => pipeline::refuse(&connection, refused),
+        Some(refused) => pipeline::refuse(&connection, refused, turn.begun()),
         None => pipeline::handle(connection, watch, request, turn.begun(), known).await?,
     };
     // Bytes behind a request for an upgrade that is refused cannot be told from a request.

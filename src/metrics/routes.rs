@@ -215,6 +215,12 @@ impl Accounts {
         sweep(&mut routes);
     }
 
+    /// Legs and plain requests, wherever they are on their way.
+    pub(super) fn present(&self) -> usize {
+        let states = |account: &Arc<Account>| account.states.iter().map(|n| n.load(Ordering::Relaxed)).sum::<i64>();
+        usize::try_from(self.read().values().map(states).sum::<i64>()).unwrap_or(0)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Key, Arc<Account>>> {
         self.routes.read().unwrap_or_else(PoisonError::into_inner)
     }

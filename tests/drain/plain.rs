@@ -58,7 +58,9 @@ async fn at_the_end_of_the_grace_a_request_is_cut_and_said() {
     assert_eq!(half.end().await.0, b"half");
     assert_eq!(none.end().await.0, b"");
     let cut = "cut: it was still there at the end of drain.grace";
-    let lines: Vec<_> = lines(&proxy).into_iter().filter(|line| line["target"] == "cordboard::session").collect();
+    let lines = lines(&proxy);
+    assert_eq!((&lines.last().unwrap()["clean"], &lines.last().unwrap()["cut"]), (&false.into(), &2.into()));
+    let lines: Vec<_> = lines.into_iter().filter(|line| line["target"] == "cordboard::session").collect();
     assert_eq!(lines.len(), 2, "{lines:#?}");
     let line = |message: &str| lines.iter().find(|line| line["message"] == message).unwrap();
     let (answered, unanswered) = (line("request forwarded"), line("request refused"));

@@ -146,6 +146,18 @@ async fn a_connection_that_has_not_asked_yet_is_answered_and_one_that_was_answer
     proxy.logged(&["stopped clean=true"]);
 }
 
+#[test]
+fn a_second_signal_with_nobody_there_cuts_nobody() {
+    let mut proxy = Proxy::with(&format!("drain: {{delay: 1h, spread: 0, grace: 0}}\n{CHAT}"));
+    proxy.signal("TERM");
+    proxy.logged(&["draining; a second signal ends at once", "signal=SIGTERM", "delay=1h grace=0s"]);
+    proxy.signal("INT");
+    assert_eq!(stopped(&mut proxy), Some(0));
+    proxy.logged(&[" WARN ", "a second signal: ending at once", "signal=SIGINT"]);
+    let last = proxy.logged(&["stopped clean=true"]);
+    assert!(last.contains(" INFO "), "{last}");
+}
+
 #[tokio::test]
 async fn a_dial_in_flight_is_given_up_and_its_client_answered() {
     let upstream = Upstream::bind().await;

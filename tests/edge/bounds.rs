@@ -34,7 +34,7 @@ fn a_head_at_the_bound_passes_and_one_byte_more_is_431() {
         assert_eq!(statuses(&proxy, &(get("/chat") + &sized(bound + 1) + LAST)), [426, 431], "{keys}");
         // It need not come to its end to be too large.
         assert_eq!(statuses(&proxy, &sized(bound + 1)[..bound]), [431], "{keys}");
-        proxy.logged(&["cause=\"head-too-large\"", "status=431", &format!("more than {bound} bytes")]);
+        proxy.logged(&["cause=head-too-large", "status=431", &format!("more than {bound} bytes")]);
         proxy.metric_becomes("cordboard_causes_total{cause=\"head-too-large\"}", 3.0);
     }
 }

@@ -152,7 +152,13 @@ fn every_shape_is_refused_once_and_nothing_behind_it_is_looked_at() {
     nothing_was_smuggled(&proxy);
     // Each was counted once, and has one line that says what is wrong.
     let all = heads().len();
-    let refused = || proxy.log().iter().filter(|line| line.contains("handshake refused")).count();
+    let refused = || {
+        proxy
+            .log()
+            .iter()
+            .filter(|line| [" handshake", " request"].iter().any(|what| line.contains(&format!("{what} refused"))))
+            .count()
+    };
     eventually("a line for each of them", || (refused() >= all).then_some(()));
     assert_eq!(refused(), all);
     proxy.metric_becomes("cordboard_sessions_ended_total{mode=\"none\",outcome=\"refused\"}", all as f64);
@@ -161,7 +167,8 @@ fn every_shape_is_refused_once_and_nothing_behind_it_is_looked_at() {
         proxy.metric_becomes(&format!("cordboard_causes_total{{cause=\"{label}\"}}"), of(label));
     }
     proxy.logged(&[
-        "cause=\"bad-head\"",
+        "request refused",
+        "cause=bad-head",
         "path=/chat",
         "line 3 of the request: the name \\\"Content-Length \\\" holds a space",
     ]);

@@ -34,7 +34,9 @@ fn a_head_that_does_not_end_is_408_when_its_time_is_over() {
         assert_eq!(answers(&raw.rest()), [(408, "establish-timeout".to_owned())], "{head:?}");
         not_before(begun, ESTABLISH);
     }
-    let line = proxy.logged(&["cause=\"establish-timeout\"", "path=/chat", "status=408"]);
+    let line = proxy.logged(&["request refused", "cause=establish-timeout", "path=/chat", "status=408"]);
+    let waited = line.split_once("duration_ms=").unwrap().1.split(' ').next().unwrap();
+    assert!(waited.parse::<u128>().unwrap() >= ESTABLISH.as_millis(), "since the connection began: {line}");
     assert!(!line.contains("s3cret"), "{line}");
     proxy.metric_becomes("cordboard_causes_total{cause=\"establish-timeout\"}", heads.len() as f64);
 }

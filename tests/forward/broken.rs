@@ -23,7 +23,7 @@ async fn a_client_that_leaves_before_its_answer_takes_the_request_with_it() {
         drop(client);
         assert_eq!(service.take_rest().await.0, b"");
     }
-    proxy.logged(&["request refused", "cause=\"client-gone\"", "path=/"]);
+    proxy.logged(&["request refused", "cause=client-gone", "path=/"]);
     at_rest_without_connections(&proxy);
 }
 
@@ -40,7 +40,26 @@ async fn a_client_that_leaves_within_its_answer_takes_the_request_with_it() {
         // It need not send anything to learn of it.
         assert_eq!(service.take_rest().await.0, b"");
     }
-    proxy.logged(&["request forwarded", "cause=\"client-gone\"", "outcome=\"error\"", "status=200", "bytes_out=4"]);
+    let detail = "detail=\"it left before all of the answer was through\"";
+    proxy.logged(&["request forwarded", "cause=client-gone", "outcome=error", "status=200", "bytes_out=4", detail]);
+    at_rest_without_connections(&proxy);
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_well_when_its_client_leaves() {
+    let upstream = Upstream::bind().await;
+    let proxy = to(&[upstream.address], "", "");
+    let (mut client, mut service) = exchange(&proxy, &upstream, &request("GET /", "")).await;
+    let head =
+        b"HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
+    service.write(head).await;
+    service.write(b"9\r\ndata: 1\n\n\r\n").await;
+    answered(&mut client, 200).await;
+    client.take_chunks(9).await;
+    drop(client);
+    assert_eq!(service.take_rest().await.0, b"");
+    let line = proxy.logged(&["request forwarded", "cause=closed", "outcome=forwarded", "bytes_out=9"]);
+    assert!(line.contains(" INFO ") && line.contains("the client left; a stream of events has no end"), "{line}");
     at_rest_without_connections(&proxy);
 }
 
@@ -57,7 +76,7 @@ async fn a_client_that_leaves_within_its_request_breaks_it_visibly() {
         bytes.extend(service.take_rest().await.0);
         assert_eq!(String::from_utf8(bytes).unwrap(), got, "no end that looks like one");
     }
-    proxy.logged(&["cause=\"client-gone\"", "status=499"]);
+    proxy.logged(&["cause=client-gone", "status=499"]);
     at_rest_without_connections(&proxy);
 }
 
@@ -80,7 +99,7 @@ async fn a_service_that_breaks_within_its_answer_breaks_the_clients() {
             assert_eq!(String::from_utf8(bytes).unwrap(), part, "no end that looks like one");
         }
     }
-    proxy.logged(&["request forwarded", "cause=\"backend-broken\"", "outcome=\"error\"", "status=200", "WARN"]);
+    proxy.logged(&["request forwarded", "cause=backend-broken", "outcome=error", "status=200", "WARN"]);
     at_rest_without_connections(&proxy);
 }
 

@@ -34,7 +34,7 @@ async fn a_request_that_is_forwarded_lets_the_backend_dial_back_to_the_client_th
         converse(&mut client, &mut backend, version).await;
         part(client, backend).await;
     }
-    proxy.logged(&["request forwarded", "route=\"trigger\"", "status=200"]);
-    proxy.logged(&["session ended", "outcome=\"paired\"", "route=\"chat\""]);
+    proxy.logged(&["request forwarded", "route=trigger", "status=200"]);
+    proxy.logged(&["session ended", "outcome=paired", "route=chat"]);
     super::at_rest_without_connections(&proxy);
 }

@@ -34,7 +34,8 @@ async fn exactly_as_many_connections_as_a_route_may_have_are_let_in_and_each_tha
     assert_eq!(turned_away(&proxy, "/chat?channelId=3"), expected);
     assert_eq!(turned_away(&proxy, "/chat?channelId=3"), expected, "who is turned away takes no place");
     assert!((proxy.metric("cordboard_causes_total{cause=\"too-many-connections\"}") - 2.0).abs() < 0.1);
-    proxy.logged(&["handshake refused", "cause=\"too-many-connections\"", "route=\"chat\"", "status=503"]);
+    let detail = "detail=\"3 are here (limits.connections)\"";
+    proxy.logged(&["handshake refused", "cause=too-many-connections", "route=chat", "status=503", detail]);
 
     first.send(CLOSE, &close(1000, "")).await;
     first.expect_close().await;
@@ -108,7 +109,8 @@ async fn a_burst_beyond_the_upgrades_of_a_second_is_429_and_the_rest_is_let_in()
     let answer = (0..40).map(|n| turned_away(&proxy, &format!("/chat?channelId=x{n}"))).find(|answer| answer.0 == 429);
     assert_eq!(answer, Some((429, "too-many-upgrades".to_owned(), Some(1))));
     assert!(proxy.metric("cordboard_causes_total{cause=\"too-many-upgrades\"}") >= refused as f64);
-    proxy.logged(&["handshake refused", "cause=\"too-many-upgrades\"", "status=429"]);
+    let detail = "detail=\"more than 5 within a second (limits.upgrades_per_second)\"";
+    proxy.logged(&["handshake refused", "cause=too-many-upgrades", "status=429", detail]);
     // Time gives it back.
     eventually("a new token", || (turned_away(&proxy, "/chat?channelId=later").0 != 429).then_some(()));
 }

@@ -6,8 +6,11 @@ use crate::support::{
     wire::{BINARY, End, PING, TEXT},
 };
 
+/// Bytes of a message, where nothing else is said.
+const DEFAULT: u64 = 1 << 20;
+
 /// The rude one is told `code`, the other that its partner is gone; both are let go.
-async fn is_refused(mut call: Call<'_>, code: u16, reason: &str, cause: &str) {
+async fn is_refused(mut call: Call<'_>, code: u16, reason: &str, (cause, detail): (&str, &str)) {
     assert_eq!(call.rude.hears_close().await, Some((code, reason.to_owned())));
     assert_eq!(call.other.hears_code().await, Some(1001));
     call.record.its_seat_is_free().await;
@@ -15,7 +18,7 @@ async fn is_refused(mut call: Call<'_>, code: u16, reason: &str, cause: &str) {
     call.other.leaves(1001).await;
     call.ends(&Account {
         cause,
-        detail: Some(reason),
+        detail: Some(detail),
         by_rude: Some(true),
         rude: codes(None, code),
         other: codes(1001, 1001),
@@ -23,8 +26,9 @@ async fn is_refused(mut call: Call<'_>, code: u16, reason: &str, cause: &str) {
     .await;
 }
 
-async fn is_too_big(call: Call<'_>) {
-    is_refused(call, 1009, "message too big", "message-too-big").await;
+async fn is_too_big(call: Call<'_>, most: u64) {
+    let detail = format!("a message of more than {most} bytes (limits.message)");
+    is_refused(call, 1009, "message too big", ("message-too-big", &detail)).await;
 }
 
 #[tokio::test]
@@ -33,7 +37,7 @@ async fn a_header_that_announces_a_gibibyte_is_1009_though_nothing_follows_it() 
     everywhere(async |place| {
         let mut call = board.call(place).await;
         announce(&mut call.rude, BINARY, 1 << 30).await;
-        is_too_big(call).await;
+        is_too_big(call, DEFAULT).await;
     })
     .await;
     board.is_at_rest();
@@ -48,7 +52,7 @@ async fn a_message_of_exactly_the_limit_passes_and_one_byte_more_does_not() {
         call.rude.say(BINARY, &most).await;
         call.other.hears(BINARY, &most).await;
         announce(&mut call.rude, BINARY, 70_001).await;
-        is_too_big(call).await;
+        is_too_big(call, 70_000).await;
     })
     .await;
     board.is_at_rest();
@@ -70,7 +74,7 @@ async fn fragments_add_up_to_the_limit_and_the_next_message_begins_anew() {
         call.rude.say(0x02, &[1; 1000]).await;
         call.other.hears(0x02, &[1; 1000]).await;
         announce(&mut call.rude, 0x80, 25).await;
-        is_too_big(call).await;
+        is_too_big(call, 1024).await;
     })
     .await;
     board.is_at_rest();
@@ -93,7 +97,8 @@ async fn as_many_fragments_as_the_limit_pass_and_one_more_is_1008() {
             call.other.hears(first, b"more").await;
         }
         announce(&mut call.rude, 0x80, 4).await;
-        is_refused(call, 1008, "too many fragments", "too-many-fragments").await;
+        let detail = "a message of more than 3 frames (limits.fragments)";
+        is_refused(call, 1008, "too many fragments", ("too-many-fragments", detail)).await;
     })
     .await;
     board.is_at_rest();

@@ -94,7 +94,7 @@ async fn a_waiting_holder_that_shows_no_life_makes_way_after_the_probe() {
     let mut backend = dial(&proxy, BACKEND).await;
     converse(&mut client, &mut backend, "the living").await;
     dead.expect_end().await;
-    proxy.logged(&["session ended", "outcome=\"replaced\"", "cause=\"dead\""]);
+    proxy.logged(&["session ended", "outcome=replaced", "cause=dead"]);
 }
 
 #[tokio::test]

@@ -97,7 +97,23 @@ async fn a_service_whose_endpoints_all_refuse_is_502() {
     let (one, other) = (Refusing::bind(), Refusing::bind());
     let proxy = to(&[one.address, other.address], "");
     refused(&proxy, 502, "no-endpoint").await;
-    proxy.logged(&["handshake refused", "cause=\"no-endpoint\"", "127.0.0.1:"]);
+    let line =
+        proxy.logged(&["handshake refused", "cause=no-endpoint", &format!("upstream=\"chat {}\"", other.address)]);
+    let detail = line.split_once("detail=").unwrap().1;
+    for endpoint in [one.address, other.address] {
+        assert_eq!(detail.matches(&endpoint.to_string()).count(), 1, "{endpoint} once: {line}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_the_policy_that_named_a_service_that_there_is_not() {
+    let proxy = Proxy::with(
+        "plugins: {dial: {component: 'builtin:router', config: {pathPrefixService: {/ws: nowhere}}}}
+routes: [{name: ws, match: {path: /ws}, mode: router, plugins: [dial]}]
+",
+    );
+    refused(&proxy, 404, "unknown-service").await;
+    proxy.logged(&["handshake refused", "cause=unknown-service", "policy=dial@", "detail=\"service `nowhere`\""]);
 }
 
 #[tokio::test]
@@ -171,7 +187,7 @@ async fn a_client_that_leaves_during_the_dial_takes_the_upstream_socket_with_it(
         dialled.expect_end().await;
     }
     proxy.metric_becomes("cordboard_tasks", idle);
-    proxy.logged(&["handshake refused", "cause=\"client-gone\""]);
+    proxy.logged(&["handshake refused", "cause=client-gone"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What stands in every line, however a session or a handshake ended.
 
+use std::{io::Write as _, process::Stdio};
+
 use serde_json::Value;
 
 use crate::{
@@ -64,5 +66,54 @@ async fn whenever_one_leaves_its_line_has_all_that_is_known() {
             assert!(line.get(field).is_some_and(|value| *value != Value::Null), "{field} is missing in {line:#}");
         }
         assert!(line.get("ended_by").is_some() || line["outcome"] == "refused", "{line:#}");
+    }
+}
+
+/// What a command that the guide for operators has finds in the log of a proxy.
+fn found(proxy: &Proxy, command: &str) -> Vec<String> {
+    let mut grep = shell_of(command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    grep.stdin.take().unwrap().write_all(proxy.log().join("\n").as_bytes()).unwrap();
+    let found = grep.wait_with_output().unwrap();
+    String::from_utf8(found.stdout).unwrap().lines().map(ToOwned::to_owned).collect()
+}
+
+fn shell_of(command: &str) -> std::process::Command {
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("-c").arg(command);
+    shell
+}
+
+#[tokio::test]
+async fn what_the_guide_has_one_search_for_is_found_in_either_format() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+    for (format, cause, conn) in [
+        ("text", "grep cause=no-endpoint", "grep conn=775cf6d600000003"),
+        ("json", "grep '\"cause\":\"no-endpoint\"'", "grep '\"conn\":\"775cf6d600000003\"'"),
+    ] {
+        for search in [cause, conn] {
+            assert!(guide.contains(&format!("{search}`")), "the guide has no `{search}`");
+        }
+        let proxy = Proxy::with(&format!(
+            "log: {{format: {format}, decisions: true}}
+{CHAT}
+  - {{name: down, match: {{path: /down}}, mode: router, service: down}}
+services: {{down: {{endpoints: ['ws://127.0.0.1:1']}}}}
+"
+        ));
+        assert_eq!(status(&http(proxy.address, &upgrade("/down", "")).0), 502);
+        let mut client = leg(&proxy, "/chat?channelId=two%20words").await;
+        client.send(CLOSE, &close(1000, "")).await;
+        client.expect_close().await;
+        client.expect_end().await;
+        let ended = proxy.logged(&["session ended", "two words"]);
+        assert_eq!(found(&proxy, cause).len(), 1, "{:#?}", proxy.log());
+        let at = ended.find("conn").unwrap() + "conn".len();
+        let id: String = ended[at..].chars().skip_while(|char| !char.is_alphanumeric()).take(16).collect();
+        let lines = found(&proxy, &conn.replace("775cf6d600000003", &id));
+        let both = ["decided", "session ended"].map(|message| lines.iter().any(|line| line.contains(message)));
+        assert_eq!((lines.len(), both), (2, [true, true]), "{lines:#?}");
+        if format == "text" {
+            assert!(ended.contains(" channel=\"two words\" ") && ended.contains(" role=client "), "{ended}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The account of what is over: counters, and the one line in the log.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
@@ -74,6 +74,18 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
     let known = |n: usize| known.get(n).and_then(Option::as_ref).map(|leg| &leg.info);
     let leg = |n: usize| Shown { report: report.legs.get(n), info: known(n) };
     let (first, second) = (leg(0), leg(1));
+    // Whose limit it is: that of the sender, a service that was dialled having those of its route.
+    let sender = report.legs.iter().position(|leg| Some(leg.conn) == report.ended_by);
+    let limits = sender.and_then(known).or(known(0)).map(|info| &info.limits);
+    let detail = match (report.cause, limits) {
+        (Cause::MessageTooBig, Some(limits)) => {
+            Some(format!("a message of more than {} bytes (limits.message)", limits.message).into())
+        }
+        (Cause::TooManyFragments, Some(limits)) => {
+            Some(format!("a message of more than {} frames (limits.fragments)", limits.fragments).into())
+        }
+        _ => report.detail.map(Cow::Borrowed),
+    };
     let row = report.cause.row();
     macro_rules! line {
         ($level:ident) => {
@@ -82,7 +94,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 tracing::Level::$level,
                 outcome = outcome.label(),
                 cause = row.label,
-                detail = cut.map(Cut::why).or(report.detail),
+                detail = cut.map(Cut::why).map(Cow::Borrowed).or(detail).as_deref(),
                 ended_by = report.ended_by.map(|conn| conn.to_string()),
                 route = first.route(),
                 channel = first.channel(),

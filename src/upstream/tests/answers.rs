@@ -30,7 +30,7 @@ async fn an_answer_that_is_not_one_to_our_request_is_a_protocol_error_and_ends_t
         let offers = [("sec-websocket-protocol", "a, b"), ("sec-websocket-extensions", "x")];
         let endpoints = vec![upstream.endpoint.clone(), endpoint(other.local_addr().unwrap())];
         let error = timeout(PATIENCE, connect_to(endpoints, &offers)).await.expect(named).expect_err(named);
-        assert!(matches!(&error, DialError::Protocol(text) if text.contains(named)), "{named}: {error}");
+        assert!(matches!(&error, DialError::Protocol(tried) if tried.to_string().contains(named)), "{named}: {error}");
         assert_eq!(error.cause().row().status, 502);
         assert!(error.refusal().detail.is_some_and(|detail| detail.contains(named)));
         upstream.received().await;

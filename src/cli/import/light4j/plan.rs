@@ -209,7 +209,7 @@ fn check_services(router: &Router, services: &mut Services, report: &mut Report)
 }
 
 /// A prefix that no route leads to named a service for nobody, and does so here.
-fn check_prefixes(router: &Router, routes: &[Served], report: &mut Report) {
+fn check_prefixes(router: &Router, served: &[Served], report: &mut Report) {
     let within = |path: &str, prefix: &str| {
         let rest = path.strip_prefix(prefix.trim_end_matches('/'));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -219,7 +219,7 @@ fn check_prefixes(router: &Router, routes: &[Served], report: &mut Report) {
             Matching::Prefix(path) => within(path, &prefix.path) || within(&prefix.path, path),
             Matching::Regex(_) => true,
         };
-        if !routes.iter().filter(|route| route.handler == Handler::Router).any(leads) {
+        if !served.iter().filter(|route| route.handler == Handler::Router).any(leads) {
             let text = format!("no path leads to the prefix {}, so nobody asks for it", quoted(&prefix.path));
             report.lost(&prefix.place, text);
         }

@@ -1,0 +1,108 @@
+//! The log on standard error, and how a line of it is written as text.
+//!
+//! `name=value` for every field. A value is bare where nothing in it could be mistaken for the end of it; any other one,
+//! and an empty one, stands in quotes, with `\` before a quote, and what cannot be printed escaped. It does not matter
+//! how the code hands a value over.
+
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+};
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::{
+    field::RecordFields,
+    filter::LevelFilter,
+    fmt::{FormatFields, format::Writer},
+};
+
+use crate::config::{Log, LogFormat};
+
+/// Events go to standard error; standard output is for what the command says.
+pub(super) fn to_stderr(log: Log) {
+    let level = LevelFilter::from_level(log.level);
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            use std::io::IsTerminal as _;
+            builder.fmt_fields(Text).with_ansi(std::io::stderr().is_terminal()).init();
+        }
+    }
+}
+
+/// The fields of a line of text.
+struct Text;
+
+impl<'writer> FormatFields<'writer> for Text {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut line = Line { writer, begun: false, result: Ok(()), value: String::new() };
+        fields.record(&mut line);
+        line.result
+    }
+}
+
+struct Line<'writer> {
+    writer: Writer<'writer>,
+    begun: bool,
+    result: fmt::Result,
+    /// Of a field that does not come as text.
+    value: String,
+}
+
+impl Line<'_> {
+    fn put(&mut self, field: &Field, value: &str) -> fmt::Result {
+        if std::mem::replace(&mut self.begun, true) {
+            self.writer.write_char(' ')?;
+        }
+        match (field.name(), self.writer.has_ansi_escapes()) {
+            ("message", _) => return printable(&mut self.writer, value),
+            // Italic, and a faint sign.
+            (name, true) => write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?,
+            (name, false) => write!(self.writer, "{name}=")?,
+        }
+        if is_bare(value) { self.writer.write_str(value) } else { write!(self.writer, "{value:?}") }
+    }
+
+    fn record(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let mut text = std::mem::take(&mut self.value);
+        text.clear();
+        self.result = self.result.and_then(|()| text.write_fmt(value)).and_then(|()| self.put(field, &text));
+        self.value = text;
+    }
+}
+
+impl Visit for Line<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.result = self.result.and_then(|()| self.put(field, value));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.record(field, format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record(field, format_args!("{value:?}"));
+    }
+}
+
+/// Whether a value can stand without quotes.
+fn is_bare(value: &str) -> bool {
+    !value.is_empty()
+        && value.chars().all(|char| !char.is_whitespace() && !matches!(char, '"' | '=') && is_printable(char))
+}
+
+fn is_printable(char: char) -> bool {
+    // Debug escapes what is invisible or changes the direction of writing; a quote of either kind is none of that.
+    matches!(char, '\'' | '"' | '\\') || char.escape_debug().len() == 1
+}
+
+/// A sentence of ours, into which somebody else's words may have come.
+fn printable(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|char| match char {
+        // A message may have several lines.
+        '\n' | '\t' => out.write_char(char),
+        _ if is_printable(char) => out.write_char(char),
+        _ => write!(out, "{}", char.escape_debug()),
+    })
+}

@@ -1,0 +1,115 @@
+//! How one request was decided, for the log of decisions: which routes do not match and why, which were tried, what each
+//! plugin said, which route was taken.
+
+use std::fmt::Write as _;
+
+use http::request::Parts;
+
+use super::{Refuse, judge::Judged};
+use crate::{
+    error::Cause,
+    generation::{Generation, Route},
+    head::matching::Subject,
+    model::ConnId,
+    policy::Opinion,
+};
+
+/// Written to the log when it is dropped, also where nobody has waited for the end of it.
+pub(super) struct Decision {
+    conn: ConnId,
+    method: String,
+    /// Without the query, which may hold secrets.
+    path: String,
+    /// Each route of the file that does not match, with the condition that fails, up to the last one that was tried.
+    misses: Vec<(usize, String)>,
+    /// Places in the file of those that match and were not tried yet.
+    matching: Vec<usize>,
+    /// How many of them were tried.
+    tried: usize,
+    names: String,
+    opinions: String,
+    route: Option<String>,
+    cause: Option<Cause>,
+}
+
+impl Decision {
+    pub(super) fn about(conn: ConnId, head: &Parts) -> Self {
+        Self {
+            conn,
+            method: head.method.to_string(),
+            path: head.uri.path().escape_default().to_string(),
+            misses: Vec::new(),
+            matching: Vec::new(),
+            tried: 0,
+            names: String::new(),
+            opinions: String::new(),
+            route: None,
+            cause: None,
+        }
+    }
+
+    pub(super) fn matching(&mut self, generation: &Generation, subject: &Subject<'_>) {
+        for (place, route) in generation.routes.iter().enumerate() {
+            match route.config.matching.miss(subject) {
+                Some(miss) => self.misses.push((place, format!("{}: {miss}", route.config.name))),
+                None => self.matching.push(place),
+            }
+        }
+    }
+
+    pub(super) fn on(&mut self, route: &Route) {
+        let separator = if self.names.is_empty() { "" } else { ", " };
+        // Writing to a String cannot fail.
+        let _ = write!(self.names, "{separator}{}", route.config.name);
+        if !self.opinions.is_empty() {
+            let _ = write!(self.opinions, "; then {}", route.config.name);
+        }
+        self.tried += 1;
+    }
+
+    pub(super) fn heard(&mut self, opinions: &[Opinion]) {
+        for opinion in opinions {
+            let separator = if self.opinions.is_empty() { "" } else { "; " };
+            let _ = write!(self.opinions, "{separator}{opinion}");
+        }
+    }
+
+    pub(super) fn made<P>(&mut self, judged: &Result<Judged<P>, Refuse>) {
+        match judged {
+            Ok(judged) => self.route = Some(judged.route.config.name.to_string()),
+            Err(Refuse::Refusal(refusal)) => self.cause = Some(refusal.cause),
+            Err(Refuse::Rejection { .. }) => self.cause = Some(Cause::Rejected),
+            // Nobody was dialled yet.
+            Err(Refuse::Upstream { .. }) => {}
+        }
+    }
+}
+
+impl Drop for Decision {
+    /// What follows stands in the line of the session or the refusal, which has the same `conn`.
+    fn drop(&mut self) {
+        // Where all that match were asked in vain, those behind them failed, too.
+        let in_vain = self.route.is_none() && self.tried == self.matching.len();
+        let last = self.tried.checked_sub(1).and_then(|last| self.matching.get(last)).filter(|_| !in_vain);
+        let misses: Vec<_> = self
+            .misses
+            .iter()
+            .filter(|(place, _)| last.is_none_or(|last| place < last))
+            .map(|(_, miss)| miss.as_str())
+            .collect();
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        let asked = if self.opinions.is_empty() { "nobody was asked" } else { &self.opinions };
+        tracing::info!(
+            target: "cordboard::decision",
+            conn = %self.conn,
+            method = self.method,
+            path = self.path,
+            route = self.route,
+            cause = self.cause.map(Cause::label),
+            misses = some(misses.join("; ")),
+            tried = some(std::mem::take(&mut self.names)),
+            opinions = asked,
+            "decided"
+        );
+    }
+}
