@@ -95,8 +95,8 @@ fn a_taken_address_is_69_and_named_with_its_key() {
         (taken.as_str(), free, "`main`", "cordboard.yaml:1:35: listeners[0].address: cannot listen on"),
         (free, taken.as_str(), "`admin.address`", "cordboard.yaml:2:18: admin.address: cannot listen on"),
     ] {
-        let head = format!("listeners: [{{name: main, address: '{listener}'}}]\nadmin: {{address: '{admin}'}}\n");
-        let (code, out, error) = run(&format!("{head}{CHAT}"));
+        let ends = format!("listeners: [{{name: main, address: '{listener}'}}]\nadmin: {{address: '{admin}'}}\n");
+        let (code, out, error) = run(&format!("{ends}{CHAT}"));
         assert_eq!(code, 69, "{error}");
         assert!(error.contains(&address.to_string()) && error.contains(key) && error.contains(place), "{error}");
         assert!(error.trim_end().ends_with('^'), "with its line: {error}");

@@ -75,7 +75,7 @@ fn configurations() -> Vec<Case> {
     });
     vec![
         ("a bracket that is not closed", line("workers: ["), "unclosed bracket"),
-        ("a bracket on its line", edit("[policy]", "[policy"), "; the `[` at 9:67 is not closed"),
+        ("a bracket on its line", edit("[policy]", "[policy"), "mismatched bracket '[' closed by '}'"),
         (
             "a bracket some lines above",
             line("drain: {grace: 5s\nlog: {level: info}"),

@@ -43,7 +43,10 @@ pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> 
     let order = async {
         match head.uri.path() {
             "/explain" => match explain::Asked::from_json(&asked) {
-                Ok(asked) => (StatusCode::OK, explain::explain(&control.board.current.load_full(), &asked).await),
+                Ok(asked) => {
+                    let told = explain::explain(&control.board.current.load_full(), &asked).await;
+                    (if told["problems"].is_array() { StatusCode::BAD_REQUEST } else { StatusCode::OK }, told)
+                }
                 Err(why) => problem(StatusCode::BAD_REQUEST, why),
             },
             "/reload" => reload(control, &asked).await,

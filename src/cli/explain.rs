@@ -100,7 +100,7 @@ fn of_proxy(admin: SocketAddr, request: &Value) -> Result<Value, u8> {
     for problem in list(&answer.body["problems"]).iter().filter_map(Value::as_str) {
         eprintln!("cordboard: {admin}: {problem}");
     }
-    Err(exit::FAILURE)
+    Err(if answer.status == StatusCode::BAD_REQUEST { exit::USAGE } else { exit::FAILURE })
 }
 
 fn of_file(paths: &Paths, request: &Asked) -> Result<Value, u8> {

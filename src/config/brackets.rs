@@ -2,7 +2,7 @@
 
 use super::tree::Position;
 
-/// The last `[` or `{` before `until` that is not closed in all of the text. What is quoted or a comment does not count, nor
+/// The last `[` or `{` up to `until` that is not closed in all of the text. What is quoted or a comment does not count, nor
 /// does what stands within a plain value.
 pub(super) fn unclosed(text: &str, until: Position) -> Option<(char, Position)> {
     let mut open: Vec<(char, Position)> = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn unclosed(text: &str, until: Position) -> Option<(char, Position)> 
             before = c;
         }
     }
-    open.into_iter().rev().find(|(_, at)| *at < until)
+    open.into_iter().rev().find(|(_, at)| *at <= until)
 }
 
 const fn closes(opened: char, c: char) -> bool {

@@ -65,13 +65,14 @@ pub(super) fn read_quietly(text: &str) -> Result<Node, Box<Problem>> {
     parse(text).map_err(|error| Box::new(hinted(Problem::from_yaml_quietly(&error), text)))
 }
 
-/// What stops the reader is often a bracket of some line above.
+/// What stops the reader is often a bracket of some line above. Where it points at the bracket itself it has said so.
 fn hinted(problem: Problem, text: &str) -> Problem {
-    match unclosed(text, Position { line: problem.line, column: problem.column }) {
-        Some((bracket, Position { line, column })) => {
-            problem.with_hint(format!("the `{bracket}` at {line}:{column} is not closed"))
+    let here = Position { line: problem.line, column: problem.column };
+    match unclosed(text, here) {
+        Some((bracket, at)) if at != here => {
+            problem.with_hint(format!("the `{bracket}` at {}:{} is not closed", at.line, at.column))
         }
-        None => problem,
+        _ => problem,
     }
 }
 
