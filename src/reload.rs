@@ -317,6 +317,11 @@ fn in_one_line(problem: &str) -> String {
     problem.lines().take(1).chain(hints).collect::<Vec<_>>().join("; ")
 }
 
+/// Problems as a field of a log line.
+fn in_one_field(problems: &[String]) -> String {
+    problems.iter().map(|problem| in_one_line(problem)).collect::<Vec<_>>().join("; ")
+}
+
 fn listed<T: Display>(all: &[T]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

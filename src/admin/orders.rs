@@ -43,10 +43,10 @@ pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> 
     let order = async {
         match head.uri.path() {
             "/explain" => match explain::Asked::from_json(&asked) {
-                Ok(asked) => {
-                    let told = explain::explain(&control.board.current.load_full(), &asked).await;
-                    (if told["problems"].is_array() { StatusCode::BAD_REQUEST } else { StatusCode::OK }, told)
-                }
+                Ok(asked) => match explain::explain(&control.board.current.load_full(), &asked).await {
+                    Ok(told) => (StatusCode::OK, told),
+                    Err(why) => problem(StatusCode::BAD_REQUEST, why),
+                },
                 Err(why) => problem(StatusCode::BAD_REQUEST, why),
             },
             "/reload" => reload(control, &asked).await,

@@ -1,5 +1,5 @@
-//! `cordboard check FILE`: would it start? Reads the configuration, loads every policy with `init`, listens nowhere. Policies
-//! are loaded once nothing is wrong with the configuration.
+//! `cordboard check FILE`: would it start? Reads the configuration, loads every policy with `init`, listens nowhere.
+//! Policies are loaded once nothing is wrong with the configuration.
 //!
 //! Problems and warnings go to standard error, each with its place, and a summary to standard output; with `--json` all
 //! of it is one object on standard output, whose shape [`report`] gives and the README describes.
@@ -52,11 +52,11 @@ fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-/// `{ok, file, hash, error, loaded, problems, warnings, counts}`: `error` is why policies could not be tried, null otherwise;
-/// `loaded` says whether they were, so that there are problems of theirs if there are any; `hash` is what `/generation` would show, and null where
-/// `counts` of listeners, routes, plugins and services is, unless all is well; problems and warnings are objects with
-/// `file`, `line`, `column` (null where they are about the file as a whole), `key` (empty there), `message`, `hint` (or
-/// null) and `severity` (`error` or `warning`).
+/// `{ok, file, hash, error, loaded, problems, warnings, counts}`: `error` is why policies could not be tried, null
+/// otherwise; `loaded` says whether they were, so that there are problems of theirs if there are any; `hash` is what
+/// `/generation` would show, and null where `counts` of listeners, routes, plugins and services is, unless all is well;
+/// problems and warnings are objects with `file`, `line`, `column` (null where they are about the file as a whole),
+/// `key` (empty there), `message`, `hint` (or null) and `severity` (`error` or `warning`).
 fn report(paths: &Paths, result: &Result<Generation, Failed>) -> Value {
     let listed = |problems: &[Problem]| problems.iter().map(object).collect::<Vec<_>>();
     let (mut problems, mut warnings, mut error, mut counts) = (Vec::new(), Vec::new(), Value::Null, Value::Null);

@@ -63,12 +63,6 @@ pub(super) fn explain(asked: &Explain) -> u8 {
     };
     match told {
         Err(code) => code,
-        Ok(told) if !list(&told["problems"]).is_empty() => {
-            for problem in list(&told["problems"]).iter().filter_map(Value::as_str) {
-                eprintln!("cordboard: {problem}");
-            }
-            exit::USAGE
-        }
         Ok(told) if asked.json => print(&format!("{told:#}\n")),
         Ok(told) => print(&shown(&told)),
     }
@@ -106,12 +100,16 @@ fn of_proxy(admin: SocketAddr, request: &Value) -> Result<Value, u8> {
 fn of_file(paths: &Paths, request: &Asked) -> Result<Value, u8> {
     let told = load::with(paths, async |generation| {
         // The first call of a fresh instance is paid by none of those that are shown.
-        explain::explain(&generation, request).await;
+        explain::explain(&generation, request).await?;
         explain::explain(&generation, request).await
     });
-    told.map_err(|failed| {
+    let told = told.map_err(|failed| {
         failed.say();
         failed.code()
+    })?;
+    told.map_err(|why| {
+        eprintln!("cordboard: {why}");
+        exit::USAGE
     })
 }
 

@@ -20,9 +20,9 @@ pub(super) struct Decision {
     method: String,
     /// Without the query, which may hold secrets.
     path: String,
-    /// Each route of the file that does not match, with the condition that fails, up to the last one that was tried.
+    /// Each route that does not match, by its place in the file, with the condition that fails.
     misses: Vec<(usize, String)>,
-    /// Places in the file of those that match and were not tried yet.
+    /// Places in the file of those that match.
     matching: Vec<usize>,
     /// How many of them were tried.
     tried: usize,

@@ -139,16 +139,18 @@ fn place(url: &str) -> Result<(Uri, String, Option<bool>), String> {
 }
 
 /// What a generation would do with a request, as a JSON object: `routes` with why each matches or not and the opinions
-/// of its plugins, up to the one that decides; then either a `plan` or a `refusal`. Where there is no such listener,
-/// nothing but `problems`, a list of one.
-pub async fn explain(generation: &Generation, asked: &Asked) -> Value {
+/// of its plugins, up to the one that decides; then either a `plan` or a `refusal`.
+///
+/// # Errors
+/// There is no such listener, and those that there are.
+pub async fn explain(generation: &Generation, asked: &Asked) -> Result<Value, String> {
     let mut told = Told::default();
     let listeners = &generation.config.listeners;
     let wanted = |name: &String| listeners.iter().find(|listener| *listener.name == **name);
     let Some(listener) = asked.listener.as_ref().map_or(listeners.first(), wanted) else {
         let names: Vec<_> = listeners.iter().map(|listener| &*listener.name).collect();
         let name = asked.listener.as_deref().unwrap_or_default();
-        return json!({"problems": [format!("there is no listener `{name}`; there are {}", names.join(", "))]});
+        return Err(format!("there is no listener `{name}`; there are {}", names.join(", ")));
     };
     let outcome = judged(generation, asked, listener, &mut told).await;
     let routes = told.routes(generation, outcome.is_ok());
@@ -156,7 +158,7 @@ pub async fn explain(generation: &Generation, asked: &Asked) -> Value {
         Ok(plan) => (plan, Value::Null),
         Err(refuse) => (Value::Null, refused(&refuse)),
     };
-    json!({"generation": generation.number, "routes": routes, "plan": plan, "refusal": refusal})
+    Ok(json!({"generation": generation.number, "routes": routes, "plan": plan, "refusal": refusal}))
 }
 
 /// What is to be told of the routes.

@@ -353,9 +353,8 @@ impl Plugin {
         instance.store.data_mut().begin(call);
         arm(&mut instance.store, deadline);
         // If this fails or is dropped, the instance goes with it: nothing a guest left half done is entered again.
-        let answer = bounded(&self.runtime.ticker, deadline, instance.guest.ask(&mut instance.store, question))
-            .await
-            .map_err(|stopped| match stopped {
+        let asked = instance.guest.ask(&mut instance.store, question);
+        let answer = bounded(&self.runtime.ticker, deadline, asked).await.map_err(|stopped| match stopped {
             Stopped::Deadline => Failure::Deadline(limit),
             Stopped::Full(why) => Failure::Busy(why),
             Stopped::Failed(why) => Failure::Trap(why),

@@ -8,10 +8,10 @@ use std::{sync::Arc, time::SystemTime};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Control, NoRollback, Refused, Reloaded, Why, in_one_line,
+    Control, NoRollback, Refused, Reloaded, Why, in_one_field,
     waits::{COMPLETE_WITHIN, For, Wait},
 };
-use crate::candidate::Candidate;
+use crate::{candidate::Candidate, generation::Generation};
 
 /// Why nothing came of a candidate.
 pub(super) enum Unbuilt {
@@ -148,7 +148,11 @@ impl Control {
         let mut wait = self.waits.begin();
         let reloaded = loop {
             let one = self.reloading.lock().await;
-            match self.go_back(number, &candidate).await? {
+            let current = self.board.current.load_full();
+            if candidate.hash() == current.hash() {
+                return Err(NoRollback::Serves(number));
+            }
+            match self.go_back(number, &candidate, &current).await {
                 Ok(reloaded) => break reloaded,
                 Err(most) => {
                     drop(one);
@@ -172,14 +176,10 @@ impl Control {
         Ok((record.number, Arc::clone(&record.candidate)))
     }
 
-    /// The inner error: there are as many generations as there may be.
-    async fn go_back(&self, number: u64, candidate: &Arc<Candidate>) -> Result<Result<Reloaded, usize>, NoRollback> {
-        let current = self.board.current.load_full();
-        if candidate.hash() == current.hash() {
-            return Err(NoRollback::Serves(number));
-        }
+    /// The error: there are as many generations as there may be.
+    async fn go_back(&self, number: u64, candidate: &Arc<Candidate>, current: &Generation) -> Result<Reloaded, usize> {
         let changes = candidate.changes(&current.candidate);
-        match self.build(Arc::clone(candidate), &current, &changes).await {
+        match self.build(Arc::clone(candidate), current, &changes).await {
             Ok((generation, prepared)) => {
                 let serves = generation.number;
                 self.publish(generation, prepared, Why::Rollback(number), changes);
@@ -190,21 +190,20 @@ impl Control {
                     generation = serves,
                     "rolled back to generation {number}; changes of the files do not serve before a resume"
                 );
-                Ok(Ok(Reloaded::Applied(serves)))
+                Ok(Reloaded::Applied(serves))
             }
-            Err(Unbuilt::NoRoom(most)) => Ok(Err(most)),
+            Err(Unbuilt::NoRoom(most)) => Err(most),
             // Of what the files say nothing is known by that.
             Err(Unbuilt::Wrong(problems)) => {
                 self.let_go();
                 self.board.metrics.reloaded("refused");
-                let lines: Vec<_> = problems.iter().map(|problem| in_one_line(problem)).collect();
                 tracing::error!(
                     generation = current.number,
                     "generation {number} cannot serve again: {}",
-                    lines.join("; ")
+                    in_one_field(&problems)
                 );
                 let hash = Some(candidate.hash().to_owned());
-                Ok(Ok(Reloaded::Refused(Arc::new(Refused { since: SystemTime::now(), hash, problems }))))
+                Ok(Reloaded::Refused(Arc::new(Refused { since: SystemTime::now(), hash, problems })))
             }
         }
     }
@@ -222,7 +221,6 @@ impl Control {
 
 /// An order whose files did not come. No candidate was refused by that.
 fn unfulfilled(problems: Vec<String>) -> Reloaded {
-    let lines: Vec<_> = problems.iter().map(|problem| in_one_line(problem)).collect();
-    tracing::warn!(problems = lines.join("; "), "files that were announced did not come");
+    tracing::warn!(problems = in_one_field(&problems), "files that were announced did not come");
     Reloaded::Unfulfilled(problems)
 }

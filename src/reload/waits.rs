@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::in_one_line;
+use super::in_one_field;
 
 /// How long a candidate is waited for whose parts do not fit together yet.
 pub(super) const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
@@ -71,8 +71,7 @@ impl Wait<'_> {
         self.ends();
         self.waits.0[what as usize].fetch_add(1, Ordering::SeqCst);
         self.said = Some((what, problems.to_vec()));
-        let problems: Vec<_> = problems.iter().map(|problem| in_one_line(problem)).collect();
-        tracing::warn!(problems = problems.join("; "), "a reload waits for {}", what.text());
+        tracing::warn!(problems = in_one_field(problems), "a reload waits for {}", what.text());
     }
 
     /// It waits no more.

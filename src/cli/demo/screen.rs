@@ -52,8 +52,6 @@ impl Screen<'_> {
         writeln!(out, "  {config}")?;
         if self.page.is_some() {
             writeln!(out, "It is the demo's own, and removed with it: copy it to keep it.")?;
-        }
-        if self.page.is_some() {
             writeln!(out, "\nHANDSHAKE, as one request (ends after a second)")?;
             self.handshake(out)?;
             self.joins(out)?;
