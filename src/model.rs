@@ -2,6 +2,7 @@
 //!
 //! Plain data without I/O, shared by every other module. Nothing here knows hyper, wasmtime or the configuration file.
 
+mod message;
 mod settings;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use http::{HeaderMap, Method, Uri, Version};
 
+pub use self::message::{CloseFrame, Direction, Event, MessageKind, Oversize, PairingDecision, Payload};
 pub use self::settings::{
     Accept, BackendFirst, HostHeader, HttpRules, Limits, PingMode, PoolRules, RendezvousRules, Second, SubprotocolRule,
 };
@@ -245,6 +247,21 @@ pub struct Handshake {
     pub route: Arc<str>,
 }
 
+/// Who a connection is, as an authorizer says.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// None is anonymous, on purpose.
+    pub subject: Option<String>,
+    /// What it may do, in the plugin's own terms.
+    pub roles: Vec<String>,
+    /// When the session is closed with 4401, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+    /// Key for revocation; never the token.
+    pub token_id: Option<String>,
+    /// More about it.
+    pub attributes: Vec<Attribute>,
+}
+
 /// A change of a header field, asked for by a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
@@ -291,6 +308,8 @@ pub struct Rejection {
 pub struct Verdict {
     /// First opinion on the role.
     pub role: Option<Role>,
+    /// First opinion on who it is.
+    pub identity: Option<Arc<Identity>>,
     /// First opinion on the channel.
     pub channel: Option<ChannelId>,
     /// First opinion on the service.

@@ -223,18 +223,24 @@ sections! {
     /// `limits` of a plugin.
     PluginLimitsFile {
         decision: Text,
-        message: Later,
+        message: Text,
         init: Text,
         host: Later,
         memory: Text,
         instances: Text,
         queue: Text,
         reuse: Text,
-        actions: Later,
-        output: Later,
+        actions: Text,
+        output: Option<OutputFile>,
         host_copy: Text,
         handles: Text,
-        attachment: Later,
+        attachment: Text,
+    }
+
+    /// `output` of a plugin's limits.
+    OutputFile {
+        factor: Text,
+        plus: Text,
     }
 
     /// One of `routes`.

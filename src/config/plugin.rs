@@ -8,7 +8,8 @@ use super::{
     Component, OnFailure, PluginConfig, PluginLimits, PluginSettings,
     check::{Check, Range},
     diagnose::quoted,
-    file::{PluginFile, PluginLimitsFile},
+    file::{OutputFile, PluginFile, PluginLimitsFile},
+    plugin_config::Output,
     tree::At,
 };
 
@@ -71,13 +72,18 @@ fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimi
     let default = PluginLimits::default();
     let time = |min, max| Range { min: Duration::from_millis(min), max: Duration::from_millis(max), zero: None };
     let size = |min, max| Range { min, max, zero: None };
-    check.later(&at.key("message"), &file.message, &json!("50ms"));
+    let free = |max| Range { min: 0, max, zero: Some("nothing") };
     check.later(&at.key("host"), &file.host, &json!("2s"));
-    check.later(&at.key("actions"), &file.actions, &json!(16));
-    check.later(&at.key("output"), &file.output, &json!({ "factor": 4, "plus": "64KiB" }));
-    check.later(&at.key("attachment"), &file.attachment, &json!("4KiB"));
+    let output_at = at.key("output");
+    let none = OutputFile::default();
+    let OutputFile { factor, plus } = file.output.as_ref().unwrap_or(&none);
+    let output = Output {
+        factor: check.count(&output_at.key("factor"), factor, default.output.factor, &(0..=1024)),
+        plus: check.memory(&output_at.key("plus"), plus, default.output.plus, &free(64 * KIB * KIB)),
+    };
     PluginLimits {
         decision: check.duration(&at.key("decision"), &file.decision, default.decision, &time(1, 30_000)),
+        message: check.duration(&at.key("message"), &file.message, default.message, &time(1, 30_000)),
         init: check.duration(&at.key("init"), &file.init, default.init, &time(10, 60_000)),
         // From one page of linear memory to the most that the policy host keeps room for.
         memory: check.memory(&at.key("memory"), &file.memory, default.memory, &size(64 * KIB, 256 * KIB * KIB)),
@@ -86,5 +92,8 @@ fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimi
         reuse: check.count(&at.key("reuse"), &file.reuse, default.reuse, &(1..=1_000_000_000)),
         host_copy: check.memory(&at.key("host_copy"), &file.host_copy, default.host_copy, &size(KIB, 64 * KIB * KIB)),
         handles: check.count(&at.key("handles"), &file.handles, default.handles, &(1..=65_536)),
+        actions: check.count(&at.key("actions"), &file.actions, default.actions, &(1..=1024)),
+        output,
+        attachment: check.memory(&at.key("attachment"), &file.attachment, default.attachment, &free(KIB * KIB)),
     }
 }

@@ -78,6 +78,8 @@ impl fmt::Debug for PluginSettings {
 pub struct PluginLimits {
     /// Wall time of one decision; a guest that takes longer is stopped. Default 100ms, 1ms to 30s.
     pub decision: Duration,
+    /// Wall time of one call about a message; a filter that takes longer is stopped. Default 50ms, 1ms to 30s.
+    pub message: Duration,
     /// Wall time of instantiation and `init`. Default 2s, 10ms to 1m.
     pub init: Duration,
     /// Linear memories of one instance together, in bytes. Default 16MiB, 64KiB to 256MiB.
@@ -92,12 +94,20 @@ pub struct PluginLimits {
     pub host_copy: usize,
     /// Resource handles alive at once in one instance. Default 256, 1 to 65 536.
     pub handles: usize,
+    /// Actions of a filter about one message. Default 16, 1 to 1024.
+    pub actions: usize,
+    /// What a filter may say about one message: so many times its bytes, and so many more. Default 4 times and 64KiB,
+    /// 0 to 1024 times and 0 to 64MiB.
+    pub output: Output,
+    /// Bytes that a plugin may keep of one connection. Default 4KiB, 0 to 1MiB.
+    pub attachment: usize,
 }
 
 impl Default for PluginLimits {
     fn default() -> Self {
         Self {
             decision: Duration::from_millis(100),
+            message: Duration::from_millis(50),
             init: Duration::from_secs(2),
             memory: 16 << 20,
             instances: 64,
@@ -105,7 +115,33 @@ impl Default for PluginLimits {
             reuse: 10_000,
             host_copy: 1 << 20,
             handles: 256,
+            actions: 16,
+            output: Output::default(),
+            attachment: 4 << 10,
         }
+    }
+}
+
+/// How much a filter may make of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// So many times its bytes.
+    pub factor: usize,
+    /// And so many bytes more.
+    pub plus: usize,
+}
+
+impl Output {
+    /// Most bytes of all that is made of `bytes`.
+    #[must_use]
+    pub const fn most(self, bytes: usize) -> usize {
+        self.factor.saturating_mul(bytes).saturating_add(self.plus)
+    }
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { factor: 4, plus: 64 << 10 }
     }
 }
 

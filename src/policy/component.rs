@@ -19,7 +19,7 @@ use wasmtime::{
 };
 
 use super::{
-    context::Call,
+    context::{Call, Scene},
     deadline::{self, REASON_BYTES, Stopped, arm, bounded},
     engine::Runtime,
     host::State,
@@ -91,9 +91,9 @@ pub enum Failure {
     /// All instances are busy and the queue is full.
     #[error("{0}")]
     Busy(String),
-    /// The deadline passed.
-    #[error("did not answer within {0:?} (limits.decision)")]
-    Deadline(Duration),
+    /// The deadline passed, which this key sets.
+    #[error("did not answer within {0:?} ({1})")]
+    Deadline(Duration, &'static str),
     /// A trap, a broken bound, or an instance that could not be made.
     #[error("{0}")]
     Trap(String),
@@ -111,7 +111,7 @@ impl Failure {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Busy(_) => "busy",
-            Self::Deadline(_) => "deadline",
+            Self::Deadline(..) => "deadline",
             Self::Trap(_) | Self::Configuration(_) => "trap",
             Self::Contract(_) => "contract",
         }
@@ -284,7 +284,7 @@ impl Plugin {
         self.tally.failed(failure);
     }
 
-    pub(super) const fn answers(&self, question: Question) -> bool {
+    pub(super) const fn answers(&self, question: Question<'_>) -> bool {
         self.indices.answers(question)
     }
 
@@ -332,9 +332,14 @@ impl Plugin {
     }
 
     /// Asks one question about one handshake.
-    pub(super) async fn ask(&self, question: Question, call: &Arc<Call>) -> Result<Answer, Failure> {
+    pub(super) async fn ask(&self, question: Question<'_>, call: &Arc<Call>) -> Result<Answer, Failure> {
+        self.ask_about(question, &mut Scene::about(call)).await
+    }
+
+    /// Asks one question. What the call was about is back in its place when this is through.
+    pub(super) async fn ask_about(&self, question: Question<'_>, scene: &mut Scene) -> Result<Answer, Failure> {
         let started = Instant::now();
-        let answer = self.ask_one(question, call).await;
+        let answer = self.ask_one(question, scene).await;
         self.stats.calls.fetch_add(1, Ordering::Relaxed);
         let spent = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.stats.nanoseconds.fetch_add(spent, Ordering::Relaxed);
@@ -346,20 +351,24 @@ impl Plugin {
         answer
     }
 
-    async fn ask_one(&self, question: Question, call: &Arc<Call>) -> Result<Answer, Failure> {
+    async fn ask_one(&self, question: Question<'_>, scene: &mut Scene) -> Result<Answer, Failure> {
         let (_slot, mut instance) = self.check_out().await?;
-        let limit = self.spec.limits.decision;
+        let (limit, key) = match question {
+            Question::Message => (self.spec.limits.message, "limits.message"),
+            _ => (self.spec.limits.decision, "limits.decision"),
+        };
         let deadline = Instant::now() + limit;
-        instance.store.data_mut().begin(call);
+        instance.store.data_mut().begin(std::mem::take(scene));
         arm(&mut instance.store, deadline);
         // If this fails or is dropped, the instance goes with it: nothing a guest left half done is entered again.
         let asked = instance.guest.ask(&mut instance.store, question);
-        let answer = bounded(&self.runtime.ticker, deadline, asked).await.map_err(|stopped| match stopped {
-            Stopped::Deadline => Failure::Deadline(limit),
+        let answer = bounded(&self.runtime.ticker, deadline, asked).await;
+        *scene = instance.store.data_mut().end();
+        let answer = answer.map_err(|stopped| match stopped {
+            Stopped::Deadline => Failure::Deadline(limit, key),
             Stopped::Full(why) => Failure::Busy(why),
             Stopped::Failed(why) => Failure::Trap(why),
         })?;
-        instance.store.data_mut().end();
         instance.calls += 1;
         self.put_back(instance);
         Ok(answer)

@@ -1,28 +1,40 @@
-//! What a policy call is about: one handshake and the results of the steps before this one.
+//! What a policy call is about: a handshake and the results of the steps before this one, a live connection, a message.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use super::interest::Interests;
 use crate::{
     head::target,
-    model::{Attribute, ChannelId, Handshake, Role},
+    model::{Attribute, ChannelId, ConnId, Direction, Handshake, Identity, Payload, Role},
 };
 
 /// Most attributes that the plugins of one handshake may leave, and the longest name and value, in bytes.
 const ATTRIBUTES: usize = 64;
 const ATTRIBUTE_BYTES: usize = 4096;
 
-/// The subject of a call. Steps add to it between calls.
+/// Attributes by their full names.
+pub(super) type Attributes = BTreeMap<String, String>;
+
+/// The request that a call is about. Steps add to it between calls.
 #[derive(Clone)]
 pub(super) struct Call {
     pub(super) handshake: Arc<Handshake>,
     pub(super) role: Option<Role>,
+    pub(super) identity: Option<Arc<Identity>>,
     pub(super) channel: Option<ChannelId>,
-    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) attributes: Arc<Attributes>,
 }
 
 impl Call {
     pub(super) fn about(handshake: &Arc<Handshake>) -> Self {
-        Self { handshake: Arc::clone(handshake), role: None, channel: None, attributes: BTreeMap::new() }
+        Self { handshake: Arc::clone(handshake), role: None, identity: None, channel: None, attributes: Arc::default() }
     }
 
     /// Takes a plugin's attributes, under its name: all or, if they break a bound, none.
@@ -30,7 +42,7 @@ impl Call {
         if attributes.is_empty() {
             return Ok(());
         }
-        let mut all = self.attributes.clone();
+        let mut all = Attributes::clone(&self.attributes);
         for (name, value) in attributes {
             let too_long = name.len() + value.len() > ATTRIBUTE_BYTES;
             all.insert(format!("{plugin}/{name}"), value);
@@ -40,7 +52,7 @@ impl Call {
                 ));
             }
         }
-        self.attributes = all;
+        self.attributes = Arc::new(all);
         Ok(())
     }
 
@@ -62,5 +74,116 @@ impl Call {
 
     pub(super) fn cookie(&self, name: &str) -> Option<String> {
         target::cookie(&self.handshake.headers, name).map(ToOwned::to_owned)
+    }
+}
+
+/// A connection as its plugins see it once its handshake is judged. What comes later is filled in when it comes.
+#[derive(Debug)]
+pub struct Facts {
+    /// Its id.
+    pub id: ConnId,
+    /// What it is on its route.
+    pub role: Role,
+    /// Name of its route.
+    pub route: Arc<str>,
+    /// The channel it is on.
+    pub channel: ChannelId,
+    /// Who it is, if an authorizer said so.
+    pub identity: Option<Arc<Identity>>,
+    pub(super) attributes: Arc<Attributes>,
+    subprotocol: OnceLock<Box<str>>,
+    /// Of its partner; 0 while there is none.
+    peer: OnceLock<ConnId>,
+    /// In milliseconds since 1970; when it was judged, until its 101 is out.
+    opened_at: AtomicU64,
+}
+
+impl Facts {
+    pub(super) fn new(call: &Call, role: Role, channel: ChannelId) -> Self {
+        Self {
+            id: call.handshake.id,
+            role,
+            route: Arc::clone(&call.handshake.route),
+            channel,
+            identity: call.identity.clone(),
+            attributes: Arc::clone(&call.attributes),
+            subprotocol: OnceLock::new(),
+            peer: OnceLock::new(),
+            opened_at: AtomicU64::new(now_ms()),
+        }
+    }
+
+    /// Its 101 is out, with this subprotocol.
+    pub fn opened(&self, subprotocol: Option<&str>) {
+        if let Some(subprotocol) = subprotocol {
+            let _ = self.subprotocol.set(subprotocol.into());
+        }
+        self.opened_at.store(now_ms(), Ordering::Relaxed);
+    }
+
+    /// It is joined with this one.
+    pub fn joined(&self, peer: ConnId) {
+        let _ = self.peer.set(peer);
+    }
+
+    /// The subprotocol that was agreed on.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.get().map(AsRef::as_ref)
+    }
+
+    /// The connection it is joined with.
+    #[must_use]
+    pub fn peer(&self) -> Option<ConnId> {
+        self.peer.get().copied()
+    }
+
+    /// When its 101 went out, in milliseconds since 1970.
+    #[must_use]
+    pub fn opened_at(&self) -> u64 {
+        self.opened_at.load(Ordering::Relaxed)
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A live connection in a call, with what the plugin keeps of it.
+pub(super) struct Live {
+    pub(super) facts: Arc<Facts>,
+    pub(super) attachment: Vec<u8>,
+    /// What the call has put in its place: it counts once the call has succeeded.
+    pub(super) attached: Option<Vec<u8>>,
+}
+
+/// The message of a call.
+pub(super) struct Message {
+    pub(super) direction: Direction,
+    pub(super) payload: Payload,
+}
+
+/// All that a call is about. It goes into an instance and comes back out of it.
+#[derive(Default)]
+pub(super) struct Scene {
+    pub(super) call: Option<Arc<Call>>,
+    pub(super) live: Option<Live>,
+    pub(super) message: Option<Message>,
+    /// Where interest may be declared.
+    pub(super) interests: Option<Interests>,
+}
+
+impl Scene {
+    /// A decision about a request.
+    pub(super) fn about(call: &Arc<Call>) -> Self {
+        Self { call: Some(Arc::clone(call)), ..Self::default() }
+    }
+
+    /// The connection that it is about, for logs.
+    pub(super) fn conn(&self) -> Option<ConnId> {
+        let live = self.live.as_ref().map(|live| live.facts.id);
+        live.or_else(|| self.call.as_ref().map(|call| call.handshake.id))
     }
 }

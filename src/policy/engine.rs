@@ -31,7 +31,7 @@ use super::{
     host::State,
     tally::Tallies,
     ticker::Ticker,
-    v0_1::{clock, log, request, types},
+    v0_1::{clock, connection, interest, log, message, request, types},
 };
 
 /// Most elements of one table of a guest.
@@ -203,6 +203,9 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     request::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    connection::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    message::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    interest::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     clock::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)

@@ -1,13 +1,11 @@
 //! What a guest can reach: the state of one instance and the functions it may import.
 //!
-//! The request interface speaks of the running call; outside one its functions trap. WASI is linked with an empty
+//! The interfaces of request, connection, message and interest speak of the running call; outside one that has it their
+//! functions trap. WASI is linked with an empty
 //! context: no environment, no files, no sockets; what a guest prints goes to its log. Memory and tables are counted
 //! over the whole instance, because a component may consist of many modules.
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Instant};
 
 use tracing::Level;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
@@ -15,20 +13,25 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
     component::Tag,
-    context::Call,
+    context::{Call, Live, Message, Scene, now_ms},
     deadline::REASON_BYTES,
+    interest::{Interests, Rule},
     output::{self, GuestOutput},
-    v0_1::{clock, log, request, types},
+    v0_1::{clock, connection, interest, log, message, request, types},
 };
-use crate::config::PluginLimits;
+use crate::{config::PluginLimits, model::MessageKind};
 
 /// Most elements of all tables of an instance together: more than any known toolchain makes.
 const TABLE_ELEMENTS: usize = 4 * super::engine::TABLE_ELEMENTS;
 
 /// The state of one instance.
 pub(super) struct State {
-    /// The running call; none while there is none.
-    call: Option<Arc<Call>>,
+    /// What the running call is about; nothing while there is none.
+    scene: Scene,
+    /// A call is running.
+    running: bool,
+    /// Most bytes of an attachment.
+    attachment: usize,
     /// When guest code is stopped, whatever it does.
     pub(super) deadline: Instant,
     plugin: Arc<Tag>,
@@ -86,7 +89,9 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         Self {
-            call: None,
+            scene: Scene::default(),
+            running: false,
+            attachment: limits.attachment,
             deadline: Instant::now(),
             plugin: Arc::clone(plugin),
             last_words: None,
@@ -97,12 +102,14 @@ impl State {
         }
     }
 
-    pub(super) fn begin(&mut self, call: &Arc<Call>) {
-        self.call = Some(Arc::clone(call));
+    pub(super) fn begin(&mut self, scene: Scene) {
+        self.scene = scene;
+        self.running = true;
     }
 
-    pub(super) fn end(&mut self) {
-        self.call = None;
+    pub(super) fn end(&mut self) -> Scene {
+        self.running = false;
+        std::mem::take(&mut self.scene)
     }
 
     /// The latest error that the guest logged outside of calls, such as a panic's text.
@@ -111,10 +118,20 @@ impl State {
     }
 
     fn call(&self, function: &str) -> wasmtime::Result<&Call> {
-        self.call.as_deref().ok_or_else(|| {
-            wasmtime::format_err!("cordboard:plugin/request#{function} was called outside of a call about a request")
-        })
+        self.scene.call.as_deref().ok_or_else(|| outside("request", function, "about a request"))
     }
+
+    fn live(&self, function: &str) -> wasmtime::Result<&Live> {
+        self.scene.live.as_ref().ok_or_else(|| outside("connection", function, "about a connection"))
+    }
+
+    fn message(&self, function: &str) -> wasmtime::Result<&Message> {
+        self.scene.message.as_ref().ok_or_else(|| outside("message", function, "about a message"))
+    }
+}
+
+fn outside(interface: &str, function: &str, what: &str) -> wasmtime::Error {
+    wasmtime::format_err!("cordboard:plugin/{interface}#{function} was called outside of a call {what}")
 }
 
 impl ResourceLimiter for State {
@@ -255,7 +272,7 @@ impl request::Host for State {
     }
 
     fn identity(&mut self) -> wasmtime::Result<Option<types::Identity>> {
-        self.call("identity").map(|_| None)
+        Ok(self.call("identity")?.identity.as_deref().map(Into::into))
     }
 
     fn channel_id(&mut self) -> wasmtime::Result<Option<String>> {
@@ -267,10 +284,118 @@ impl request::Host for State {
     }
 }
 
+impl connection::Host for State {
+    fn id(&mut self) -> wasmtime::Result<String> {
+        Ok(self.live("id")?.facts.id.to_string())
+    }
+
+    fn role(&mut self) -> wasmtime::Result<types::Role> {
+        Ok((&self.live("role")?.facts.role).into())
+    }
+
+    fn channel_id(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(Some(self.live("channel-id")?.facts.channel.as_str().to_owned()))
+    }
+
+    fn identity(&mut self) -> wasmtime::Result<Option<types::Identity>> {
+        Ok(self.live("identity")?.facts.identity.as_deref().map(Into::into))
+    }
+
+    fn subprotocol(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(self.live("subprotocol")?.facts.subprotocol().map(ToOwned::to_owned))
+    }
+
+    fn peer_id(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(self.live("peer-id")?.facts.peer().map(|peer| peer.to_string()))
+    }
+
+    fn opened_at_ms(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.live("opened-at-ms")?.facts.opened_at())
+    }
+
+    fn attribute(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.live("attribute")?.facts.attributes.get(&name).cloned())
+    }
+
+    fn attachment(&mut self) -> wasmtime::Result<Vec<u8>> {
+        let live = self.live("attachment")?;
+        Ok(live.attached.as_ref().unwrap_or(&live.attachment).clone())
+    }
+
+    fn set_attachment(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Result<(), String>> {
+        let most = self.attachment;
+        self.live("set-attachment")?;
+        if bytes.len() > most {
+            return Ok(Err(format!("{} bytes are too many; limits.attachment is {most}", bytes.len())));
+        }
+        if let Some(live) = &mut self.scene.live {
+            live.attached = Some(bytes);
+        }
+        Ok(Ok(()))
+    }
+}
+
+impl message::Host for State {
+    fn direction(&mut self) -> wasmtime::Result<types::Direction> {
+        Ok(self.message("direction")?.direction.into())
+    }
+
+    fn kind(&mut self) -> wasmtime::Result<types::MessageKind> {
+        Ok(self.message("kind")?.payload.kind.into())
+    }
+
+    fn size(&mut self) -> wasmtime::Result<u32> {
+        Ok(u32::try_from(self.message("size")?.payload.bytes.len()).unwrap_or(u32::MAX))
+    }
+
+    fn text(&mut self) -> wasmtime::Result<Option<String>> {
+        let payload = &self.message("text")?.payload;
+        Ok(match payload.kind {
+            // It was checked when it came.
+            MessageKind::Text => String::from_utf8(payload.bytes.clone()).ok(),
+            MessageKind::Binary => None,
+        })
+    }
+
+    fn bytes(&mut self) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.message("bytes")?.payload.bytes.clone())
+    }
+
+    fn slice(&mut self, offset: u32, length: u32) -> wasmtime::Result<Vec<u8>> {
+        let bytes = &self.message("slice")?.payload.bytes;
+        let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let end = begin.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)).min(bytes.len());
+        Ok(bytes[begin..end].to_vec())
+    }
+}
+
+impl interest::Host for State {
+    fn messages(
+        &mut self,
+        direction: types::Direction,
+        kind: types::MessageKind,
+        max_bytes: u32,
+        oversize: types::OversizePolicy,
+    ) -> wasmtime::Result<()> {
+        let Some(interests) = &mut self.scene.interests else {
+            return Err(outside("interest", "messages", "in which interest can be declared"));
+        };
+        interests.want(direction.into(), kind.into(), Rule { max_bytes, oversize: oversize.into() });
+        Ok(())
+    }
+
+    fn nothing(&mut self) -> wasmtime::Result<()> {
+        let Some(interests) = &mut self.scene.interests else {
+            return Err(outside("interest", "nothing", "in which interest can be declared"));
+        };
+        *interests = Interests::default();
+        Ok(())
+    }
+}
+
 impl clock::Host for State {
     fn now_ms(&mut self) -> wasmtime::Result<u64> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Ok(now_ms())
     }
 
     fn monotonic_ns(&mut self) -> wasmtime::Result<u64> {
@@ -281,10 +406,10 @@ impl clock::Host for State {
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        if self.call.is_none() && matches!(level, log::Level::Error) {
+        if !self.running && matches!(level, log::Level::Error) {
             self.last_words = Some(output::one_line(&message, REASON_BYTES).into_owned());
         }
-        let conn = self.call.as_ref().map(|call| call.handshake.id.to_string()).unwrap_or_default();
+        let conn = self.scene.conn().map(|conn| conn.to_string()).unwrap_or_default();
         output::say(&self.plugin, &conn, level.into(), &message, &fields);
         Ok(())
     }

@@ -7,7 +7,7 @@ use wasmtime::{
     component::{Component, types::ComponentItem},
 };
 
-use super::v0_1::{DECISIONS, HOST_PACKAGE, IMPORTS, META, PLUGIN_PACKAGE, VERSION};
+use super::v0_1::{HOST_PACKAGE, IMPORTS, INTERFACES, META, PLUGIN_PACKAGE, VERSION};
 
 /// `^0.1.0`.
 const OURS: Comparator = Comparator { op: Op::Caret, major: 0, minor: Some(1), patch: Some(0), pre: Prerelease::EMPTY };
@@ -43,13 +43,13 @@ pub(super) fn interfaces(component: &Component, engine: &Engine) -> Result<(), S
         }
         if name == META {
             meta = true;
-        } else if DECISIONS.contains(&name) {
+        } else if INTERFACES.contains(&name) {
             decisions += 1;
         } else if matches!(item.ty, ComponentItem::ComponentInstance(_)) {
             // Leaving out, say, a newer authorization interface in silence would be dangerous.
             return Err(format!(
                 "exports `{export}`, which this version does not know; it knows {}",
-                DECISIONS.map(|name| format!("`{name}`")).join(", ")
+                INTERFACES.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
             ));
         }
     }
@@ -59,7 +59,7 @@ pub(super) fn interfaces(component: &Component, engine: &Engine) -> Result<(), S
     if decisions == 0 {
         return Err(format!(
             "exports no decision: at least one of {} is needed",
-            DECISIONS.map(|name| format!("`{PLUGIN_PACKAGE}{name}@{VERSION}`")).join(", ")
+            INTERFACES.iter().map(|name| format!("`{PLUGIN_PACKAGE}{name}@{VERSION}`")).collect::<Vec<_>>().join(", ")
         ));
     }
     Ok(())

@@ -13,6 +13,7 @@ mod deadline;
 mod engine;
 mod host;
 mod inspect;
+mod interest;
 #[doc(hidden)]
 pub mod micro;
 mod output;
@@ -230,7 +231,7 @@ async fn resolve(
 /// One question to one plugin; none where it has nothing to say: not exported, or failed with `on_failure: open`.
 async fn ask(
     plugin: &Arc<Plugin>,
-    question: Question,
+    question: Question<'_>,
     call: &Arc<Call>,
     trace: &mut Trace,
 ) -> Result<Option<Answer>, Refused> {
@@ -261,7 +262,7 @@ fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<
         OnFailure::Open => Ok(()),
         OnFailure::Closed => Err(Refused::Failed(Refusal::new(match failure {
             Failure::Busy(_) => Cause::PluginBusy,
-            Failure::Deadline(_) => Cause::PluginDeadline,
+            Failure::Deadline(..) => Cause::PluginDeadline,
             Failure::Trap(_) | Failure::Configuration(_) | Failure::Contract(_) => Cause::PluginFailed,
         }))),
     }
@@ -285,7 +286,7 @@ fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
     match failure {
         // Of these there are as many as there are clients too many.
         Failure::Busy(_) => at!(WARN),
-        Failure::Deadline(_) | Failure::Trap(_) | Failure::Configuration(_) | Failure::Contract(_) => at!(ERROR),
+        Failure::Deadline(..) | Failure::Trap(_) | Failure::Configuration(_) | Failure::Contract(_) => at!(ERROR),
     }
 }
 

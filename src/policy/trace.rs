@@ -10,7 +10,7 @@ use super::{
     output,
     v0_1::{Answer, Question, Target},
 };
-use crate::model::Edit;
+use crate::model::{Edit, PairingDecision};
 
 /// One question and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Trace {
     pub(super) fn note(
         &mut self,
         plugin: &Plugin,
-        question: Question,
+        question: Question<'_>,
         said: &Result<Answer, Failure>,
         asked: Option<Instant>,
     ) {
@@ -102,8 +102,12 @@ fn shown(said: &Result<Answer, Failure>) -> String {
             };
             edits.iter().map(edit).collect::<Vec<_>>().join(", ")
         }
-        Ok(Answer::Role(None) | Answer::Channel(None) | Answer::Service(None) | Answer::Rewrite(_)) => {
-            "no opinion".to_owned()
-        }
+        Ok(Answer::Identity(Some(identity))) => match &identity.subject {
+            Some(subject) => subject.clone(),
+            None => "anonymous".to_owned(),
+        },
+        Ok(Answer::Pairing(Some(PairingDecision::Join))) => "join".to_owned(),
+        Ok(Answer::Pairing(Some(PairingDecision::Replace))) => "replace".to_owned(),
+        Ok(_) => "no opinion".to_owned(),
     }
 }

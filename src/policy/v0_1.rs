@@ -1,13 +1,14 @@
-//! Bindings of contract version 0.1 (`wit/v0.1`) and the conversions between its types and [`crate::model`].
+//! Bindings of contract version 0.1 (`wit/v0.1`): what a plugin can be asked, and what it answers.
 //!
 //! One generated world holds every interface; which of them a component really exports is found by looking at it,
 //! so the generated world and its all-or-nothing constructor are not used.
+
+mod convert;
 
 use std::time::Duration;
 
 use wasmtime::component::{Component, Instance, InstancePre};
 
-use super::output::cut;
 use crate::model;
 
 /// Most header fields of a rejection; the rest is left out.
@@ -26,24 +27,39 @@ mod generated {
             world host {
                 import cordboard:plugin/types@0.1.0;
                 import cordboard:plugin/request@0.1.0;
+                import cordboard:plugin/connection@0.1.0;
+                import cordboard:plugin/message@0.1.0;
+                import cordboard:plugin/interest@0.1.0;
                 import cordboard:host/log@0.1.0;
                 import cordboard:host/clock@0.1.0;
+                import cordboard:host/random@0.1.0;
+                import cordboard:host/metrics@0.1.0;
+                import cordboard:host/key-value@0.1.0;
+                import cordboard:host/discovery@0.1.0;
+                import cordboard:host/http-client@0.1.0;
                 export cordboard:plugin/meta@0.1.0;
                 export cordboard:plugin/role-detection@0.1.0;
+                export cordboard:plugin/authorization@0.1.0;
                 export cordboard:plugin/channel-extraction@0.1.0;
                 export cordboard:plugin/service-resolution@0.1.0;
+                export cordboard:plugin/pairing@0.1.0;
                 export cordboard:plugin/request-rewriting@0.1.0;
+                export cordboard:plugin/response-rewriting@0.1.0;
+                export cordboard:plugin/message-filtering@0.1.0;
+                export cordboard:plugin/filter-migration@0.1.0;
+                export cordboard:plugin/session-authorization@0.1.0;
+                export cordboard:plugin/lifecycle@0.1.0;
             }
         ",
         world: "cordboard:embedder/host",
-        imports: { default: trappable },
+        imports: { "cordboard:host/http-client.send": async | trappable, default: trappable },
         exports: { default: async },
     });
 }
 
 pub(super) use generated::cordboard::{
     host::{clock, log},
-    plugin::{request, types},
+    plugin::{connection, interest, message, request, types},
 };
 use generated::exports::cordboard::plugin as exports;
 
@@ -54,42 +70,64 @@ pub(super) const VERSION: &str = "0.1.0";
 
 /// The interface every plugin exports.
 pub(super) const META: &str = "meta";
-/// The decision interfaces a plugin may export, in the order in which they are asked.
-pub(super) const DECISIONS: [&str; 4] =
-    ["role-detection", "channel-extraction", "service-resolution", "request-rewriting"];
-/// What a plugin may import, beside WASI.
-pub(super) const IMPORTS: [&str; 4] =
-    ["cordboard:plugin/types", "cordboard:plugin/request", "cordboard:host/log", "cordboard:host/clock"];
+/// What a plugin may import without being granted it, beside WASI.
+pub(super) const IMPORTS: [&str; 7] = [
+    "cordboard:plugin/types",
+    "cordboard:plugin/request",
+    "cordboard:plugin/connection",
+    "cordboard:plugin/message",
+    "cordboard:plugin/interest",
+    "cordboard:host/log",
+    "cordboard:host/clock",
+];
 
 /// One question to a plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question<'a> {
     Role,
+    Authorize,
     Channel,
     Service,
+    Pair,
     Rewrite,
-}
-
-impl Question {
-    /// As it is shown.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Role => "role",
-            Self::Channel => "channel",
-            Self::Service => "service",
-            Self::Rewrite => "rewrite",
-        }
-    }
+    /// Status and header fields of the answer.
+    Response(u16, &'a [model::Attribute]),
+    Open,
+    Message,
+    /// From the version of this name.
+    Migrate(&'a str),
+    Recheck,
+    Event(&'a model::Event),
 }
 
 /// A plugin's answer; `None` is "no opinion".
 #[derive(Debug)]
 pub(super) enum Answer {
     Role(Option<model::Role>),
+    Identity(Option<model::Identity>),
     Channel(Option<(String, Vec<model::Attribute>)>),
     Service(Option<(Target, Vec<model::Attribute>)>),
+    Pairing(Option<model::PairingDecision>),
     Rewrite(Vec<model::Edit>),
     Rejected(model::Rejection),
+    Actions(Vec<Action>),
+    Migrated(Result<(), String>),
+    Checked(Result<(), model::CloseFrame>),
+    /// There is nothing to answer.
+    Told,
+}
+
+/// What a filter wants done about a message.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Pass it on unchanged.
+    Forward,
+    /// Pass this on.
+    Emit(model::Payload),
+    /// Answer its sender.
+    Reply(model::Payload),
+    /// End the session.
+    Close(model::CloseFrame),
 }
 
 /// A resolver's answer before the host has checked it.
@@ -109,82 +147,93 @@ pub(super) struct Wanted {
     pub(super) connect_timeout: Option<Duration>,
 }
 
-/// Where the exported functions stand in a component, found once a version.
-pub(super) struct Indices {
-    meta: exports::meta::GuestIndices,
-    role: Option<exports::role_detection::GuestIndices>,
-    channel: Option<exports::channel_extraction::GuestIndices>,
-    service: Option<exports::service_resolution::GuestIndices>,
-    rewrite: Option<exports::request_rewriting::GuestIndices>,
+/// What each interface is called, and the questions that go to it.
+macro_rules! interfaces {
+    ($($field:ident: $module:ident = $interface:literal, $name:literal for $($question:pat_param)|+, )+) => {
+        /// The interfaces that a plugin may export, in the order in which they are asked.
+        pub(super) const INTERFACES: &[&str] = &[$($interface,)+];
+
+        /// Where the exported functions stand in a component, found once a version.
+        pub(super) struct Indices {
+            meta: exports::meta::GuestIndices,
+            $($field: Option<exports::$module::GuestIndices>,)+
+        }
+
+        /// The exported functions of one instance.
+        pub(super) struct Guest {
+            meta: exports::meta::Guest,
+            $($field: Option<exports::$module::Guest>,)+
+        }
+
+        impl Question<'_> {
+            /// As it is shown.
+            pub(super) const fn name(self) -> &'static str {
+                match self { $($($question)|+ => $name,)+ }
+            }
+        }
+
+        impl Indices {
+            pub(super) fn new<T: 'static>(component: &Component, pre: &InstancePre<T>) -> wasmtime::Result<Self> {
+                Ok(Self {
+                    meta: exports::meta::GuestIndices::new(pre)?,
+                    $($field: if exported(component, $interface) {
+                        Some(exports::$module::GuestIndices::new(pre)?)
+                    } else {
+                        None
+                    },)+
+                })
+            }
+
+            /// The functions of an instance.
+            ///
+            /// # Errors
+            /// Names the interface whose types are not the contract's.
+            pub(super) fn load(
+                &self,
+                mut store: impl wasmtime::AsContextMut,
+                instance: &Instance,
+            ) -> wasmtime::Result<Guest> {
+                let other = |interface| move |error: wasmtime::Error| error.context(format!(
+                    "its export `{PLUGIN_PACKAGE}{interface}` has other types than the contract's (`wit/v0.1`)"
+                ));
+                Ok(Guest {
+                    meta: self.meta.load(&mut store, instance).map_err(other(META))?,
+                    $($field: match &self.$field {
+                        Some(indices) => Some(indices.load(&mut store, instance).map_err(other($interface))?),
+                        None => None,
+                    },)+
+                })
+            }
+
+            /// Whether this question is worth asking.
+            pub(super) const fn answers(&self, question: Question<'_>) -> bool {
+                match question { $($($question)|+ => self.$field.is_some(),)+ }
+            }
+
+            /// Whether it exports anything that a plugin is for.
+            pub(super) fn exported(&self) -> impl Iterator<Item = &'static str> {
+                [$(self.$field.as_ref().map(|_| $interface),)+].into_iter().flatten()
+            }
+        }
+    };
 }
 
-/// The exported functions of one instance.
-pub(super) struct Guest {
-    meta: exports::meta::Guest,
-    role: Option<exports::role_detection::Guest>,
-    channel: Option<exports::channel_extraction::Guest>,
-    service: Option<exports::service_resolution::Guest>,
-    rewrite: Option<exports::request_rewriting::Guest>,
+interfaces! {
+    role: role_detection = "role-detection", "role" for Question::Role,
+    authorize: authorization = "authorization", "authorize" for Question::Authorize,
+    channel: channel_extraction = "channel-extraction", "channel" for Question::Channel,
+    service: service_resolution = "service-resolution", "service" for Question::Service,
+    pair: pairing = "pairing", "pair" for Question::Pair,
+    rewrite: request_rewriting = "request-rewriting", "rewrite" for Question::Rewrite,
+    response: response_rewriting = "response-rewriting", "response" for Question::Response(..),
+    filter: message_filtering = "message-filtering", "message" for Question::Open | Question::Message,
+    migrate: filter_migration = "filter-migration", "migrate" for Question::Migrate(_),
+    recheck: session_authorization = "session-authorization", "recheck" for Question::Recheck,
+    observe: lifecycle = "lifecycle", "event" for Question::Event(_),
 }
 
 fn exported(component: &Component, interface: &str) -> bool {
     component.get_export_index(None, format!("{PLUGIN_PACKAGE}{interface}@{VERSION}")).is_some()
-}
-
-impl Indices {
-    pub(super) fn new<T: 'static>(component: &Component, pre: &InstancePre<T>) -> wasmtime::Result<Self> {
-        macro_rules! find {
-            ($module:ident, $interface:literal) => {
-                if exported(component, $interface) { Some(exports::$module::GuestIndices::new(pre)?) } else { None }
-            };
-        }
-        Ok(Self {
-            meta: exports::meta::GuestIndices::new(pre)?,
-            role: find!(role_detection, "role-detection"),
-            channel: find!(channel_extraction, "channel-extraction"),
-            service: find!(service_resolution, "service-resolution"),
-            rewrite: find!(request_rewriting, "request-rewriting"),
-        })
-    }
-
-    /// The functions of an instance.
-    ///
-    /// # Errors
-    /// Names the interface whose types are not the contract's.
-    pub(super) fn load(&self, mut store: impl wasmtime::AsContextMut, instance: &Instance) -> wasmtime::Result<Guest> {
-        macro_rules! load {
-            ($indices:expr, $interface:literal) => {
-                $indices.load(&mut store, instance).map_err(|error| {
-                    error.context(format!(
-                        "its export `{PLUGIN_PACKAGE}{}` has other types than the contract's (`wit/v0.1`)",
-                        $interface
-                    ))
-                })
-            };
-        }
-        macro_rules! load_if_exported {
-            ($indices:expr, $interface:literal) => {
-                $indices.as_ref().map(|indices| load!(indices, $interface)).transpose()
-            };
-        }
-        Ok(Guest {
-            meta: load!(self.meta, "meta")?,
-            role: load_if_exported!(self.role, "role-detection")?,
-            channel: load_if_exported!(self.channel, "channel-extraction")?,
-            service: load_if_exported!(self.service, "service-resolution")?,
-            rewrite: load_if_exported!(self.rewrite, "request-rewriting")?,
-        })
-    }
-
-    /// Whether this question is worth asking.
-    pub(super) const fn answers(&self, question: Question) -> bool {
-        match question {
-            Question::Role => self.role.is_some(),
-            Question::Channel => self.channel.is_some(),
-            Question::Service => self.service.is_some(),
-            Question::Rewrite => self.rewrite.is_some(),
-        }
-    }
 }
 
 impl Guest {
@@ -207,104 +256,71 @@ impl Guest {
     pub(super) async fn ask<T: Send>(
         &self,
         store: &mut wasmtime::Store<T>,
-        question: Question,
+        question: Question<'_>,
     ) -> wasmtime::Result<Answer> {
+        /// An answer that may be a rejection.
+        macro_rules! decision {
+            ($guest:expr, $none:expr, $call:ident($($argument:expr),*), |$said:ident| $answer:expr) => {
+                match $guest {
+                    None => $none,
+                    Some(guest) => match guest.$call(store, $($argument),*).await? {
+                        Ok($said) => $answer,
+                        Err(rejection) => Answer::Rejected(rejection.into()),
+                    },
+                }
+            };
+        }
+        let edits = |edits: Vec<types::Edit>| Answer::Rewrite(edits.into_iter().map(Into::into).collect());
         Ok(match question {
-            Question::Role => match &self.role {
-                None => Answer::Role(None),
-                Some(guest) => match guest.call_detect_role(store).await? {
-                    Ok(role) => Answer::Role(role.map(Into::into)),
-                    Err(rejection) => Answer::Rejected(rejection.into()),
-                },
-            },
-            Question::Channel => match &self.channel {
-                None => Answer::Channel(None),
-                Some(guest) => match guest.call_extract_channel(store).await? {
-                    Ok(channel) => Answer::Channel(channel.map(|channel| (channel.id, channel.attributes))),
-                    Err(rejection) => Answer::Rejected(rejection.into()),
-                },
-            },
-            Question::Service => match &self.service {
-                None => Answer::Service(None),
-                Some(guest) => match guest.call_resolve(store).await? {
-                    Ok(resolution) => Answer::Service(resolution.map(Into::into)),
-                    Err(rejection) => Answer::Rejected(rejection.into()),
-                },
-            },
-            Question::Rewrite => match &self.rewrite {
-                None => Answer::Rewrite(Vec::new()),
-                Some(guest) => match guest.call_rewrite_request(store).await? {
-                    Ok(edits) => Answer::Rewrite(edits.into_iter().map(Into::into).collect()),
-                    Err(rejection) => Answer::Rejected(rejection.into()),
-                },
-            },
-        })
-    }
-}
-
-impl From<exports::service_resolution::Resolution> for (Target, Vec<model::Attribute>) {
-    fn from(resolution: exports::service_resolution::Resolution) -> Self {
-        let target = match resolution.target {
-            exports::service_resolution::Target::Service(service) => Target::Service(Wanted {
-                id: service.service_id,
-                scheme: service.scheme,
-                env_tag: service.env_tag,
-                path_and_query: resolution.path_and_query,
-                connect_timeout: resolution.connect_timeout_ms.map(|ms| Duration::from_millis(u64::from(ms))),
+            Question::Role => decision!(&self.role, Answer::Role(None), call_detect_role(), |role| {
+                Answer::Role(role.map(Into::into))
             }),
-            exports::service_resolution::Target::Endpoint(url) => Target::Endpoint(url),
-        };
-        (target, resolution.attributes)
-    }
-}
-
-impl From<types::Role> for model::Role {
-    fn from(role: types::Role) -> Self {
-        match role {
-            types::Role::Client => Self::Client,
-            types::Role::Backend => Self::Backend,
-            types::Role::Listener => Self::Listener,
-            types::Role::Routed => Self::Routed,
-            types::Role::Session => Self::Session,
-            types::Role::Other(name) => Self::Other(name),
-        }
-    }
-}
-
-impl From<&model::Role> for types::Role {
-    fn from(role: &model::Role) -> Self {
-        match role {
-            model::Role::Client => Self::Client,
-            model::Role::Backend => Self::Backend,
-            model::Role::Listener => Self::Listener,
-            model::Role::Routed => Self::Routed,
-            model::Role::Session => Self::Session,
-            model::Role::Other(name) => Self::Other(name.clone()),
-        }
-    }
-}
-
-impl From<types::Edit> for model::Edit {
-    fn from(edit: types::Edit) -> Self {
-        match edit {
-            types::Edit::Set((name, value)) => Self::Set(name, value),
-            types::Edit::Append((name, value)) => Self::Append(name, value),
-            types::Edit::Remove(name) => Self::Remove(name),
-        }
-    }
-}
-
-impl From<types::Rejection> for model::Rejection {
-    fn from(rejection: types::Rejection) -> Self {
-        let mut headers = rejection.headers;
-        // Cut rather than failed: a connection that was to be refused must be refused.
-        headers.truncate(REJECTION_HEADERS);
-        Self {
-            status: rejection.status,
-            code: cut(&rejection.code, CODE_BYTES).to_owned(),
-            log_reason: cut(&rejection.log_reason, LOG_REASON_BYTES).to_owned(),
-            body: rejection.body,
-            headers,
-        }
+            Question::Authorize => decision!(&self.authorize, Answer::Identity(None), call_authorize(), |identity| {
+                Answer::Identity(identity.map(Into::into))
+            }),
+            Question::Channel => decision!(&self.channel, Answer::Channel(None), call_extract_channel(), |channel| {
+                Answer::Channel(channel.map(|channel| (channel.id, channel.attributes)))
+            }),
+            Question::Service => decision!(&self.service, Answer::Service(None), call_resolve(), |resolution| {
+                Answer::Service(resolution.map(Into::into))
+            }),
+            Question::Pair => decision!(&self.pair, Answer::Pairing(None), call_decide(), |decision| {
+                Answer::Pairing(decision.map(Into::into))
+            }),
+            Question::Rewrite => {
+                decision!(&self.rewrite, Answer::Rewrite(Vec::new()), call_rewrite_request(), |said| edits(said))
+            }
+            Question::Response(status, headers) => {
+                decision!(&self.response, Answer::Rewrite(Vec::new()), call_rewrite_response(status, headers), |said| {
+                    edits(said)
+                })
+            }
+            Question::Open => {
+                if let Some(guest) = &self.filter {
+                    guest.call_open(store).await?;
+                }
+                Answer::Told
+            }
+            Question::Message => match &self.filter {
+                None => Answer::Actions(vec![Action::Forward]),
+                Some(guest) => {
+                    Answer::Actions(guest.call_on_message(store).await?.into_iter().map(Into::into).collect())
+                }
+            },
+            Question::Migrate(from) => Answer::Migrated(match &self.migrate {
+                None => Ok(()),
+                Some(guest) => guest.call_migrate(store, from).await?,
+            }),
+            Question::Recheck => Answer::Checked(match &self.recheck {
+                None => Ok(()),
+                Some(guest) => guest.call_recheck(store).await?.map_err(Into::into),
+            }),
+            Question::Event(event) => {
+                if let Some(guest) = &self.observe {
+                    guest.call_on_event(store, &event.into()).await?;
+                }
+                Answer::Told
+            }
+        })
     }
 }
