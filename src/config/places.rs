@@ -31,6 +31,12 @@ impl Places {
             }
             // It may have many lines; this is the first.
             keep(&plugin.key("config"), plugin.key("config").name());
+            let grants = plugin.key("grants");
+            // What is to be added is added to the plugin.
+            keep(&grants, if grants.node().is_some() { grants.name() } else { plugin.name() });
+            for key in ["random", "metrics", "key_value", "http_client", "discovery", "endpoints"] {
+                keep(&grants.key(key), grants.key(key).name());
+            }
         }
         let routes = at.key("routes");
         for index in 0..config.routes.len() {
@@ -68,7 +74,14 @@ impl Places {
         self.problem(format!("listeners[{index}].address"), message)
     }
 
-    /// A problem with one of `component`, `sha256` and `config` of a plugin.
+    /// A grant that a plugin has and does not need.
+    #[must_use]
+    pub fn unused_grant(&self, name: &Arc<str>, key: &str) -> Problem {
+        let message = "the component does not ask for this: it grants more than is needed".to_owned();
+        self.problem(format!("plugins.{name}.grants.{key}"), message).with_hint("leave the key out").into_warning()
+    }
+
+    /// A problem with one of `component`, `sha256`, `config` and `grants` of a plugin.
     #[must_use]
     pub fn plugin(&self, name: &Arc<str>, key: &str, message: String) -> Problem {
         self.problem(format!("plugins.{name}.{key}"), message)

@@ -23,13 +23,13 @@ use super::{
     deadline::{self, REASON_BYTES, Stopped, arm, bounded},
     engine::Runtime,
     host::State,
-    inspect,
+    inspect::{self, Unfit},
     output::{LogBudget, one_line},
     tally::Tally,
     v0_1::{Answer, Guest, Indices, Question},
 };
 use crate::{
-    config::{OnFailure, PluginLimits},
+    config::{Grants, OnFailure, PluginLimits},
     model::Mode,
 };
 
@@ -49,6 +49,8 @@ pub struct PluginSpec {
     pub wasm: Arc<[u8]>,
     /// Configuration for `init`, as JSON text.
     pub config: String,
+    /// What it may use beside what every plugin may.
+    pub grants: Grants,
     /// Bounds.
     pub limits: PluginLimits,
     /// What a failure means.
@@ -56,10 +58,10 @@ pub struct PluginSpec {
 }
 
 impl PluginSpec {
-    /// SHA-256 over component, configuration and grants, in hexadecimal. There are no grants in this version.
+    /// SHA-256 over component, configuration and grants, in hexadecimal.
     #[must_use]
     pub fn identity(&self) -> String {
-        super::digest(&[&self.wasm, self.config.as_bytes(), b"{}"])
+        super::digest(&[&self.wasm, self.config.as_bytes(), self.grants.canonical().as_bytes()])
     }
 }
 
@@ -81,8 +83,8 @@ pub struct LoadError {
     pub origin: String,
     /// What is wrong and what would be right.
     pub reason: String,
-    /// Whether it is nothing but the configuration, which the component refused.
-    pub is_configuration: bool,
+    /// The key of the plugin that is to be mended: `component`, `config` or `grants`.
+    pub key: &'static str,
 }
 
 /// Why a call failed; each harms that one call only.
@@ -152,6 +154,7 @@ pub struct Plugin {
     label: Arc<str>,
     spec: PluginSpec,
     described: String,
+    unused_grants: Vec<&'static str>,
     runtime: Arc<Runtime>,
     pre: InstancePre<State>,
     indices: Indices,
@@ -176,14 +179,19 @@ impl Plugin {
             plugin: Arc::clone(&spec.name),
             origin: spec.origin.clone(),
             reason,
-            is_configuration: false,
+            key: "component",
         };
         inspect::is_component(&spec.wasm).map_err(&refuse)?;
         let component = runtime
             .compile(&spec.wasm, &super::digest(&[&spec.wasm]))
             .await
             .map_err(|error| refuse(format!("cannot be compiled: {error:#}")))?;
-        inspect::interfaces(&component, &runtime.engine).map_err(&refuse)?;
+        let unused_grants = inspect::interfaces(&component, &runtime.engine, &spec.name, &spec.grants).map_err(
+            |unfit| match unfit {
+                Unfit::Component(why) => refuse(why),
+                Unfit::Grants(why) => LoadError { key: "grants", ..refuse(why) },
+            },
+        )?;
         let (pre, indices) = Self::link(runtime, &component).map_err(|error| refuse(format!("{error:#}")))?;
         let identity: Arc<str> = spec.identity().into();
         let tag = Arc::new(Tag {
@@ -197,6 +205,7 @@ impl Plugin {
             label: format!("{}@{}", tag.name, tag.identity).into(),
             tag,
             described: String::new(),
+            unused_grants,
             runtime: Arc::clone(runtime),
             pre,
             indices,
@@ -207,14 +216,10 @@ impl Plugin {
             tally: runtime.tallies.of(&spec.name),
             spec,
         };
-        let refuse = |reason| LoadError {
-            plugin: plugin.name(),
-            origin: plugin.spec.origin.clone(),
-            reason,
-            is_configuration: false,
-        };
+        let refuse =
+            |reason| LoadError { plugin: plugin.name(), origin: plugin.spec.origin.clone(), reason, key: "component" };
         let mut first = plugin.fresh().await.map_err(|failure| LoadError {
-            is_configuration: matches!(failure, Failure::Configuration(_)),
+            key: if matches!(failure, Failure::Configuration(_)) { "config" } else { "component" },
             ..refuse(failure.to_string())
         })?;
         let limit = plugin.spec.limits.init;
@@ -264,6 +269,12 @@ impl Plugin {
     #[must_use]
     pub fn described(&self) -> &str {
         &self.described
+    }
+
+    /// Keys of grants that it does not need.
+    #[must_use]
+    pub fn unused_grants(&self) -> &[&'static str] {
+        &self.unused_grants
     }
 
     /// What was loaded.

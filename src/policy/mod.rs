@@ -210,10 +210,10 @@ async fn resolve(
             continue;
         };
         let handshake = Arc::clone(&call.handshake);
-        let checked = answer::target(target)
-            .and_then(|wanted| Arc::make_mut(call).add(&plugin.name(), attributes).map(|()| wanted));
-        let Wanted { id, scheme, env_tag, path_and_query, connect_timeout } = match checked {
-            Ok(wanted) => wanted,
+        let checked = answer::target(target, &plugin.spec().grants.endpoints)
+            .and_then(|checked| Arc::make_mut(call).add(&plugin.name(), attributes).map(|()| checked));
+        let (Wanted { id, scheme, env_tag, path_and_query, connect_timeout }, endpoint) = match checked {
+            Ok(checked) => checked,
             Err(why) => {
                 broken(plugin, &handshake, why)?;
                 continue;
@@ -221,7 +221,7 @@ async fn resolve(
         };
         let service = ServiceId::new(&id)
             .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the service id: {why}"))))?;
-        verdict.resolution = Some(Resolution { service, scheme, env_tag, path_and_query, connect_timeout });
+        verdict.resolution = Some(Resolution { service, endpoint, scheme, env_tag, path_and_query, connect_timeout });
         verdict.policy = Some(plugin.label());
         break;
     }

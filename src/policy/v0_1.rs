@@ -71,7 +71,7 @@ pub(super) const VERSION: &str = "0.1.0";
 /// The interface every plugin exports.
 pub(super) const META: &str = "meta";
 /// What a plugin may import without being granted it, beside WASI.
-pub(super) const IMPORTS: [&str; 7] = [
+pub(super) const IMPORTS: [&str; 8] = [
     "cordboard:plugin/types",
     "cordboard:plugin/request",
     "cordboard:plugin/connection",
@@ -79,6 +79,16 @@ pub(super) const IMPORTS: [&str; 7] = [
     "cordboard:plugin/interest",
     "cordboard:host/log",
     "cordboard:host/clock",
+    // Types only.
+    "cordboard:host/errors",
+];
+/// What a plugin may import if it is granted: the interface, the key of the grant, and what the grant looks like.
+pub(super) const GRANTED: [(&str, &str, &str); 5] = [
+    ("cordboard:host/random", "random", "random: true"),
+    ("cordboard:host/metrics", "metrics", "metrics: { series: 100 }"),
+    ("cordboard:host/key-value", "key_value", "key_value: { BUCKET: {} }"),
+    ("cordboard:host/discovery", "discovery", "discovery: true"),
+    ("cordboard:host/http-client", "http_client", "http_client: { allow: [ \"HOST:PORT\" ] }"),
 ];
 
 /// One question to a plugin.
@@ -134,7 +144,8 @@ pub(super) enum Action {
 #[derive(Debug)]
 pub(super) enum Target {
     Service(Wanted),
-    Endpoint(String),
+    /// Its URL stands in place of the id.
+    Endpoint(Wanted),
 }
 
 /// The service that a resolver named, and how it is to be dialled.

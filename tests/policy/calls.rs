@@ -118,6 +118,15 @@ fn attributes_beyond_their_bounds_break_the_contract() {
 }
 
 #[test]
+fn an_endpoint_that_is_granted_is_dialled() {
+    let proxy = with_puppet(", grants: {endpoints: ['127.0.0.1:1']}", "");
+    let answer = handshake(&proxy, "/dial?rE");
+    assert_eq!((answer.status, answer.cause()), (502, "no-endpoint"));
+    proxy.logged(&["handshake refused", "127.0.0.1:1"]);
+    assert_eq!(handshake(&proxy, "/dial?rU").cause(), "unknown-service");
+}
+
+#[test]
 fn a_resolution_that_is_not_granted_or_not_valid_breaks_the_contract() {
     let proxy = with_puppet("", "");
     let line = harms_one_call(&proxy, "/dial?rE", "plugin-failed", "contract");

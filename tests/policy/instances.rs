@@ -9,7 +9,7 @@ use std::{
 };
 
 use cordboard::{
-    config::{OnFailure, PluginLimits},
+    config::{Grants, OnFailure, PluginLimits},
     model::{Client, ConnId, Handshake, Mode},
     policy::{self, Plugin, PluginSpec, PolicyHost, Trace},
 };
@@ -165,6 +165,7 @@ fn spec(name: &str, wasm: &[u8], limits: PluginLimits) -> PluginSpec {
         origin: format!("{name}.wasm"),
         wasm: wasm.into(),
         config: "{}".to_owned(),
+        grants: Grants::default(),
         limits,
         on_failure: OnFailure::Closed,
     }
