@@ -242,6 +242,7 @@ impl Control {
         self.board.current.store(generation);
         self.listeners.commit(prepared, &self.board);
         self.host.in_use(&plugins);
+        self.host.serve_services(self.board.current.load().config.services.values().map(AsRef::as_ref));
         self.published.notify_one();
     }
 

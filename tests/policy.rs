@@ -11,6 +11,8 @@ mod cache;
 mod calls;
 #[path = "policy/chain.rs"]
 mod chain;
+#[path = "policy/granted.rs"]
+mod granted;
 #[path = "policy/guests.rs"]
 mod guests;
 #[path = "policy/instances.rs"]

@@ -11,12 +11,14 @@ mod component;
 mod context;
 mod deadline;
 mod engine;
+mod granted;
 mod host;
 mod inspect;
 mod interest;
 #[doc(hidden)]
 pub mod micro;
 mod output;
+mod stats;
 mod tally;
 mod ticker;
 mod trace;
@@ -25,15 +27,18 @@ mod v0_1;
 use std::{path::Path, sync::Arc};
 
 pub use builtin::{builtin, builtin_names};
-pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
+pub use component::{Failure, LoadError, Plugin, PluginSpec};
 use context::Call;
 pub use engine::MAX_MEMORY;
+pub use granted::Filled;
+use prometheus_client::encoding::DescriptorEncoder;
 use sha2::{Digest, Sha256};
+pub use stats::Stats;
 pub use trace::{Opinion, Trace};
 use v0_1::{Answer, Question, Wanted};
 
 use crate::{
-    config::OnFailure,
+    config::{self, OnFailure},
     error::Cause,
     model::{ChannelId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
 };
@@ -92,8 +97,29 @@ impl PolicyHost {
         self.runtime.tallies.read()
     }
 
-    /// Tells the host which versions new handshakes use; the others give their idle instances back.
+    /// What plugins may look up from now on.
+    pub fn serve_services<'a>(&self, services: impl Iterator<Item = &'a config::Service>) {
+        self.runtime.shared.serve(services);
+    }
+
+    /// How full the buckets of plugins are.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<Filled> {
+        self.runtime.shared.buckets()
+    }
+
+    /// Writes the plugins' own metrics.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub fn encode_custom(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        self.runtime.shared.encode(encoder)
+    }
+
+    /// Tells the host which versions new handshakes use: their bounds count, and the others give their idle instances
+    /// back.
     pub fn in_use(&self, current: &[Arc<Plugin>]) {
+        self.runtime.shared.in_use(current);
         for plugin in self.loaded() {
             if !current.iter().any(|other| Arc::ptr_eq(other, &plugin)) {
                 plugin.retire();

@@ -58,7 +58,7 @@ mod generated {
 }
 
 pub(super) use generated::cordboard::{
-    host::{clock, log},
+    host::{clock, discovery, errors, http_client, key_value, log, metrics, random},
     plugin::{connection, interest, message, request, types},
 };
 use generated::exports::cordboard::plugin as exports;
@@ -125,6 +125,22 @@ pub(super) enum Answer {
     Checked(Result<(), model::CloseFrame>),
     /// There is nothing to answer.
     Told,
+}
+
+impl Answer {
+    /// Whether it is more than "no opinion".
+    pub(super) const fn is_opinion(&self) -> bool {
+        match self {
+            Self::Role(None)
+            | Self::Identity(None)
+            | Self::Channel(None)
+            | Self::Service(None)
+            | Self::Pairing(None)
+            | Self::Told => false,
+            Self::Rewrite(edits) => !edits.is_empty(),
+            _ => true,
+        }
+    }
 }
 
 /// What a filter wants done about a message.

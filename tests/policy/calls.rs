@@ -167,3 +167,19 @@ fn a_rejection_cannot_break_out_of_its_answer() {
     proxy.logged(&["handshake refused", "refused\\nby its \\u{1b}[31mown text"]);
     is_well(&proxy);
 }
+
+#[test]
+fn a_panic_is_told_in_the_one_line_that_says_what_failed() {
+    let guest = Guest::of(&format!("import cordboard:host/log@0.1.0; {ROLES}")).build(&format!(
+        r#"(module
+            (import "cordboard:host/log@0.1.0" "write" (func $log (param i32 i32 i32 i32 i32)))
+            (data (i32.const 256) "panicked at gate.rs:7: no such key")
+            {SILENT} {})"#,
+        detect_role("(call $log (i32.const 4) (i32.const 256) (i32.const 34) (i32.const 0) (i32.const 0)) unreachable")
+    ));
+    let proxy = with_plugin(&guest, "", "");
+    assert_eq!(handshake(&proxy, "/told").cause(), "plugin-failed");
+    let line = proxy.logged(&["a policy failed", "plugin=puppet", "version=", "conn="]);
+    assert!(line.contains("instruction executed [error while executing at wasm backtrace"), "{line}");
+    assert!(line.contains("; it said: panicked at gate.rs:7: no such key"), "{line}");
+}
