@@ -21,6 +21,8 @@ mod instances;
 mod load;
 #[path = "policy/output.rs"]
 mod output;
+#[path = "policy/schema.rs"]
+mod schema;
 #[path = "policy/wasi.rs"]
 mod wasi;
 

@@ -72,13 +72,16 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
     gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-type Read = fn(&Stats) -> u64;
+/// How one value of something is read.
+type Read<T, N> = fn(&T) -> N;
+/// Name, help and value of a series.
+type Row<T, N> = (&'static str, &'static str, Read<T, N>);
 
 /// One series a version in memory, so that a canary's failures are told from its predecessor's.
 fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let plugins = control.host.loaded();
     let labels = |plugin: &Plugin| [("plugin", plugin.name().to_string()), ("version", plugin.identity().to_string())];
-    let counters: [(&str, &str, Read); 6] = [
+    let counters: [Row<Stats, u64>; 6] = [
         ("plugin_calls", "Policy calls", |stats| stats.calls.load(Ordering::Relaxed)),
         ("plugin_opinions", "Policy calls that had something to say and refused nothing", |stats| {
             stats.opinions.load(Ordering::Relaxed)
@@ -99,7 +102,7 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
             ConstCounter::new(read(plugin.stats())).encode(family.encode_family(&labels)?)?;
         }
     }
-    let counters: [(&str, &str, fn(&Plugin) -> u64); 2] = [
+    let counters: [Row<Plugin, u64>; 2] = [
         ("plugin_host_calls", "Calls of granted functions", |plugin| plugin.host_calls().0),
         ("plugin_host_nanoseconds", "Time that policy calls waited in granted functions", |plugin| {
             plugin.host_calls().1
@@ -111,7 +114,7 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
             ConstCounter::new(read(plugin)).encode(family.encode_family(&labels(plugin))?)?;
         }
     }
-    let gauges: [(&str, &str, fn(&Plugin) -> usize); 2] = [
+    let gauges: [Row<Plugin, usize>; 2] = [
         ("plugin_instances_alive", "Instances that are there, idle or not", |plugin| plugin.instances().0),
         ("plugin_instance_memory_bytes", "Most memory that one instance of the version had", |plugin| {
             plugin.instances().1
@@ -161,7 +164,7 @@ fn buckets(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
     let labels = |bucket: &Filled| {
         [("plugin", bucket.plugin.as_deref().unwrap_or_default().to_owned()), ("bucket", bucket.bucket.to_string())]
     };
-    let gauges: [(&str, &str, fn(&Filled) -> usize); 2] = [
+    let gauges: [Row<Filled, usize>; 2] = [
         ("plugin_bucket_keys", "Entries of a bucket", |bucket| bucket.keys),
         ("plugin_bucket_bytes", "Bytes of a bucket's keys and values", |bucket| bucket.bytes),
     ];

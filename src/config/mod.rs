@@ -52,7 +52,6 @@ use std::{
 
 use ipnet::IpNet;
 
-pub(crate) use self::value::shown_duration;
 pub use self::{
     diagnose::{Problem, Severity},
     grants::{Bucket, Grants, HttpClient},
@@ -61,6 +60,10 @@ pub use self::{
     plugin_config::{Component, OnFailure, PluginConfig, PluginLimits, PluginSettings},
     schema::schema,
     secrets::Secrets,
+};
+pub(crate) use self::{
+    diagnose::{quoted, suggestion},
+    value::shown_duration,
 };
 use crate::{
     head::{matching::Match, rewrite::Rewrite},

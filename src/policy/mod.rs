@@ -119,7 +119,7 @@ impl PolicyHost {
     /// Tells the host which versions new handshakes use: their bounds count, and the others give their idle instances
     /// back.
     pub fn in_use(&self, current: &[Arc<Plugin>]) {
-        self.runtime.shared.in_use(current);
+        granted::Shared::in_use(current);
         for plugin in self.loaded() {
             if !current.iter().any(|other| Arc::ptr_eq(other, &plugin)) {
                 plugin.retire();

@@ -110,8 +110,8 @@ impl http_client::Host for State {
         self.wait_until(begun, timeout.min(left));
         let exchange = exchange(&plugin.powers.shared.client, request, grant.max_body);
         let said = tokio::time::timeout(timeout.min(left), exchange).await;
-        let waited = self.waited_since(begun);
-        plugin.powers.waited.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let took = self.waited_since(begun);
+        plugin.powers.waited.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         match said {
             Ok(said) => Ok(said),
             Err(_) if timeout <= left => Ok(Err(refused("timeout", format!("no answer within {timeout:?}")))),

@@ -165,7 +165,7 @@ impl Customs {
                 let families = lock(&series.families);
                 let Some(Family { values, .. }) = families.get(&name) else { continue };
                 let mut values: Vec<_> = values.iter().collect();
-                values.sort_by(|(one, _), (other, _)| one.cmp(other));
+                values.sort_by_key(|(labels, _)| *labels);
                 for (labels, value) in values {
                     let mut all = vec![("plugin", &**plugin)];
                     all.extend(labels.iter().map(|(name, value)| (&**name, &**value)));

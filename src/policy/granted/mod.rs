@@ -72,7 +72,7 @@ impl Shared {
     }
 
     /// The bounds of these versions count from now on.
-    pub(super) fn in_use(&self, current: &[Arc<Plugin>]) {
+    pub(super) fn in_use(current: &[Arc<Plugin>]) {
         let mut stores: BTreeMap<_, (&Arc<Store>, Bounds)> = BTreeMap::new();
         for powers in current.iter().map(|plugin| plugin.powers()) {
             for (bucket, store) in powers.buckets.values() {
