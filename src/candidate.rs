@@ -64,7 +64,7 @@ impl Candidate {
     /// All problems of the configuration, each with its place and what would be right.
     pub fn read(paths: &Paths) -> Result<Self, Vec<Problem>> {
         let sources::Texts { config: text, values, reading } = sources::read(paths)?;
-        let Reading { config, warnings, places, secrets } = reading;
+        let Reading { config, warnings, mut places, secrets } = reading;
         let (mut unread, mut incomplete) = (Vec::new(), true);
         let (mut code, mut schemas) = (BTreeMap::new(), Vec::new());
         for plugin in config.plugins.values() {
@@ -102,6 +102,7 @@ impl Candidate {
             }
             unread.extend(problems.into_iter().map(|problem| problem.hidden(&secrets)));
         }
+        places.forget_configs();
         let files = files_of(paths, &config);
         let incomplete = incomplete && !unread.is_empty();
         Ok(Self { config: Arc::new(config), code, warnings, places, secrets, unread, incomplete, files, hash })

@@ -14,7 +14,7 @@ pub struct Places {
     file: String,
     /// By key, such as `plugins.a.component`.
     known: HashMap<String, (Position, Option<Excerpt>)>,
-    /// Of each plugin's `config`, by JSON pointer.
+    /// Of each plugin's `config`, by JSON pointer, until they are [forgotten](Places::forget_configs).
     configs: HashMap<Arc<str>, HashMap<String, Spot>>,
 }
 
@@ -65,14 +65,15 @@ impl Places {
             for key in ["component", "sha256"] {
                 keep(&plugin.key(key), plugin.key(key).value());
             }
-            // It may have many lines; this is the first.
-            keep(&plugin.key("config"), plugin.key("config").name());
+            // They may have many lines; this is the first. What is to be added is added to the plugin.
+            for key in ["config", "grants"] {
+                let at = plugin.key(key);
+                keep(&at, if at.node().is_some() { at.name() } else { plugin.name() });
+            }
             let mut found = HashMap::new();
             spots(&plugin.key("config"), "", &lines, &mut found);
             configs.insert(Arc::clone(name), found);
             let grants = plugin.key("grants");
-            // What is to be added is added to the plugin.
-            keep(&grants, if grants.node().is_some() { grants.name() } else { plugin.name() });
             for key in ["random", "metrics", "key_value", "http_client", "discovery", "endpoints"] {
                 keep(&grants.key(key), grants.key(key).name());
             }
@@ -124,6 +125,11 @@ impl Places {
     #[must_use]
     pub fn plugin(&self, name: &Arc<str>, key: &str, message: String) -> Problem {
         self.problem(format!("plugins.{name}.{key}"), message)
+    }
+
+    /// Lets go of the places in plugins' `config`s: there may be many, and a candidate may live long.
+    pub fn forget_configs(&mut self) {
+        self.configs = HashMap::new();
     }
 
     /// A problem with a place in the `config` of a plugin, by JSON pointer: with its key, or with its value. Where there is

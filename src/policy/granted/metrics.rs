@@ -202,7 +202,8 @@ impl Series {
             Change::Add(_) => name.strip_suffix("_total").unwrap_or(name),
             _ => name,
         };
-        let fits = is_name(name) && !RESERVED.iter().any(|ending| name.ends_with(ending));
+        let counts = !matches!(change, Change::Observe(value) if !value.is_finite());
+        let fits = counts && is_name(name) && !RESERVED.iter().any(|ending| name.ends_with(ending));
         let labels = fits.then(|| checked(labels)).flatten()?;
         let mut families = lock(&self.families);
         let count: usize = families.values().map(|family| family.values.len()).sum();
@@ -226,7 +227,7 @@ impl Series {
         match (value, change) {
             (Value::Counter(value), Change::Add(delta)) => *value = value.saturating_add(*delta),
             (Value::Gauge(value), Change::Set(new)) => *value = *new,
-            (Value::Histogram { sum, counts }, Change::Observe(new)) if new.is_finite() => {
+            (Value::Histogram { sum, counts }, Change::Observe(new)) => {
                 *sum += new;
                 let place = BUCKETS.iter().position(|bound| new <= bound)?;
                 counts[place] += 1;
@@ -376,7 +377,8 @@ mod tests {
         ] {
             series.change(name, &Change::Set(1.0), &labels);
         }
-        assert_eq!((series.dropped.load(Ordering::Relaxed), lock(&series.families).len()), (11, 0));
+        series.change("a", &Change::Observe(f64::NAN), &[]);
+        assert_eq!((series.dropped.load(Ordering::Relaxed), lock(&series.families).len()), (12, 0));
         series.change("a", &Change::Set(1.0), &[]);
         series.change("a", &Change::Add(1), &labels(&[("x", "1")]));
         series.change("b", &Change::Add(1), &[]);
@@ -385,10 +387,10 @@ mod tests {
         }
         series.change("a", &Change::Set(1.0), &labels(&[("x", "1")]));
         other.change("a", &Change::Observe(1.0), &[]);
-        assert_eq!((series.dropped.load(Ordering::Relaxed), other.dropped.load(Ordering::Relaxed)), (15, 1));
+        assert_eq!((series.dropped.load(Ordering::Relaxed), other.dropped.load(Ordering::Relaxed)), (16, 1));
         series.bound(3);
         series.change("a", &Change::Set(1.0), &labels(&[("x", &"é".repeat(VALUE_BYTES))]));
-        assert_eq!(series.dropped.load(Ordering::Relaxed), 15);
+        assert_eq!(series.dropped.load(Ordering::Relaxed), 16);
         let longest = lock(&series.families)["a"].values.keys().flatten().map(|(_, value)| value.len()).max();
         assert_eq!(longest, Some(VALUE_BYTES));
     }
