@@ -69,6 +69,7 @@ pub(super) fn modules(generation: &Generation) -> Value {
             "identity": &**plugin.identity(),
             "component": plugin.described(),
             "origin": plugin.spec().origin,
+            "grants": plugin.spec().grants.given(),
         })
     };
     generation.plugins.values().map(|plugin| module(plugin)).collect()

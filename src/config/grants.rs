@@ -80,6 +80,20 @@ impl Default for HttpClient {
 }
 
 impl Grants {
+    /// The keys of what is granted.
+    #[must_use]
+    pub fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("random", self.random),
+            ("metrics", self.metrics.is_some()),
+            ("key_value", !self.key_value.is_empty()),
+            ("http_client", self.http_client.is_some()),
+            ("discovery", self.discovery),
+            ("endpoints", !self.endpoints.is_empty()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
+    }
+
     /// The same text for the same grants; `{}` for none.
     #[must_use]
     pub fn canonical(&self) -> String {

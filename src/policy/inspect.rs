@@ -57,7 +57,7 @@ pub(super) fn interfaces(
     }
     let (mut idle, mut missing) = (Vec::new(), Vec::new());
     for (interface, key, example) in GRANTED {
-        match (wanted.contains(&interface), given(grants, key)) {
+        match (wanted.contains(&interface), grants.given().contains(&key)) {
             (true, false) => missing.push((interface, example)),
             (false, true) => idle.push(key),
             _ => {}
@@ -108,18 +108,6 @@ pub(super) fn interfaces(
 fn exports_resolver(component: &Component, engine: &Engine) -> bool {
     let resolver = format!("{PLUGIN_PACKAGE}service-resolution");
     component.component_type().exports(engine).any(|(export, _)| split_version(export).0 == resolver)
-}
-
-/// Whether the grant of this key is given.
-fn given(grants: &Grants, key: &str) -> bool {
-    match key {
-        "random" => grants.random,
-        "metrics" => grants.metrics.is_some(),
-        "key_value" => !grants.key_value.is_empty(),
-        "discovery" => grants.discovery,
-        "http_client" => grants.http_client.is_some(),
-        _ => false,
-    }
 }
 
 fn check_import(import: &str) -> Result<(), String> {

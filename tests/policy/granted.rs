@@ -113,6 +113,9 @@ fn a_grant_that_is_not_asked_for_is_a_warning_at_its_key() {
 fn a_change_of_grants_is_another_version_and_what_it_grants_counts_at_once() {
     let proxy = with_powers(&all());
     let before = super::identity(&proxy, "puppet");
+    let shown: serde_json::Value = serde_json::from_str(&proxy.get("/adm/modules")).unwrap();
+    let granted = serde_json::json!(["random", "metrics", "key_value", "http_client", "discovery"]);
+    assert_eq!((&shown[0]["grants"], &shown[1]["grants"]), (&granted, &serde_json::json!([])));
     assert_eq!(said(&proxy, "skept"), "done");
     assert_eq!(said(&proxy, "s2more"), "done");
     proxy.setup.write(&yaml(&granting("max_keys: 2", "allow: ['127.0.0.1:1']"), ""));
