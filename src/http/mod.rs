@@ -353,7 +353,7 @@ async fn unless_draining<T>(drain: &Drain, step: impl Future<Output = Result<T, 
 fn leg_of((stream, early): (TcpStream, Bytes), id: ConnId, party: Party, limits: &Arc<Limits>) -> Leg {
     // A socket that is gone already shows it at the first read.
     let _ = upstream::limit_unacknowledged(&stream, upstream::user_timeout(limits.stall));
-    Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false }
+    Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false, screen: None }
 }
 
 /// The socket behind an upgraded connection, and what was read beyond the 101.

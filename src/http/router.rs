@@ -70,6 +70,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         party: Party::Backend,
         limits: Arc::clone(&info.limits),
         extensions: !connected.extensions.is_empty(),
+        screen: None,
     };
     let (line, mailbox) = OnLine::enter(board, admitted.handshake.id, info, admitted.into_place());
     Ok(Step::Switch(response, Switched::Dial(Box::new(Dialled { line, mailbox, service }))))

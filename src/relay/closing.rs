@@ -14,7 +14,10 @@ use super::{
     session::{Ending, Farewell, Session},
     side::{Input, Io, Output, Side},
 };
-use crate::{error::Cause, model::ConnId};
+use crate::{
+    error::Cause,
+    model::{self, ConnId},
+};
 
 impl<I: Io> Session<I> {
     /// Ends the session, or one leg and with it the other, for a reason of ours.
@@ -65,7 +68,7 @@ impl<I: Io> Session<I> {
         for (at, pulled) in pulled.into_iter().enumerate().take(self.sides.len()) {
             let Some(partner) = self.partner(at) else { continue };
             let side = &self.sides[at];
-            let said = !pulled && side.flow.pending.is_empty() && side.io.as_ref().is_none_or(|io| !io.has_more());
+            let said = !pulled && side.flow.is_empty() && side.io.as_ref().is_none_or(|io| !io.has_more());
             if (said || due) && self.sides[partner].output == Output::Open {
                 self.finish(partner, frame.clone(), now);
                 changed = true;
@@ -128,6 +131,18 @@ impl<I: Io> Session<I> {
         self.end(violation.cause(), Some(violation.reason()), Some(conn));
         self.finish(at, CloseFrame::because(violation), now);
         self.release_partner(at, violation.cause(), now);
+    }
+
+    /// Who looks at a leg's messages ends the session. What it let pass before that is still delivered.
+    pub(super) fn closed_by_screen(&mut self, at: usize, cause: Cause, frame: model::CloseFrame, now: Instant) {
+        let side = &mut self.sides[at];
+        side.input = Input::Failed;
+        side.flow.dry = true;
+        self.end(cause, None, None);
+        let frame = CloseFrame { code: frame.code, reason: frame.reason.into() };
+        for at in 0..self.sides.len() {
+            self.finish(at, frame.clone(), now);
+        }
     }
 
     /// The end of a leg's stream, or an error, was read.

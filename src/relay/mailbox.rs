@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Leg, lane::Bell};
+use super::{Leg, Screened, lane::Bell};
 use crate::{error::Cause, model::ConnId};
 
 /// Probes that may wait; a session takes them as soon as it runs.
@@ -21,10 +21,25 @@ const BOUND: usize = 32;
 #[derive(Debug)]
 pub(super) enum Command {
     Join(Ticket),
-    Probe { conn: ConnId, reply: oneshot::Sender<bool> },
-    Close { conn: Option<ConnId>, cause: Cause },
-    Drain { code: u16 },
-    Cut { cause: Cause },
+    Probe {
+        conn: ConnId,
+        reply: oneshot::Sender<bool>,
+    },
+    Close {
+        conn: Option<ConnId>,
+        cause: Cause,
+    },
+    Drain {
+        code: u16,
+    },
+    Cut {
+        cause: Cause,
+    },
+    /// What becomes of the message of this leg that is looked at.
+    Screened {
+        at: usize,
+        screened: Box<Screened>,
+    },
 }
 
 /// A leg on its way into a session. Dropped unused, it goes back to its sender.
@@ -116,6 +131,10 @@ impl Handle {
         self.send(Command::Cut { cause });
     }
 
+    pub(super) fn screened(&self, at: usize, screened: Box<Screened>) {
+        self.send(Command::Screened { at, screened });
+    }
+
     /// Whether the session is over and its sockets are closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -155,6 +174,11 @@ impl Mailbox {
     /// Rings for each command that comes while there is no other. Those that are here already are not rung for.
     pub(super) fn ring_at(&self, bell: Bell) {
         lock(&self.0).bell = Some(bell);
+    }
+
+    /// A handle to it.
+    pub(super) fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.0))
     }
 
     /// The next command.

@@ -39,8 +39,11 @@ mod pending;
 mod pipe;
 mod pump;
 pub mod raw;
+mod screen;
+mod screening;
 mod session;
 mod side;
+mod sieve;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -51,6 +54,7 @@ pub use self::{
     driver::Relay,
     mailbox::{Handle, Mailbox, mailbox},
     owner::Owner,
+    screen::{Passed, Promise, Reply, Screen, Screened},
 };
 use crate::{
     error::Cause,
@@ -91,6 +95,8 @@ pub struct Leg {
     pub limits: Arc<Limits>,
     /// An extension was negotiated end to end, so that reserved bits pass.
     pub extensions: bool,
+    /// What looks at the messages of both legs; counts of the leg that makes the pair complete.
+    pub screen: Option<Arc<dyn Screen>>,
 }
 
 impl fmt::Debug for Leg {
