@@ -11,6 +11,8 @@ mod cache;
 mod calls;
 #[path = "policy/chain.rs"]
 mod chain;
+#[path = "policy/filters.rs"]
+mod filters;
 #[path = "policy/guests.rs"]
 mod guests;
 #[path = "policy/instances.rs"]

@@ -65,6 +65,8 @@ pub(super) struct Judged<P> {
     /// None where the request is forwarded, whatever it asks for.
     pub(super) request: Option<UpgradeRequest>,
     pub(super) permit: P,
+    /// For what its plugins are asked later.
+    pub(super) subject: policy::Subject,
 }
 
 /// Everything up to the plan.
@@ -123,13 +125,13 @@ pub(super) async fn judge<O: Onlooker>(
         if let Some(opinions) = trace.take() {
             onlooker.heard(&handshake, &opinions);
         }
-        let mut verdict = verdict?;
+        let (mut verdict, subject) = verdict?;
         let edits = std::mem::take(&mut verdict.edits);
         let policy = verdict.policy.clone();
         let plan = route::plan(generation, &route, verdict);
         let plan = plan.map_err(|refusal| Refusal { policy: policy.clone(), ..refusal })?;
         if let Some(plan) = plan {
-            return Ok(Judged { handshake, route, plan, edits, policy, request, permit });
+            return Ok(Judged { handshake, route, plan, edits, policy, request, permit, subject });
         }
     }
     Err(route::no_opinion(Some(first_mode)).into())
@@ -204,7 +206,7 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
         decision.made(&judged);
     }
     let judged = judged?;
-    let Judged { handshake, route, plan, edits, policy, request, permit } = judged;
+    let Judged { handshake, route, plan, edits, policy, request, permit, subject } = judged;
     let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
     attempt.info = Some(info.clone());
     attempt.service = match &plan {
@@ -213,5 +215,5 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
     };
     let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
     let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
-    Ok(Admitted { handshake, _generation: generation, route, plan, edits, info, request, place })
+    Ok(Admitted { handshake, generation, route, plan, edits, info, request, place, subject })
 }

@@ -10,6 +10,7 @@ mod decision;
 pub mod edge;
 pub mod explain;
 mod forward;
+mod hooks;
 mod judge;
 mod pair;
 mod router;
@@ -49,7 +50,7 @@ use crate::{
     metrics::{Metrics, routes::Presence},
     model::{ConnId, Edit, Handshake, Limits, Refusal, Rejection},
     places,
-    policy::Refused,
+    policy::{self, Refused},
     relay::{End, Leg, Party, Relay},
     rendezvous::Registry,
     route::Plan,
@@ -159,7 +160,7 @@ impl From<Refused> for Refuse {
 struct Admitted {
     handshake: Arc<Handshake>,
     /// What judged it, pinned until it is answered.
-    _generation: Arc<Generation>,
+    generation: Arc<Generation>,
     route: Arc<Route>,
     plan: Plan,
     edits: Vec<Edit>,
@@ -167,12 +168,14 @@ struct Admitted {
     /// None where the request is forwarded, whatever it asks for.
     request: Option<UpgradeRequest>,
     place: Place,
+    /// For what its plugins are asked later.
+    subject: policy::Subject,
 }
 
 impl Admitted {
-    /// Lets go of everything else: a session keeps its route's limits only, and no generation.
-    fn into_place(self) -> Place {
-        self.place
+    /// Lets go of everything else: a session keeps its route's limits only, and its generation only for its hooks.
+    fn into_place(self) -> (Arc<Generation>, Place) {
+        (self.generation, self.place)
     }
 }
 

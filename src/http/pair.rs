@@ -9,7 +9,9 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of,
+    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
+    hooks::{self, Hooks},
+    leg_of,
     session::{self, Guest, OnLine, SessionHandle},
 };
 use crate::{
@@ -38,6 +40,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let mut seat = timeout_at(deadline, reserve(board, key, &arrival, rules))
         .await
         .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+    let filters = hooks::open(&admitted, &side.role(), &key.channel).await?;
     admitted.place.presence.mark().to(State::Waiting);
     // Waiting for a partner is not part of the establish budget.
     let subprotocol = timeout_at(seat.deadline().into(), seat.may_answer()).await.map_err(|_| Cause::NoPartner)??;
@@ -45,7 +48,12 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         upgrade::switching_protocols(&asked.key, subprotocol.as_deref(), &[], &HeaderMap::new()).map(Answered::from);
     channel_header(&mut response, key.channel.as_str());
     let hold = rules.hold;
-    let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, admitted.info, admitted.place);
+    if let Some(filters) = &filters {
+        filters.facts().opened(subprotocol.as_deref());
+    }
+    let Admitted { info, generation, place, .. } = admitted;
+    let hooks = Hooks::of(filters, generation);
+    let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, info, place, hooks);
     Ok(Step::Switch(response, Switched::Pair(Box::new(Seated { seat, line, handle, mailbox, hold }))))
 }
 
@@ -138,6 +146,7 @@ impl Seated {
                     break;
                 }
                 Readied::Join { handle: partner, .. } => {
+                    leg.screen = hooks::screen(seat.side(), &handle, &partner);
                     *partner.guest() = Some(Box::new(Guest { seat: Some(seat), line }));
                     let Err(returned) = partner.relay.join(leg).await else {
                         partner.mark.to(State::Open);

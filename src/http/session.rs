@@ -17,7 +17,7 @@ use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
 use self::ended::{Over, account};
 pub(super) use self::ended::{milliseconds, unanswered};
-use super::{Place, Switchboard};
+use super::{Place, Switchboard, hooks::Hooks};
 use crate::{
     drain::Drain,
     error::Cause,
@@ -91,6 +91,8 @@ pub struct SessionHandle {
     pub(super) mark: Mark,
     /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
     guest: Arc<Mutex<Option<Box<Guest>>>>,
+    leg: Arc<OneLeg>,
+    conn: ConnId,
 }
 
 /// What a leg that joins another's session brings beside its socket.
@@ -105,6 +107,16 @@ impl SessionHandle {
     pub(super) fn guest(&self) -> MutexGuard<'_, Option<Box<Guest>>> {
         self.guest.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What its leg's plugins are asked.
+    pub(super) fn hooks(&self) -> Option<&Hooks> {
+        self.leg.hooks.as_ref()
+    }
+
+    /// Its leg's connection.
+    pub(super) const fn conn(&self) -> ConnId {
+        self.conn
+    }
 }
 
 /// A leg on the line.
@@ -113,6 +125,8 @@ struct OneLeg {
     session: relay::Handle,
     /// Of a rendezvous leg: the place of its guest.
     guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
+    /// What its plugins are asked while it lives.
+    hooks: Option<Hooks>,
 }
 
 impl OneLeg {
@@ -199,8 +213,9 @@ impl OnLine {
         conn: ConnId,
         info: LegInfo,
         place: impl Into<Arc<Place>>,
+        hooks: Option<Hooks>,
     ) -> (Self, relay::Mailbox) {
-        let (line, _, mailbox) = Self::with(board, conn, info, place.into(), None);
+        let (line, _, mailbox) = Self::with(board, conn, info, place.into(), None, hooks);
         (line, mailbox)
     }
 
@@ -210,10 +225,11 @@ impl OnLine {
         conn: ConnId,
         info: LegInfo,
         place: Place,
+        hooks: Option<Hooks>,
     ) -> (Self, SessionHandle, relay::Mailbox) {
         let guest = Arc::default();
-        let (line, relay, mailbox) = Self::with(board, conn, info, place.into(), Some(Arc::clone(&guest)));
-        let handle = SessionHandle { relay, mark: line.mark().clone(), guest };
+        let (line, relay, mailbox) = Self::with(board, conn, info, place.into(), Some(Arc::clone(&guest)), hooks);
+        let handle = SessionHandle { relay, mark: line.mark().clone(), guest, leg: Arc::clone(&line.leg), conn };
         (line, handle, mailbox)
     }
 
@@ -223,9 +239,10 @@ impl OnLine {
         info: LegInfo,
         place: Arc<Place>,
         guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
+        hooks: Option<Hooks>,
     ) -> (Self, relay::Handle, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
-        let leg = Arc::new(OneLeg { info, session: session.clone(), guest });
+        let leg = Arc::new(OneLeg { info, session: session.clone(), guest, hooks });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
         let drain = &board.drain;
         // Those that are in the map by now are told by `obey`; this one may have missed it.

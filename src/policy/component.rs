@@ -297,6 +297,12 @@ impl Plugin {
         })
     }
 
+    /// Whether it exports what looks at messages.
+    #[must_use]
+    pub fn filters(&self) -> bool {
+        self.answers(Question::Open)
+    }
+
     /// Whether it exports what finds a channel.
     #[must_use]
     pub fn finds_channels(&self) -> bool {

@@ -159,6 +159,17 @@ pub(super) struct Live {
     pub(super) attached: Option<Vec<u8>>,
 }
 
+impl Live {
+    pub(super) fn new(facts: &Arc<Facts>, attachment: Vec<u8>) -> Self {
+        Self { facts: Arc::clone(facts), attachment, attached: None }
+    }
+
+    /// What is kept after a call that has succeeded.
+    pub(super) fn into_attachment(self) -> Vec<u8> {
+        self.attached.unwrap_or(self.attachment)
+    }
+}
+
 /// The message of a call.
 pub(super) struct Message {
     pub(super) direction: Direction,

@@ -11,6 +11,7 @@ mod component;
 mod context;
 mod deadline;
 mod engine;
+pub mod filter;
 mod host;
 mod inspect;
 mod interest;
@@ -27,6 +28,7 @@ use std::{path::Path, sync::Arc};
 pub use builtin::{builtin, builtin_names};
 pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
 use context::Call;
+pub use context::Facts;
 pub use engine::MAX_MEMORY;
 use sha2::{Digest, Sha256};
 pub use trace::{Opinion, Trace};
@@ -35,12 +37,24 @@ use v0_1::{Answer, Question, Wanted};
 use crate::{
     config::OnFailure,
     error::Cause,
-    model::{ChannelId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
+    model::{ChannelId, ConnId, Handshake, Mode, Refusal, Rejection, Resolution, Role, ServiceId, Verdict},
 };
 
 /// The host: one engine, and every version that is still in use.
 pub struct PolicyHost {
     runtime: Arc<engine::Runtime>,
+}
+
+/// What is known of a handshake once it is judged: for what its plugins are asked later.
+#[derive(Clone)]
+pub struct Subject(Arc<Call>);
+
+impl Subject {
+    /// The connection as its plugins see it from now on.
+    #[must_use]
+    pub fn facts(&self, role: Role, channel: ChannelId) -> Arc<Facts> {
+        Arc::new(Facts::new(&self.0, role, channel))
+    }
 }
 
 /// Why the plugins let a handshake go no further.
@@ -113,13 +127,13 @@ pub async fn decide(
     handshake: &Arc<Handshake>,
     mode: Mode,
     trace: &mut Trace,
-) -> Result<Verdict, Refused> {
+) -> Result<(Verdict, Subject), Refused> {
     let mut verdict = Verdict::default();
     let mut call = Arc::new(Call::about(handshake));
     if mode != Mode::Http {
         detect(plugins, &mut call, &mut verdict, mode, trace).await?;
         if mode == Mode::Rendezvous && verdict.role.is_none() {
-            return Ok(verdict);
+            return Ok((verdict, Subject(call)));
         }
         extract(plugins, &mut call, &mut verdict, trace).await?;
     }
@@ -127,7 +141,7 @@ pub async fn decide(
         resolve(plugins, &mut call, &mut verdict, trace).await?;
         rewrite(plugins, &call, &mut verdict, trace).await?;
     }
-    Ok(verdict)
+    Ok((verdict, Subject(call)))
 }
 
 async fn detect(
@@ -145,7 +159,7 @@ async fn detect(
             let detail = format!("plugin `{}` {why}", plugin.name());
             let failure = Failure::Contract(why);
             plugin.failed(&failure);
-            report(plugin, &call.handshake, &failure);
+            report(plugin, call.handshake.id, &call.handshake.route, &failure);
             return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(detail)));
         }
         Arc::make_mut(call).role = Some(role.clone());
@@ -257,7 +271,7 @@ fn broken(plugin: &Plugin, handshake: &Handshake, why: String) -> Result<(), Ref
 
 /// Reports a failure; fine where the plugin is then treated as if it had no opinion.
 fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<(), Refused> {
-    report(plugin, handshake, failure);
+    report(plugin, handshake.id, &handshake.route, failure);
     match plugin.spec().on_failure {
         OnFailure::Open => Ok(()),
         OnFailure::Closed => Err(Refused::Failed(Refusal::new(match failure {
@@ -268,7 +282,7 @@ fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<
     }
 }
 
-fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
+fn report(plugin: &Plugin, conn: ConnId, route: &str, failure: &Failure) {
     macro_rules! at {
         ($level:ident) => {
             tracing::event!(
@@ -276,8 +290,8 @@ fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
                 plugin = %plugin.name(),
                 version = %plugin.identity(),
                 component = plugin.described(),
-                conn = %handshake.id,
-                route = %handshake.route,
+                conn = %conn,
+                route,
                 failure = failure.label(),
                 "a policy failed: {failure}"
             )

@@ -16,6 +16,17 @@ pub const EVERYTHING: &str = "
     export cordboard:plugin/request-rewriting@0.1.0;
 ";
 
+/// What a message filter imports and exports.
+pub const FILTERING: &str = "
+    import cordboard:plugin/request@0.1.0;
+    import cordboard:plugin/connection@0.1.0;
+    import cordboard:plugin/message@0.1.0;
+    import cordboard:plugin/interest@0.1.0;
+    import cordboard:host/log@0.1.0;
+    export cordboard:plugin/meta@0.1.0;
+    export cordboard:plugin/message-filtering@0.1.0;
+";
+
 /// Exports of a plugin that has no opinion on anything; what else it does is for the tests to add.
 pub const SILENT: &str = r#"
     (memory (export "memory") 1)
@@ -103,6 +114,12 @@ pub fn crammed(component: &[u8], module: &str, times: u8) -> Vec<u8> {
 pub fn puppet() -> &'static [u8] {
     static PUPPET: OnceLock<Vec<u8>> = OnceLock::new();
     PUPPET.get_or_init(|| Guest::of(EVERYTHING).build(include_str!("puppet.wat")))
+}
+
+/// The filter of `filter.wat`.
+pub fn filter() -> &'static [u8] {
+    static FILTER: OnceLock<Vec<u8>> = OnceLock::new();
+    FILTER.get_or_init(|| Guest::of(FILTERING).build(include_str!("filter.wat")))
 }
 
 /// A letter between quotes becomes its code.

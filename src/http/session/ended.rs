@@ -8,6 +8,7 @@ use super::{Guest, LegInfo, OnLine, OneLeg};
 use crate::{
     drain::Cut,
     error::Cause,
+    http::hooks::Hooks,
     model::{Mode, Outcome},
     relay::{LegReport, Party, Report},
 };
@@ -71,6 +72,9 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
     }
     let known: Vec<Option<Arc<OneLeg>>> =
         report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
+    let filters =
+        |n: usize| known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_ref()).map(Hooks::labels);
+    let filters = [filters(0), filters(1)];
     let known = |n: usize| known.get(n).and_then(Option::as_ref).map(|leg| &leg.info);
     let leg = |n: usize| Shown { report: report.legs.get(n), info: known(n) };
     let (first, second) = (leg(0), leg(1));
@@ -103,6 +107,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 peer = first.peer(),
                 client = first.client(),
                 policy = first.policy(),
+                filters = filters[0].as_deref(),
                 generation = first.generation(),
                 close_received = first.received(),
                 close_sent = first.sent(),
@@ -115,6 +120,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 partner_generation = second.generation(),
                 partner_client = second.client(),
                 partner_policy = second.policy(),
+                partner_filters = filters[1].as_deref(),
                 partner_close_received = second.received(),
                 partner_close_sent = second.sent(),
                 partner_bytes_in = second.bytes(),

@@ -1,0 +1,391 @@
+//! Message filters: what the plugins of a connection's route want to see of its messages, and what they make of them.
+//!
+//! A filter is opened before the 101, so that compression can be left out of the handshake where messages are to be
+//! read. In each direction the filters of the leg that sends are asked, in the order of its route, then those of the leg
+//! that receives that are not among them: a plugin that stands on both legs' routes is asked once a message.
+//!
+//! A call that ends at once, as nearly all do, runs on the thread of the relay that has the message: going to another
+//! one and back would take longer than the call. One that waits, or runs into a tick of the epoch, goes on elsewhere and
+//! its session is told later; so no guest holds up a thread of the relay for longer than a tick.
+//!
+//! Of one connection a filter is asked one thing at a time. What it makes of one message is bounded by `limits.actions`
+//! and `limits.output`, over all that the filters before it made of it.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, sync::Mutex};
+
+use super::{
+    Plugin, Refused, Subject,
+    component::Failure,
+    context::{Facts, Live, Message, Scene},
+    interest::{Declared, Rule},
+    refused, report,
+    v0_1::{Action, Answer, Question},
+};
+use crate::{
+    config::OnFailure,
+    error::Cause,
+    model::{CloseFrame, Direction, MessageKind, Oversize, Payload},
+    relay::{Passed, Reply, Screen, Screened, may_be_sent},
+};
+
+/// A call of a filter that takes longer is not begun on a thread of the relay for a while.
+const LONG: Duration = Duration::from_micros(500);
+/// So many calls begin elsewhere then.
+const DETOURS: u32 = 64;
+
+/// One filter of one connection.
+struct Filter {
+    plugin: Arc<Plugin>,
+    facts: Arc<Facts>,
+    declared: Declared,
+    /// What the plugin keeps of the connection. Held while it is asked.
+    attachment: Mutex<Vec<u8>>,
+}
+
+/// The filters of one connection, in the order of its route.
+pub struct Filters {
+    filters: Vec<Arc<Filter>>,
+    facts: Arc<Facts>,
+}
+
+/// Opens the filters among these plugins; none if there is none.
+///
+/// # Errors
+/// [`Refused`]: one failed and is not `on_failure: open`.
+pub async fn open(
+    plugins: &[Arc<Plugin>],
+    subject: &Subject,
+    facts: &Arc<Facts>,
+) -> Result<Option<Arc<Filters>>, Refused> {
+    let mut filters = Vec::new();
+    for plugin in plugins.iter().filter(|plugin| plugin.filters()) {
+        let mut scene = Scene {
+            call: Some(Arc::clone(&subject.0)),
+            live: Some(Live::new(facts, Vec::new())),
+            interests: Some(super::interest::Interests::default()),
+            message: None,
+        };
+        if let Err(failure) = plugin.ask_about(Question::Open, &mut scene).await {
+            refused(plugin, &subject.0.handshake, &failure)?;
+            continue;
+        }
+        let filter = Filter {
+            plugin: Arc::clone(plugin),
+            facts: Arc::clone(facts),
+            declared: Declared::default(),
+            attachment: Mutex::new(scene.live.map(Live::into_attachment).unwrap_or_default()),
+        };
+        filter.declared.set(scene.interests.unwrap_or_default());
+        filters.push(Arc::new(filter));
+    }
+    Ok((!filters.is_empty()).then(|| Arc::new(Filters { filters, facts: Arc::clone(facts) })))
+}
+
+impl Filters {
+    /// The connection.
+    #[must_use]
+    pub const fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// Whether any message is wanted, so that there must be no compression.
+    #[must_use]
+    pub fn want_any(&self) -> bool {
+        Direction::ALL.into_iter().any(|direction| wants_any(&self.filters, direction))
+    }
+
+    /// `name@identity` of each, for logs.
+    #[must_use]
+    pub fn labels(&self) -> String {
+        self.filters.iter().map(|filter| filter.plugin.label()).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// What looks at the messages of a session: the filters of the one that asked and those of the one that serves. None
+/// where neither has any.
+#[must_use]
+pub fn screen(client: Option<&Arc<Filters>>, backend: Option<&Arc<Filters>>) -> Option<Arc<dyn Screen>> {
+    let of = |filters: Option<&Arc<Filters>>| filters.map_or_else(Vec::new, |filters| filters.filters.clone());
+    let (client, backend) = (of(client), of(backend));
+    if client.is_empty() && backend.is_empty() {
+        return None;
+    }
+    let chain = |sender: &[Arc<Filter>], receiver: &[Arc<Filter>]| -> Arc<[Arc<Filter>]> {
+        let stands = |filter: &&Arc<Filter>| !sender.iter().any(|other| other.plugin.name() == filter.plugin.name());
+        sender.iter().chain(receiver.iter().filter(stands)).cloned().collect()
+    };
+    Some(Arc::new(Chains {
+        chains: [chain(&client, &backend), chain(&backend, &client)],
+        runtime: Handle::current(),
+        detours: AtomicU32::new(0),
+    }))
+}
+
+/// The filters of both directions.
+struct Chains {
+    /// By [`Direction`].
+    chains: [Arc<[Arc<Filter>]>; 2],
+    runtime: Handle,
+    /// Calls that are still to begin elsewhere.
+    detours: AtomicU32,
+}
+
+impl Chains {
+    fn chain(&self, direction: Direction) -> &Arc<[Arc<Filter>]> {
+        &self.chains[direction as usize]
+    }
+
+    fn rules(&self, direction: Direction, kind: MessageKind) -> impl Iterator<Item = Rule> {
+        self.chain(direction).iter().filter_map(move |filter| filter.declared.rule(direction, kind))
+    }
+}
+
+fn wants_any(chain: &[Arc<Filter>], direction: Direction) -> bool {
+    let wants = |filter: &Filter| MessageKind::ALL.iter().any(|kind| filter.declared.rule(direction, *kind).is_some());
+    chain.iter().any(|filter| wants(filter))
+}
+
+impl Screen for Chains {
+    fn wants_any(&self, direction: Direction) -> bool {
+        wants_any(self.chain(direction), direction)
+    }
+
+    fn wants(&self, direction: Direction, kind: MessageKind) -> Option<u32> {
+        self.rules(direction, kind).map(|rule| rule.max_bytes).max()
+    }
+
+    fn oversize(&self, direction: Direction, kind: MessageKind) -> Oversize {
+        // That nobody sees it all filters agree on; the first that has something against it decides.
+        let stops = self.rules(direction, kind).map(|rule| rule.oversize).find(|oversize| *oversize != Oversize::Pass);
+        stops.unwrap_or_default()
+    }
+
+    fn look(&self, direction: Direction, message: Payload, reply: &Reply) -> Option<Screened> {
+        let mut work: Pin<Box<dyn Future<Output = Screened> + Send>> =
+            Box::pin(look(Arc::clone(self.chain(direction)), direction, message));
+        let detours = self.detours.load(Ordering::Relaxed);
+        if detours == 0 {
+            // Timers are made in it.
+            let _runtime = self.runtime.enter();
+            let begun = Instant::now();
+            if let Poll::Ready(screened) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                if begun.elapsed() > LONG {
+                    self.detours.store(DETOURS, Ordering::Relaxed);
+                }
+                return Some(screened);
+            }
+        } else {
+            self.detours.store(detours - 1, Ordering::Relaxed);
+        }
+        let promise = reply.promise();
+        // It ends by the deadlines of its calls; a session that is gone is told in vain.
+        #[allow(clippy::disallowed_methods)]
+        self.runtime.spawn(async move { promise.keep(work.await) });
+        None
+    }
+}
+
+/// What has become of a message so far.
+#[derive(Default)]
+struct Made {
+    replies: Vec<Payload>,
+    close: Option<(Cause, CloseFrame)>,
+}
+
+/// Shows a message to each filter in turn, and what they make of it to those behind.
+async fn look(chain: Arc<[Arc<Filter>]>, direction: Direction, message: Payload) -> Screened {
+    let mut messages = vec![Passed::Unchanged(message)];
+    let mut made = Made::default();
+    for filter in &*chain {
+        let mut budget = Budget::default();
+        let mut next = Vec::with_capacity(messages.len());
+        let closing = made.close.is_some();
+        for message in messages {
+            let kind = message.payload().kind;
+            let Some(rule) = filter.declared.rule(direction, kind) else {
+                next.push(message);
+                continue;
+            };
+            if message.payload().bytes.len() as u64 > u64::from(rule.max_bytes) {
+                match rule.oversize {
+                    Oversize::Pass => next.push(message),
+                    Oversize::Drop => {}
+                    Oversize::Close => made.end(close(Cause::MessageTooBig)),
+                }
+            } else {
+                filter.show(direction, message, &mut budget, &mut next, &mut made).await;
+            }
+            // What it let pass before that is still for the filters behind it to see.
+            if made.close.is_some() && !closing {
+                break;
+            }
+        }
+        messages = next;
+        if messages.is_empty() {
+            break;
+        }
+    }
+    Screened { passed: messages, replies: made.replies, close: made.close }
+}
+
+impl Made {
+    /// The session ends: the first word on that counts.
+    fn end(&mut self, close: (Cause, CloseFrame)) {
+        self.close.get_or_insert(close);
+    }
+}
+
+fn close(cause: Cause) -> (Cause, CloseFrame) {
+    let row = cause.row();
+    (cause, CloseFrame { code: row.close, reason: row.reason.to_owned() })
+}
+
+/// What a filter has made of one message, in all its parts.
+#[derive(Default)]
+struct Budget {
+    seen: usize,
+    actions: usize,
+    bytes: usize,
+}
+
+impl Filter {
+    /// Shows it a message, and carries out what it says.
+    async fn show(
+        &self,
+        direction: Direction,
+        message: Passed,
+        budget: &mut Budget,
+        next: &mut Vec<Passed>,
+        made: &mut Made,
+    ) {
+        let (payload, unchanged) = message.into_parts();
+        let again = |payload| if unchanged { Passed::Unchanged(payload) } else { Passed::Made(payload) };
+        let (said, payload) = self.ask(direction, payload).await;
+        let size = payload.bytes.len();
+        let said = said.and_then(|actions| self.check(budget, size, actions));
+        let actions = match said {
+            Ok(actions) => actions,
+            Err(failure) => {
+                report(&self.plugin, self.facts.id, &self.facts.route, &failure);
+                match self.plugin.spec().on_failure {
+                    OnFailure::Open => next.push(again(payload)),
+                    OnFailure::Closed => made.end(close(Cause::FilterFailed)),
+                }
+                return;
+            }
+        };
+        let forwards = actions.iter().filter(|action| matches!(action, Action::Forward)).count();
+        let mut payload = Some(payload);
+        let mut left = forwards;
+        for action in actions {
+            match action {
+                Action::Forward => {
+                    left -= 1;
+                    // The last one needs no copy.
+                    next.extend(if left == 0 { payload.take() } else { payload.clone() }.map(again));
+                }
+                Action::Emit(payload) => next.push(Passed::Made(payload)),
+                Action::Reply(payload) => made.replies.push(payload),
+                Action::Close(frame) => {
+                    tracing::info!(
+                        conn = %self.facts.id,
+                        route = %self.facts.route,
+                        plugin = %self.plugin.name(),
+                        version = %self.plugin.identity(),
+                        code = frame.code,
+                        reason = %super::output::one_line(&frame.reason, CLOSE_REASON),
+                        "closed by a message filter"
+                    );
+                    made.end((Cause::Filtered, frame));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Asks it about a message, which comes back.
+    async fn ask(&self, direction: Direction, payload: Payload) -> (Result<Vec<Action>, Failure>, Payload) {
+        let mut attachment = self.attachment.lock().await;
+        let kind = payload.kind;
+        let mut scene = Scene {
+            call: None,
+            live: Some(Live::new(&self.facts, std::mem::take(&mut attachment))),
+            message: Some(Message { direction, payload }),
+            interests: Some(self.declared.all()),
+        };
+        let said = self.plugin.ask_about(Question::Message, &mut scene).await;
+        if let Some(live) = scene.live {
+            *attachment = if said.is_ok() { live.into_attachment() } else { live.attachment };
+        }
+        if said.is_ok()
+            && let Some(interests) = scene.interests
+        {
+            self.declared.set(interests);
+        }
+        let payload = scene.message.map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
+        let actions = said.map(|answer| match answer {
+            Answer::Actions(actions) => actions,
+            // Nothing else answers this question.
+            _ => vec![Action::Forward],
+        });
+        (actions, payload)
+    }
+
+    /// Whether the bounds are kept.
+    fn check(&self, budget: &mut Budget, size: usize, actions: Vec<Action>) -> Result<Vec<Action>, Failure> {
+        let limits = &self.plugin.spec().limits;
+        budget.seen = budget.seen.saturating_add(size);
+        budget.actions = budget.actions.saturating_add(actions.len());
+        for action in &actions {
+            budget.bytes = budget.bytes.saturating_add(match action {
+                Action::Forward => size,
+                Action::Emit(payload) | Action::Reply(payload) => payload.bytes.len(),
+                Action::Close(_) => 0,
+            });
+        }
+        let broken = if budget.actions > limits.actions {
+            format!("took {} actions on one message; limits.actions is {}", budget.actions, limits.actions)
+        } else if budget.bytes > limits.output.most(budget.seen) {
+            let most = limits.output.most(budget.seen);
+            format!("made {} bytes of {}; limits.output allows {most}", budget.bytes, budget.seen)
+        } else if let Some(code) = actions.iter().find_map(|action| match action {
+            Action::Close(frame) if !may_be_sent(frame.code) => Some(frame.code),
+            _ => None,
+        }) {
+            format!("closes with {code}, which may not be sent (RFC 6455 §7.4)")
+        } else {
+            return Ok(actions);
+        };
+        let failure = Failure::Contract(broken);
+        self.plugin.failed(&failure);
+        Err(failure)
+    }
+}
+
+/// Most of a Close's reason that is logged, in bytes; as much as a Close can carry.
+const CLOSE_REASON: usize = 123;
+
+impl Passed {
+    const fn payload(&self) -> &Payload {
+        match self {
+            Self::Unchanged(payload) | Self::Made(payload) => payload,
+        }
+    }
+
+    fn into_parts(self) -> (Payload, bool) {
+        match self {
+            Self::Unchanged(payload) => (payload, true),
+            Self::Made(payload) => (payload, false),
+        }
+    }
+}
