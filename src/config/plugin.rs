@@ -72,7 +72,7 @@ fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimi
     let default = PluginLimits::default();
     let time = |min, max| Range { min: Duration::from_millis(min), max: Duration::from_millis(max), zero: None };
     let size = |min, max| Range { min, max, zero: None };
-    let free = |max| Range { min: 0, max, zero: Some("nothing") };
+    let free = |max| Range { min: 1, max, zero: Some("nothing") };
     check.later(&at.key("host"), &file.host, &json!("2s"));
     let output_at = at.key("output");
     let none = OutputFile::default();
