@@ -161,6 +161,8 @@ causes! {
     MessageTooBig = "message-too-big", Client, 0, 1009, INFO, "message too big";
     /// A message of more than `limits.fragments` frames.
     TooManyFragments = "too-many-fragments", Client, 0, 1008, INFO, "too many fragments";
+    /// The version of a filter that the session began with is to make way (`reload.sessions`, `reload.oldest`).
+    Outdated = "outdated", Internal, 0, 1012, INFO, "its policies have changed";
     /// A message filter closed the session; its own code is used.
     Filtered = "filtered", Plugin, 0, 1008, INFO, "closed by policy";
     /// A message filter trapped, broke a bound or its own contract, or did not answer in time.

@@ -90,6 +90,7 @@ pub struct Metrics {
     outcomes: Family<ByOutcome, Counter>,
     causes: Family<ByCause, Counter>,
     reloads: Family<ByResult, Counter>,
+    swept: Family<ByResult, Counter>,
     /// Payload and header bytes received from all legs.
     pub bytes: Counter,
     /// Messages received from all legs.
@@ -119,6 +120,7 @@ impl Metrics {
             outcomes: Family::default(),
             causes: Family::default(),
             reloads: Family::default(),
+            swept: Family::default(),
             bytes: Counter::default(),
             messages: Counter::default(),
             http: Http::default(),
@@ -139,6 +141,11 @@ impl Metrics {
         registry.register("outcomes", "Ended sessions and refused requests by outcome", this.outcomes.clone());
         registry.register("causes", "Refusals and session ends by cause", this.causes.clone());
         registry.register("reloads", "Candidates by what became of them", this.reloads.clone());
+        registry.register(
+            "swept_legs",
+            "Legs with message filters of an older version, by what became of them at a swap",
+            this.swept.clone(),
+        );
         registry.register("received_bytes", "Bytes received from all legs", this.bytes.clone());
         registry.register("received_messages", "Messages received from all legs", this.messages.clone());
         this.http.register(&mut registry);
@@ -198,6 +205,11 @@ impl Metrics {
         account.ended(outcome);
         self.outcomes.get_or_create(&ByOutcome { mode: account.mode(), outcome: outcome.label() }).inc();
         self.causes.get_or_create(&ByCause { cause: cause.label() }).inc();
+    }
+
+    /// So many legs with filters of an older version `moved`, `stayed` or were `closed` at a swap.
+    pub fn swept(&self, result: &'static str, legs: usize) {
+        self.swept.get_or_create(&ByResult { result }).inc_by(legs as u64);
     }
 
     /// A candidate was `applied`, `refused` or found `unchanged`.

@@ -21,6 +21,8 @@ mod instances;
 mod load;
 #[path = "policy/output.rs"]
 mod output;
+#[path = "policy/swaps.rs"]
+mod swaps;
 #[path = "policy/wasi.rs"]
 mod wasi;
 

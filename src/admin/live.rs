@@ -90,6 +90,13 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
             ConstCounter::new(read(plugin.stats())).encode(family.encode_family(&labels)?)?;
         }
     }
+    let help = "Connections whose message filters are of this version";
+    let mut family = encoder.encode_descriptor("plugin_connections", help, None, MetricType::Gauge)?;
+    for plugin in &plugins {
+        let labels = labels(plugin);
+        let users = i64::try_from(plugin.users()).unwrap_or(i64::MAX);
+        ConstGauge::new(users).encode(family.encode_family(&labels)?)?;
+    }
     let help = "Failed policy calls by kind, over all versions of a plugin";
     let mut family = encoder.encode_descriptor("plugin_failures", help, None, MetricType::Counter)?;
     for (name, counts) in control.host.failures() {

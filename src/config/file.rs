@@ -205,8 +205,8 @@ sections! {
         watch: Text,
         quiet: Text,
         generations: Text,
-        oldest: Later,
-        sessions: Later,
+        oldest: Text,
+        sessions: Text,
         history: Text,
     }
 

@@ -10,7 +10,7 @@ mod decision;
 pub mod edge;
 pub mod explain;
 mod forward;
-mod hooks;
+pub mod hooks;
 mod judge;
 mod pair;
 mod router;

@@ -10,7 +10,10 @@ use std::{
 
 use dashmap::DashMap;
 use tokio::{
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    sync::{
+        Notify,
+        mpsc::{UnboundedSender, unbounded_channel},
+    },
     time::Instant,
 };
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
@@ -120,13 +123,13 @@ impl SessionHandle {
 }
 
 /// A leg on the line.
-struct OneLeg {
-    info: LegInfo,
-    session: relay::Handle,
+pub(super) struct OneLeg {
+    pub(super) info: LegInfo,
+    pub(super) session: relay::Handle,
     /// Of a rendezvous leg: the place of its guest.
     guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
     /// What its plugins are asked while it lives.
-    hooks: Option<Hooks>,
+    pub(super) hooks: Option<Hooks>,
 }
 
 impl OneLeg {
@@ -144,6 +147,8 @@ type Legs = DashMap<ConnId, Arc<OneLeg>>;
 pub struct Sessions {
     legs: Arc<Legs>,
     over: UnboundedSender<Over>,
+    /// There may be legs with hooks that are not on the generation that serves.
+    pub(super) swapped: Notify,
     _tasks: [AbortOnDropHandle<()>; 2],
 }
 
@@ -154,7 +159,7 @@ impl Sessions {
         let legs = Arc::<Legs>::default();
         let (over, ended) = unbounded_channel();
         let obeying = drain.spawn_beside(obey(Arc::clone(&legs), drain.clone()));
-        Self { legs, over, _tasks: [obeying, drain.spawn_beside(account(ended))] }
+        Self { legs, over, swapped: Notify::new(), _tasks: [obeying, drain.spawn_beside(account(ended))] }
     }
 
     /// Legs alive.
@@ -169,10 +174,54 @@ impl Sessions {
         self.legs.is_empty()
     }
 
+    /// A new generation serves.
+    pub fn follow(&self) {
+        self.swapped.notify_one();
+    }
+
+    /// The oldest generation whose code a leg uses.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.legs.iter().filter_map(|leg| leg.hooks.as_ref().map(Hooks::generation)).min()
+    }
+
+    /// The legs with such hooks.
+    pub(super) fn with_hooks(&self, which: impl Fn(&Hooks) -> bool) -> Vec<(ConnId, Arc<OneLeg>)> {
+        let fits = |leg: &OneLeg| leg.hooks.as_ref().is_some_and(&which);
+        self.legs.iter().filter(|leg| fits(leg)).map(|leg| (*leg.key(), Arc::clone(&leg))).collect()
+    }
+
+    /// The first legs, oldest first, and how many there are in all. Takes a look at each.
+    #[must_use]
+    pub fn list(&self, most: usize) -> (Vec<Listed>, usize) {
+        let mut conns: Vec<ConnId> = self.legs.iter().map(|leg| *leg.key()).collect();
+        let all = conns.len();
+        // Ids are given in order.
+        conns.sort_unstable();
+        let shown = conns.into_iter().take(most).filter_map(|conn| {
+            let leg = Arc::clone(&*self.legs.get(&conn)?);
+            let hooks = leg.hooks.as_ref();
+            let (filters, generation) = (hooks.map(Hooks::labels).unwrap_or_default(), hooks.map(Hooks::generation));
+            Some(Listed { conn, info: leg.info.clone(), filters, generation })
+        });
+        (shown.collect(), all)
+    }
+
     /// The peer of a leg, if it is on the line.
     pub(super) fn peer(&self, conn: ConnId) -> Option<SocketAddr> {
         self.legs.get(&conn).map(|leg| leg.info.peer)
     }
+}
+
+/// A leg on the line, as it is shown.
+pub struct Listed {
+    /// Its connection.
+    pub conn: ConnId,
+    /// What was known of it at its 101.
+    pub info: LegInfo,
+    /// `name@identity` of its message filters; empty if it has none.
+    pub filters: String,
+    /// The generation whose code they are; none if it has none.
+    pub generation: Option<u64>,
 }
 
 /// Tells the sessions that we stop: those that wait at once, the others when it is their turn; and cuts them when that
@@ -183,7 +232,7 @@ async fn obey(legs: Arc<Legs>, drain: Drain) {
         let mut turns: Vec<_> = legs.iter().map(|leg| (leg.turn(*leg.key()), leg.session.clone())).collect();
         turns.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         for (turn, session) in turns {
-            session.drain(drain.turn(turn).await);
+            session.drain(drain.turn(turn).await, Cause::Draining);
         }
         std::future::pending::<()>().await;
     };
@@ -244,6 +293,10 @@ impl OnLine {
         let (session, mailbox) = relay::mailbox();
         let leg = Arc::new(OneLeg { info, session: session.clone(), guest, hooks });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
+        // Whoever looked for legs to bring to the generation that serves may have missed this one.
+        if leg.hooks.as_ref().is_some_and(|hooks| hooks.is_behind(&board.current.load())) {
+            board.sessions.follow();
+        }
         let drain = &board.drain;
         // Those that are in the map by now are told by `obey`; this one may have missed it.
         if drain.has_begun() {
@@ -252,7 +305,7 @@ impl OnLine {
                 tokio::select! {
                     biased;
                     _ = drain.cut_off() => session.cut(Cause::Draining),
-                    code = drain.turn(turn) => session.drain(code),
+                    code = drain.turn(turn) => session.drain(code, Cause::Draining),
                 }
             });
         }

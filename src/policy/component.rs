@@ -159,6 +159,8 @@ pub struct Plugin {
     slots: Semaphore,
     waiting: AtomicUsize,
     retired: AtomicBool,
+    /// Connections whose filters are of this version.
+    users: AtomicUsize,
     stats: Stats,
     /// Of all versions of this name.
     tally: Arc<Tally>,
@@ -203,6 +205,7 @@ impl Plugin {
             idle: Mutex::default(),
             waiting: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
+            users: AtomicUsize::new(0),
             stats: Stats::default(),
             tally: runtime.tallies.of(&spec.name),
             spec,
@@ -309,10 +312,27 @@ impl Plugin {
         self.answers(Question::Channel)
     }
 
-    /// No new generation uses this version: it gives its idle instances back and keeps none from now on.
-    pub(super) fn retire(&self) {
-        self.retired.store(true, Ordering::SeqCst);
-        drop(self.take_back(usize::MAX));
+    /// Whether new handshakes use this version. One that they do not use gives its idle instances back and keeps none
+    /// from now on, as soon as no connection is left that uses it.
+    pub(super) fn retire(&self, retired: bool) {
+        self.retired.store(retired, Ordering::SeqCst);
+        self.keep_or_not();
+    }
+
+    fn is_kept(&self) -> bool {
+        !self.retired.load(Ordering::SeqCst) || self.users.load(Ordering::SeqCst) > 0
+    }
+
+    fn keep_or_not(&self) {
+        if !self.is_kept() {
+            drop(self.take_back(usize::MAX));
+        }
+    }
+
+    /// Connections whose filters are of this version.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.users.load(Ordering::Relaxed)
     }
 
     /// Instances that wait for a call.
@@ -414,8 +434,8 @@ impl Plugin {
             return;
         }
         let mut idle = self.pool();
-        // Looked at under the lock: `retire` empties the pool after it has said so.
-        if !self.retired.load(Ordering::SeqCst) {
+        // Looked at under the lock: who says that none is kept empties the pool after that.
+        if self.is_kept() {
             idle.push(instance);
         }
     }
@@ -464,6 +484,32 @@ impl Plugin {
                 let said = store.data().last_words().map(|words| format!("; it said: {words}")).unwrap_or_default();
                 Err(Failure::Trap(format!("could not be instantiated: {why}{said}")))
             }
+        }
+    }
+}
+
+/// A version in the hands of one connection.
+pub(super) struct User(Arc<Plugin>);
+
+impl User {
+    pub(super) fn of(plugin: &Arc<Plugin>) -> Self {
+        plugin.users.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(plugin))
+    }
+}
+
+impl std::ops::Deref for User {
+    type Target = Arc<Plugin>;
+
+    fn deref(&self) -> &Arc<Plugin> {
+        &self.0
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if self.0.users.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.keep_or_not();
         }
     }
 }

@@ -8,13 +8,16 @@
 //! one and back would take longer than the call. One that waits, or runs into a tick of the epoch, goes on elsewhere and
 //! its session is told later; so no guest holds up a thread of the relay for longer than a tick.
 //!
+//! A filter stays with the version that opened it until somebody [moves](Filters::follow) it to another, between two
+//! messages.
+//!
 //! Of one connection a filter is asked one thing at a time. What it makes of one message is bounded by `limits.actions`
 //! and `limits.output`, over all that the filters before it made of it.
 
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -25,7 +28,7 @@ use tokio::{runtime::Handle, sync::Mutex};
 
 use super::{
     Plugin, Refused, Subject,
-    component::Failure,
+    component::{Failure, User},
     context::{Facts, Live, Message, Scene},
     interest::{Declared, Rule},
     refused, report,
@@ -45,11 +48,30 @@ const DETOURS: u32 = 64;
 
 /// One filter of one connection.
 struct Filter {
-    plugin: Arc<Plugin>,
+    /// Of the plugin, in the configuration.
+    name: Arc<str>,
+    /// `name@identity` of the version that it is on.
+    label: RwLock<Arc<str>>,
     facts: Arc<Facts>,
     declared: Declared,
-    /// What the plugin keeps of the connection. Held while it is asked.
-    attachment: Mutex<Vec<u8>>,
+    /// Held while it is asked.
+    kept: Mutex<Kept>,
+}
+
+/// What a filter is between two calls.
+struct Kept {
+    plugin: User,
+    /// What the plugin keeps of the connection.
+    attachment: Vec<u8>,
+}
+
+/// What came of moving filters to other versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// They are on the versions that were named.
+    Moved,
+    /// One stays where it is, for this reason.
+    Stays(String),
 }
 
 /// The filters of one connection, in the order of its route.
@@ -79,11 +101,13 @@ pub async fn open(
             refused(plugin, &subject.0.handshake, &failure)?;
             continue;
         }
+        let attachment = scene.live.map(Live::into_attachment).unwrap_or_default();
         let filter = Filter {
-            plugin: Arc::clone(plugin),
+            name: plugin.name(),
+            label: RwLock::new(plugin.label()),
             facts: Arc::clone(facts),
             declared: Declared::default(),
-            attachment: Mutex::new(scene.live.map(Live::into_attachment).unwrap_or_default()),
+            kept: Mutex::new(Kept { plugin: User::of(plugin), attachment }),
         };
         filter.declared.set(scene.interests.unwrap_or_default());
         filters.push(Arc::new(filter));
@@ -107,7 +131,28 @@ impl Filters {
     /// `name@identity` of each, for logs.
     #[must_use]
     pub fn labels(&self) -> String {
-        self.filters.iter().map(|filter| filter.plugin.label()).collect::<Vec<_>>().join(",")
+        self.filters.iter().map(|filter| filter.label()).collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether all of them are on the versions that `current` names.
+    pub fn are_on(&self, current: impl Fn(&str) -> Option<Arc<Plugin>>) -> bool {
+        self.filters.iter().all(|filter| current(&filter.name).is_some_and(|plugin| filter.label() == plugin.label()))
+    }
+
+    /// Moves each to the version that `current` names, if there is one and it agrees: by `filter-migration`, or without
+    /// it where nothing is kept of the connection. A message that is being looked at is waited for.
+    pub async fn follow(&self, current: impl Fn(&str) -> Option<Arc<Plugin>>) -> Followed {
+        let mut all = Followed::Moved;
+        for filter in &self.filters {
+            let moved = match current(&filter.name) {
+                Some(plugin) => filter.follow(&plugin).await,
+                None => Err(format!("`{}` does not stand on its route any more", filter.name)),
+            };
+            if let Err(why) = moved {
+                all = Followed::Stays(why);
+            }
+        }
+        all
     }
 }
 
@@ -121,7 +166,7 @@ pub fn screen(client: Option<&Arc<Filters>>, backend: Option<&Arc<Filters>>) -> 
         return None;
     }
     let chain = |sender: &[Arc<Filter>], receiver: &[Arc<Filter>]| -> Arc<[Arc<Filter>]> {
-        let stands = |filter: &&Arc<Filter>| !sender.iter().any(|other| other.plugin.name() == filter.plugin.name());
+        let stands = |filter: &&Arc<Filter>| !sender.iter().any(|other| other.name == filter.name);
         sender.iter().chain(receiver.iter().filter(stands)).cloned().collect()
     };
     Some(Arc::new(Chains {
@@ -270,14 +315,15 @@ impl Filter {
     ) {
         let (payload, unchanged) = message.into_parts();
         let again = |payload| if unchanged { Passed::Unchanged(payload) } else { Passed::Made(payload) };
-        let (said, payload) = self.ask(direction, payload).await;
-        let size = payload.bytes.len();
-        let said = said.and_then(|actions| self.check(budget, size, actions));
+        let mut kept = self.kept.lock().await;
+        let (said, payload) = self.ask(&mut kept, direction, payload).await;
+        let plugin = &kept.plugin;
+        let said = said.and_then(|actions| budget.take(plugin, payload.bytes.len(), actions));
         let actions = match said {
             Ok(actions) => actions,
             Err(failure) => {
-                report(&self.plugin, self.facts.id, &self.facts.route, &failure);
-                match self.plugin.spec().on_failure {
+                report(plugin, self.facts.id, &self.facts.route, &failure);
+                match plugin.spec().on_failure {
                     OnFailure::Open => next.push(again(payload)),
                     OnFailure::Closed => made.end(close(Cause::FilterFailed)),
                 }
@@ -300,8 +346,8 @@ impl Filter {
                     tracing::info!(
                         conn = %self.facts.id,
                         route = %self.facts.route,
-                        plugin = %self.plugin.name(),
-                        version = %self.plugin.identity(),
+                        plugin = %self.name,
+                        version = %plugin.identity(),
                         code = frame.code,
                         reason = %super::output::one_line(&frame.reason, CLOSE_REASON),
                         "closed by a message filter"
@@ -314,25 +360,19 @@ impl Filter {
     }
 
     /// Asks it about a message, which comes back.
-    async fn ask(&self, direction: Direction, payload: Payload) -> (Result<Vec<Action>, Failure>, Payload) {
-        let mut attachment = self.attachment.lock().await;
+    async fn ask(
+        &self,
+        kept: &mut Kept,
+        direction: Direction,
+        payload: Payload,
+    ) -> (Result<Vec<Action>, Failure>, Payload) {
         let kind = payload.kind;
-        let mut scene = Scene {
-            call: None,
-            live: Some(Live::new(&self.facts, std::mem::take(&mut attachment))),
-            message: Some(Message { direction, payload }),
-            interests: Some(self.declared.all()),
-        };
-        let said = self.plugin.ask_about(Question::Message, &mut scene).await;
-        if let Some(live) = scene.live {
-            *attachment = if said.is_ok() { live.into_attachment() } else { live.attachment };
-        }
-        if said.is_ok()
-            && let Some(interests) = scene.interests
-        {
-            self.declared.set(interests);
-        }
-        let payload = scene.message.map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
+        let mut scene = self.scene(kept);
+        scene.message = Some(Message { direction, payload });
+        let said = kept.plugin.ask_about(Question::Message, &mut scene).await;
+        let message = scene.message.take();
+        self.keep(kept, scene, said.is_ok());
+        let payload = message.map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
         let actions = said.map(|answer| match answer {
             Answer::Actions(actions) => actions,
             // Nothing else answers this question.
@@ -341,9 +381,67 @@ impl Filter {
         (actions, payload)
     }
 
-    /// Whether the bounds are kept.
-    fn check(&self, budget: &mut Budget, size: usize, actions: Vec<Action>) -> Result<Vec<Action>, Failure> {
-        let limits = &self.plugin.spec().limits;
+    /// What a call is about, apart from a message.
+    fn scene(&self, kept: &mut Kept) -> Scene {
+        Scene {
+            call: None,
+            live: Some(Live::new(&self.facts, std::mem::take(&mut kept.attachment))),
+            message: None,
+            interests: Some(self.declared.all()),
+        }
+    }
+
+    /// Keeps what is left of it: what a failed call has changed does not count.
+    fn keep(&self, kept: &mut Kept, scene: Scene, done: bool) {
+        if let Some(live) = scene.live {
+            kept.attachment = if done { live.into_attachment() } else { live.attachment };
+        }
+        if done && let Some(interests) = scene.interests {
+            self.declared.set(interests);
+        }
+    }
+
+    fn label(&self) -> Arc<str> {
+        Arc::clone(&self.label.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Moves it to another version.
+    async fn follow(&self, plugin: &Arc<Plugin>) -> Result<(), String> {
+        let mut kept = self.kept.lock().await;
+        if Arc::ptr_eq(&kept.plugin, plugin) {
+            return Ok(());
+        }
+        let (from, to) = (self.label(), plugin.label());
+        if !plugin.filters() {
+            return Err(format!("{to} looks at no messages"));
+        }
+        if plugin.answers(Question::Migrate("")) {
+            let mut scene = self.scene(&mut kept);
+            let said = plugin.ask_about(Question::Migrate(&from), &mut scene).await;
+            self.keep(&mut kept, scene, matches!(said, Ok(Answer::Migrated(Ok(())))));
+            match said {
+                Ok(Answer::Migrated(Err(why))) => {
+                    return Err(format!("{to} refused: {}", super::output::one_line(&why, REFUSAL)));
+                }
+                Ok(_) => {}
+                Err(failure) => {
+                    report(plugin, self.facts.id, &self.facts.route, &failure);
+                    return Err(format!("{to} failed: {failure}"));
+                }
+            }
+        } else if !kept.attachment.is_empty() {
+            return Err(format!("{to} exports no `filter-migration` to take over what {from} has kept"));
+        }
+        kept.plugin = User::of(plugin);
+        *self.label.write().unwrap_or_else(PoisonError::into_inner) = to;
+        Ok(())
+    }
+}
+
+impl Budget {
+    /// Takes a filter's actions, if its bounds are kept.
+    fn take(&mut self, plugin: &Plugin, size: usize, actions: Vec<Action>) -> Result<Vec<Action>, Failure> {
+        let (limits, budget) = (&plugin.spec().limits, self);
         budget.seen = budget.seen.saturating_add(size);
         budget.actions = budget.actions.saturating_add(actions.len());
         for action in &actions {
@@ -367,13 +465,15 @@ impl Filter {
             return Ok(actions);
         };
         let failure = Failure::Contract(broken);
-        self.plugin.failed(&failure);
+        plugin.failed(&failure);
         Err(failure)
     }
 }
 
 /// Most of a Close's reason that is logged, in bytes; as much as a Close can carry.
 const CLOSE_REASON: usize = 123;
+/// Most of the text with which a version refuses to take over, in bytes.
+const REFUSAL: usize = 256;
 
 impl Passed {
     const fn payload(&self) -> &Payload {

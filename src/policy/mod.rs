@@ -109,9 +109,7 @@ impl PolicyHost {
     /// Tells the host which versions new handshakes use; the others give their idle instances back.
     pub fn in_use(&self, current: &[Arc<Plugin>]) {
         for plugin in self.loaded() {
-            if !current.iter().any(|other| Arc::ptr_eq(other, &plugin)) {
-                plugin.retire();
-            }
+            plugin.retire(!current.iter().any(|other| Arc::ptr_eq(other, &plugin)));
         }
     }
 }

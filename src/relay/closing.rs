@@ -48,13 +48,13 @@ impl<I: Io> Session<I> {
         }
     }
 
-    /// Ends the session because we stop. What a leg has sent until now is delivered first: its partner gets the Close
+    /// Ends the session because we do not want it any more. What a leg has sent until now is delivered first: its partner gets the Close
     /// when nothing more comes, and in any case when `close` is over. Of a sender without a pause that is all there is.
-    pub(super) fn take_leave(&mut self, frame: CloseFrame, now: Instant) {
-        self.end(Cause::Draining, None, None);
+    pub(super) fn take_leave(&mut self, frame: CloseFrame, cause: Cause, now: Instant) {
+        self.end(cause, None, None);
         match self.sides.iter().map(|side| side.closing_by(now)).min() {
             Some(until) if self.sides.len() > 1 => self.farewell = Some(Box::new(Farewell { frame, until })),
-            _ => self.close_all(Cause::Draining, &frame, now),
+            _ => self.close_all(cause, &frame, now),
         }
     }
 

@@ -326,8 +326,8 @@ impl Resident {
                 }
                 Command::Probe { conn, reply } => session.probe(conn, reply),
                 Command::Close { conn, cause } => session.close(conn, cause, now),
-                Command::Drain { code } => {
-                    session.take_leave(CloseFrame { code, ..CloseFrame::of(Cause::Draining) }, now);
+                Command::Drain { code, cause } => {
+                    session.take_leave(CloseFrame { code, ..CloseFrame::of(cause) }, cause, now);
                 }
                 Command::Cut { cause } => session.cut_off(cause),
                 Command::Screened { at, screened } => session.screened(at, *screened, now),

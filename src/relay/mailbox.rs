@@ -31,6 +31,7 @@ pub(super) enum Command {
     },
     Drain {
         code: u16,
+        cause: Cause,
     },
     Cut {
         cause: Cause,
@@ -120,10 +121,10 @@ impl Handle {
         self.send(Command::Close { conn, cause });
     }
 
-    /// Ends the session because we stop: each leg gets `code` behind what the other has sent until then, as soon as
+    /// Ends the session because we stop, or its policies are too old: each leg gets `code` behind what the other has sent until then, as soon as
     /// nothing more comes and after `close` at the latest. Does nothing if the session is already ending.
-    pub fn drain(&self, code: u16) {
-        self.send(Command::Drain { code });
+    pub fn drain(&self, code: u16, cause: Cause) {
+        self.send(Command::Drain { code, cause });
     }
 
     /// Lets go of both legs at once, without a Close. The cause is that of a session that was not ending yet.

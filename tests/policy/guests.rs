@@ -122,6 +122,25 @@ pub fn filter() -> &'static [u8] {
     FILTER.get_or_init(|| Guest::of(FILTERING).build(include_str!("filter.wat")))
 }
 
+/// The same, which takes over connections of other versions: it keeps the version before in the place of what that has
+/// kept. Configured with `N` it refuses, with `X` it traps.
+pub fn migrating_filter() -> &'static [u8] {
+    static FILTER: OnceLock<Vec<u8>> = OnceLock::new();
+    const MIGRATE: &str = r#"
+      (data (i32.const 64) "not me")
+      (func (export "cordboard:plugin/filter-migration@0.1.0#migrate") (param $at i32) (param $length i32) (result i32)
+        (if (i32.eq (global.get $do) (i32.const 'X')) (then unreachable))
+        (call $set_attachment (local.get $at) (local.get $length) (i32.const 1056))
+        (i32.store8 (i32.const 1072) (i32.eq (global.get $do) (i32.const 'N')))
+        (call $string (i32.const 1076) (i32.const 64) (i32.const 6))
+        (i32.const 1072)))"#;
+    FILTER.get_or_init(|| {
+        let module = include_str!("filter.wat").trim_end().strip_suffix(')').unwrap();
+        let items = format!("{FILTERING} export cordboard:plugin/filter-migration@0.1.0;");
+        Guest::of(&items).build(&format!("{module}{MIGRATE}"))
+    })
+}
+
 /// A letter between quotes becomes its code.
 fn coded(text: &str) -> String {
     let mut parts = text.split('\'');

@@ -205,7 +205,7 @@ fn outcome(mode: Mode, report: &Report) -> Outcome {
     match report.cause {
         Cause::NoPartner => Outcome::Timeout,
         Cause::Replaced | Cause::Dead => Outcome::Replaced,
-        Cause::Draining => Outcome::Drained,
+        Cause::Draining | Cause::Outdated => Outcome::Drained,
         Cause::Closed | Cause::ClientBroken | Cause::BackendBroken | Cause::ClientGone if !report.joined => {
             Outcome::Lonely
         }
