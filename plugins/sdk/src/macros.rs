@@ -8,9 +8,17 @@
 ///
 /// Name only what the policy decides: the host asks every interface that a component exports. Version and description
 /// shown by the host are those of the crate's `Cargo.toml`. Off wasm the macro checks the traits and exports nothing.
+///
+/// With `; schema = "schema.json"` the component carries the JSON Schema of its configuration, in a custom section
+/// `cordboard:config-schema` of its core module. The host checks the configuration by it before `init`. The path is
+/// as for [`include_str!`].
+///
+/// ```ignore
+/// cordboard_plugin_sdk::export!(Policy: MessageFiltering; schema = "schema.json");
+/// ```
 #[macro_export]
 macro_rules! export {
-    ($policy:ty: $($interface:ident),+ $(,)?) => {
+    ($policy:ty: $($interface:ident),+ $(,)? $(; schema = $schema:literal)?) => {
         const _: () = {
             impl $crate::__private::Exported for $policy {
                 const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
@@ -26,6 +34,8 @@ macro_rules! export {
 
             const fn decides<P: $($crate::$interface +)+>() {}
             decides::<$policy>();
+            // Text, and there, whatever the target.
+            $(const _: &str = ::core::include_str!($schema);)?
         };
 
         #[cfg(target_family = "wasm")]
@@ -36,6 +46,13 @@ macro_rules! export {
                 Exports with_types_in $crate::__private::bindings::meta
             );
             $($crate::__export_interface!($interface Exports);)+
+
+            // On wasm a static of a named section is a custom section of the module.
+            $(
+                #[used]
+                #[unsafe(link_section = "cordboard:config-schema")]
+                static SCHEMA: [u8; ::core::include_bytes!($schema).len()] = *::core::include_bytes!($schema);
+            )?
         };
     };
 }
