@@ -132,8 +132,11 @@ pub mod config;
 mod connection;
 pub mod discovery;
 mod export;
+#[cfg(feature = "config")]
+pub mod filter;
 pub mod http;
 pub mod id;
+pub mod json;
 pub mod key_value;
 pub mod log;
 mod macros;
