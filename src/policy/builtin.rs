@@ -1,7 +1,8 @@
 //! The policies that come with the proxy, built from `plugins/` by the build script and embedded.
 
 /// Name and component of each.
-const BUILTIN: [(&str, &[u8]); 2] = [
+const BUILTIN: &[(&str, &[u8])] = &[
+    ("newest-wins", include_bytes!(concat!(env!("OUT_DIR"), "/newest-wins.wasm"))),
     ("rendezvous", include_bytes!(concat!(env!("OUT_DIR"), "/rendezvous.wasm"))),
     ("router", include_bytes!(concat!(env!("OUT_DIR"), "/router.wasm"))),
 ];
