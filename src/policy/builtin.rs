@@ -2,6 +2,7 @@
 
 /// Name and component of each.
 const BUILTIN: &[(&str, &[u8])] = &[
+    ("api-key", include_bytes!(concat!(env!("OUT_DIR"), "/api-key.wasm"))),
     ("newest-wins", include_bytes!(concat!(env!("OUT_DIR"), "/newest-wins.wasm"))),
     ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
     ("rendezvous", include_bytes!(concat!(env!("OUT_DIR"), "/rendezvous.wasm"))),
