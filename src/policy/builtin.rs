@@ -3,6 +3,7 @@
 /// Name and component of each.
 const BUILTIN: &[(&str, &[u8])] = &[
     ("api-key", include_bytes!(concat!(env!("OUT_DIR"), "/api-key.wasm"))),
+    ("deny-list", include_bytes!(concat!(env!("OUT_DIR"), "/deny-list.wasm"))),
     ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
     ("newest-wins", include_bytes!(concat!(env!("OUT_DIR"), "/newest-wins.wasm"))),
     ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),

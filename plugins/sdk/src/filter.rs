@@ -25,6 +25,12 @@ impl Size {
         Ok(Self { max_bytes, oversize })
     }
 
+    /// The longest message that the filter gets.
+    #[must_use]
+    pub const fn max_bytes(self) -> u32 {
+        self.max_bytes
+    }
+
     /// Asks for the messages of these directions.
     pub fn want(self, interest: &impl Interest, directions: &[Direction], kind: MessageKind) {
         for direction in directions {
