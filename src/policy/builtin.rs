@@ -4,6 +4,7 @@
 const BUILTIN: &[(&str, &[u8])] = &[
     ("api-key", include_bytes!(concat!(env!("OUT_DIR"), "/api-key.wasm"))),
     ("deny-list", include_bytes!(concat!(env!("OUT_DIR"), "/deny-list.wasm"))),
+    ("field-crypt", include_bytes!(concat!(env!("OUT_DIR"), "/field-crypt.wasm"))),
     ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
     ("newest-wins", include_bytes!(concat!(env!("OUT_DIR"), "/newest-wins.wasm"))),
     ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
