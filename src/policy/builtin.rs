@@ -6,6 +6,7 @@ const BUILTIN: &[(&str, &[u8])] = &[
     ("deny-list", include_bytes!(concat!(env!("OUT_DIR"), "/deny-list.wasm"))),
     ("field-crypt", include_bytes!(concat!(env!("OUT_DIR"), "/field-crypt.wasm"))),
     ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
+    ("json-schema", include_bytes!(concat!(env!("OUT_DIR"), "/json-schema.wasm"))),
     ("newest-wins", include_bytes!(concat!(env!("OUT_DIR"), "/newest-wins.wasm"))),
     ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
     ("rendezvous", include_bytes!(concat!(env!("OUT_DIR"), "/rendezvous.wasm"))),
