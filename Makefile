@@ -16,7 +16,7 @@ GUEST_PROFILE := --config 'profile.release.opt-level=3' --config profile.release
 
 # Apart from the proxy: built together, their features would add up, and wasmtime be built again.
 GUESTS := $(addprefix -p cordboard-plugin-,sdk api-key deny-list field-crypt json json-schema newest-wins redact \
-	rendezvous router)
+	rendezvous router xml-json)
 BENCH := -p cordboard-bench
 
 # Where rustup cannot fetch the target, `setup` notes another compiler for the guests; build.rs is told of it here.

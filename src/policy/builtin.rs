@@ -11,6 +11,7 @@ const BUILTIN: &[(&str, &[u8])] = &[
     ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
     ("rendezvous", include_bytes!(concat!(env!("OUT_DIR"), "/rendezvous.wasm"))),
     ("router", include_bytes!(concat!(env!("OUT_DIR"), "/router.wasm"))),
+    ("xml-json", include_bytes!(concat!(env!("OUT_DIR"), "/xml-json.wasm"))),
 ];
 
 /// The component of that name.
