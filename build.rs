@@ -15,7 +15,18 @@ use std::{
 const TARGET: &str = "wasm32-unknown-unknown";
 /// How cargo reaches its registries is the same for the guests.
 const KEPT: [&str; 4] = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTRY_", "CARGO_REGISTRIES_"];
-const GUESTS: &[&str] = &["api-key", "deny-list", "field-crypt", "json", "json-schema", "newest-wins", "redact", "rendezvous", "router", "xml-json"];
+const GUESTS: &[&str] = &[
+    "api-key",
+    "deny-list",
+    "field-crypt",
+    "json",
+    "json-schema",
+    "newest-wins",
+    "redact",
+    "rendezvous",
+    "router",
+    "xml-json",
+];
 
 fn main() -> ExitCode {
     for path in ["wit", "build.rs", "Cargo.toml", "Cargo.lock"] {
