@@ -24,7 +24,7 @@
 //!           sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08   # printf %s KEY | sha256sum
 //!           subject: ada
 //!           roles: [operator]
-//!           expires: 2027-06-30T12:00:00Z
+//!           expires: "2027-06-30T12:00:00Z"
 //! ```
 
 // See the SDK: a rejection is an HTTP answer, made once in a refused call.

@@ -45,11 +45,10 @@ impl Keys {
     }
 
     /// The text, encrypted with the first key; none only beyond the sizes that the cipher has (64 GiB).
-    pub(crate) fn seal(&self, text: &str) -> Option<String> {
+    pub(crate) fn seal(&self, text: &str, nonces: &mut Nonces) -> Option<String> {
         let (id, key) = self.keys.first()?;
         let head = format!("{VERSION}.{id}");
-        let mut nonce = Nonce::<Aes256Gcm>::default();
-        random::fill(&mut nonce);
+        let nonce = nonces.draw();
         let sealed = key.encrypt(&nonce, Payload { msg: text.as_bytes(), aad: head.as_bytes() }).ok()?;
         let mut data = nonce.to_vec();
         data.extend(sealed);
@@ -74,6 +73,28 @@ impl Keys {
             Ok(Ok(text)) => Opened::Value(text),
             Ok(Err(_)) => Opened::Failed("what was encrypted is no text"),
             Err(_) => Opened::Failed("it is not what was encrypted with that key"),
+        }
+    }
+}
+
+/// Random nonces for a message. The host is asked for more of them each time: a call costs as much as an encryption.
+#[derive(Default)]
+pub(crate) struct Nonces {
+    bytes: Vec<u8>,
+    batch: usize,
+}
+
+impl Nonces {
+    fn draw(&mut self) -> Nonce<Aes256Gcm> {
+        loop {
+            if let Some((rest, nonce)) = self.bytes.split_last_chunk::<NONCE_BYTES>() {
+                let (left, nonce) = (rest.len(), Nonce::<Aes256Gcm>::from(*nonce));
+                self.bytes.truncate(left);
+                return nonce;
+            }
+            self.batch = (self.batch * 2).clamp(1, 256);
+            self.bytes = vec![0; self.batch * NONCE_BYTES];
+            random::fill(&mut self.bytes);
         }
     }
 }

@@ -52,6 +52,14 @@ fn the_same_value_never_looks_the_same() {
     let policy = policy(ONE, "");
     let text = r#"{"secret":"x"}"#;
     assert_ne!(passed(&policy, Direction::ToBackend, text), passed(&policy, Direction::ToBackend, text));
+
+    let many = format!("{{\"list\":[{}]}}", vec![r#"{"s":1}"#; 1000].join(","));
+    let encrypted = passed(&policy, Direction::ToBackend, &many);
+    let mut nonces: Vec<&str> = encrypted.split("cb1.one.").skip(1).map(|data| &data[..16]).collect();
+    nonces.sort_unstable();
+    nonces.dedup();
+    assert_eq!(nonces.len(), 1000);
+    assert_eq!(passed(&policy, Direction::ToClient, &encrypted), many);
 }
 
 #[test]

@@ -33,30 +33,26 @@ impl Config {
     /// Names the key and what would be right.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut keys = Object::parse(text)?;
-        let to_backend = keys.take("toBackend", Value::Null)?;
-        let to_client = keys.take("toClient", Value::Null)?;
+        for name in ["toBackend", "toClient"] {
+            keys.take(name, Value::Null)?;
+        }
         let on_violation =
             keys.choose("onViolation", &[("close", OnViolation::Close), ("reply", OnViolation::Reply)])?;
         let close_invalid = keys.choose("onInvalid", &[("close", true), ("pass", false)])?;
         let close_binary = keys.choose("onBinary", &[("close", true), ("pass", false)])?;
         let size = Size::take(&mut keys)?;
         keys.finish()?;
-        let to_backend = schema(&to_backend).map_err(|error| format!("toBackend{error}"))?;
-        let to_client = schema(&to_client).map_err(|error| format!("toClient{error}"))?;
+        // Once more, with all digits of the schemas' numbers.
+        let exact = json::parse(text).map_err(|error| error.to_string())?;
+        let schema = |name: &str| match exact.members(name).last() {
+            None => Ok(None),
+            Some(null) if *null == json::Value::NULL => Ok(None),
+            Some(value) => Schema::compile(value).map(Some).map_err(|error| format!("{name}{error}")),
+        };
+        let (to_backend, to_client) = (schema("toBackend")?, schema("toClient")?);
         if to_backend.is_none() && to_client.is_none() {
             return Err("toBackend, toClient: neither has a schema, so nothing would be checked".to_owned());
         }
         Ok(Self { to_backend, to_client, on_violation, close_invalid, close_binary, size })
     }
-}
-
-/// # Errors
-/// Begins with the place in the schema.
-fn schema(value: &Value) -> Result<Option<Schema>, String> {
-    if value.is_null() {
-        return Ok(None);
-    }
-    let text = value.to_string();
-    let value = json::parse(&text).map_err(|error| format!(": {error}"))?;
-    Schema::compile(&value).map(Some)
 }

@@ -163,6 +163,17 @@ fn what_breaks_the_schema_closes_or_is_answered_and_the_rest_passes_as_it_came()
 }
 
 #[test]
+fn numbers_of_the_configuration_keep_their_digits() {
+    let policy = JsonSchema::init(r#"{"toClient": {"const": 12345678901234567890123}}"#).unwrap();
+    let act = |text: &str| {
+        let message = TestMessage::text(Direction::ToClient, text);
+        policy.on_message(&message, &TestConnection::new(), &TestInterest::new())
+    };
+    assert_eq!(act("12345678901234567890123.0"), [Action::Forward]);
+    assert_ne!(act("12345678901234567890124"), [Action::Forward]);
+}
+
+#[test]
 fn only_directions_with_a_schema_are_asked_for() {
     for (more, wanted) in [("", 2), (r#", "onBinary": "pass""#, 1), (r#", "toClient": true"#, 4)] {
         let interest = TestInterest::new();

@@ -52,8 +52,14 @@ impl Config {
         if remove.iter().any(Pointer::is_root) {
             return Err(format!("remove: {WHOLE}"));
         }
+        // Once more, with all digits of the numbers to set.
+        let exact = json::parse(text).map_err(|error| error.to_string())?;
+        let written = |pointer: &str, _: &Configured| {
+            let written = exact.members("set").last().and_then(|set| set.members(pointer).last());
+            written.cloned().map(Value::into_owned).ok_or_else(|| "it has no value".to_owned())
+        };
         let set = each(set, &written).map_err(|error| format!("set: {error}"))?;
-        let enrich = each(enrich, &Fact::read).map_err(|error| format!("enrich: {error}"))?;
+        let enrich = each(enrich, &|_, value| Fact::read(value)).map_err(|error| format!("enrich: {error}"))?;
         if remove.is_empty() && set.is_empty() && enrich.is_empty() {
             return Err("neither remove nor set nor enrich: there is nothing to do".to_owned());
         }
@@ -64,20 +70,15 @@ impl Config {
 const WHOLE: &str = "the empty pointer is the whole message; a pointer to a member begins with \"/\"";
 
 /// Reads pointers and what belongs to them.
-fn each<T>(object: Object, read: &dyn Fn(&Configured) -> Result<T, String>) -> Result<Vec<(Pointer, T)>, String> {
+fn each<T>(object: Object, read: &dyn Fn(&str, &Configured) -> Result<T, String>) -> Result<Vec<(Pointer, T)>, String> {
     let read = |(pointer, value): (String, Configured)| {
         if pointer.is_empty() {
             return Err(WHOLE.to_owned());
         }
-        let read = read(&value).map_err(|error| format!("{pointer}: {error}"))?;
+        let read = read(&pointer, &value).map_err(|error| format!("{pointer}: {error}"))?;
         Ok((Pointer::parse(&pointer)?, read))
     };
     object.into_iter().map(read).collect()
-}
-
-/// The value as it stands in a message.
-fn written(value: &Configured) -> Result<Value<'static>, String> {
-    json::parse(&value.to_string()).map(Value::into_owned).map_err(|error| error.to_string())
 }
 
 impl Fact {

@@ -188,3 +188,61 @@ fn a_bad_configuration_is_told() {
 fn the_schema_names_the_keys_that_there_are() {
     assert_schema_names_the_keys::<XmlJson>(include_str!("schema.json"));
 }
+
+/// A small generator (xorshift64*): the same texts in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % bound
+    }
+}
+
+#[test]
+fn what_becomes_json_becomes_the_same_json_after_a_turn_through_xml() {
+    const PIECES: &[&str] = &[
+        "<a>",
+        "</a>",
+        "<b x='1'>",
+        "</b>",
+        "<c/>",
+        "<d y=\"&amp;&#10;\" x=''/>",
+        "text",
+        " ",
+        "\r\n",
+        "&lt;",
+        "&#x1F600;",
+        "&#13;",
+        "<![CDATA[<&]]>",
+        "<!-- c -->",
+        "<?p i?>",
+        "<?xml version='1.0'?>",
+        "<!DOCTYPE a>",
+        "&x;",
+        "&",
+        "<",
+        ">",
+        "]]>",
+        "é",
+        "\"",
+        "/",
+        "\u{1}",
+        "<a",
+        "='",
+        "'>",
+    ];
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut good = 0;
+    for _ in 0..200_000 {
+        let inner: String = (0..random.below(10)).map(|_| PIECES[random.below(PIECES.len())]).collect();
+        let text = if random.below(2) == 0 { inner } else { format!("<a>{inner}</a>") };
+        let Ok(json) = xml_to_json(&text) else { continue };
+        good += 1;
+        let xml = json_to_xml(&json).unwrap_or_else(|error| panic!("{text:?} {json}: {error:?}"));
+        assert_eq!(xml_to_json(&xml), Ok(json), "{text:?} {xml:?}");
+    }
+    assert!(good > 1000, "{good}");
+}

@@ -157,3 +157,77 @@ fn a_bad_pointer_is_told() {
         assert!(Pointer::parse(bad).unwrap_err().contains("\"~\" is written \"~0\""), "{bad}");
     }
 }
+
+/// A small generator (xorshift64*): the same texts in every run.
+#[cfg(feature = "config")]
+struct Random(u64);
+
+#[cfg(feature = "config")]
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % bound
+    }
+}
+
+#[cfg(feature = "config")]
+#[test]
+fn a_text_is_json_here_where_it_is_elsewhere_and_edits_leave_it_json() {
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"a\"",
+        "\"\\u0061\"",
+        "\"\\ud800\"",
+        "\"é\\n\"",
+        "0",
+        "-1",
+        "1.5e3",
+        "01",
+        "1e400",
+        "true",
+        "false",
+        "null",
+        " ",
+        "\n",
+        "\"",
+        "\\",
+        "é",
+        "{\"a\":[{\"b\":",
+        "}]}",
+    ];
+    let pointers = ["", "/a", "/*", "/a/0/b", "/*/*", "/-", "/a/-/c", "/0"].map(at);
+    let new = Value::string("new");
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut good = 0;
+    for _ in 0..200_000 {
+        let text: String = (0..=random.below(9)).map(|_| PIECES[random.below(PIECES.len())]).collect();
+        // Takes half a surrogate pair and numbers of any size, as this reader does.
+        let elsewhere = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+        let here = parse(&text);
+        assert_eq!(here.is_ok(), elsewhere, "{text:?} {here:?}");
+        let Ok(value) = here else { continue };
+        good += 1;
+        assert_eq!(parse(&value.to_string()), Ok(value.clone()), "{text:?}");
+        for pointer in &pointers {
+            let (mut set, mut removed, mut edited) = (value.clone(), value.clone(), value.clone());
+            let changed = [pointer.set(&mut set, &new), pointer.remove(&mut removed)];
+            pointer.each(&mut edited, |found| *found = new.clone());
+            assert_eq!(
+                changed,
+                [set != value || set.to_string().contains("new"), removed != value],
+                "{text:?} {pointer:?}"
+            );
+            for after in [set, removed, edited] {
+                assert_eq!(parse(&after.to_string()), Ok(after), "{text:?} {pointer:?}");
+            }
+        }
+    }
+    assert!(good > 1000, "{good}");
+}
