@@ -95,6 +95,8 @@ causes! {
     BadId = "bad-id", Client, 400, 0, INFO, "an id must have 1 to 128 bytes and no control characters";
     /// No policy named a service and the route has none.
     NoService = "no-service", Client, 404, 0, INFO, "no service was named";
+    /// An identity is over: at the handshake already, or while the session lasted.
+    Expired = "expired", Client, 401, 4401, INFO, "the identity has expired";
     /// A policy refused; its own status is used.
     Rejected = "rejected", Client, 403, 0, INFO, "refused by policy";
     /// A role that this mode does not know.

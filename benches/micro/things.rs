@@ -227,8 +227,8 @@ fn routed(clock: &mut Clock) {
         let policies = Policies::load(POOLED).await;
         let plugins = [Arc::clone(&policies.router)];
         let round = async || {
-            let verdict = policy::decide(&plugins, &policies.handshake, Mode::Router, &mut Trace::new(false)).await;
-            assert!(verdict.expect("they answer").resolution.is_some());
+            let ruling = policy::decide(&plugins, &policies.handshake, Mode::Router, &mut Trace::new(false)).await;
+            assert!(ruling.expect("they answer").verdict.resolution.is_some());
         };
         clock.rounds_async(round).await;
     });
@@ -239,8 +239,8 @@ fn paired(clock: &mut Clock) {
         let policies = Policies::load(POOLED).await;
         let plugins = [Arc::clone(&policies.rendezvous)];
         let round = async || {
-            let verdict = policy::decide(&plugins, &policies.handshake, Mode::Rendezvous, &mut Trace::new(false)).await;
-            assert!(verdict.expect("they answer").channel.is_some());
+            let ruling = policy::decide(&plugins, &policies.handshake, Mode::Rendezvous, &mut Trace::new(false)).await;
+            assert!(ruling.expect("they answer").verdict.channel.is_some());
         };
         clock.rounds_async(round).await;
     });

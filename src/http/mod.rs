@@ -49,7 +49,7 @@ use crate::{
     metrics::{Metrics, routes::Presence},
     model::{ConnId, Edit, Handshake, Limits, Refusal, Rejection},
     places,
-    policy::Refused,
+    policy::{Known, Refused},
     relay::{End, Leg, Party, Relay},
     rendezvous::Registry,
     route::Plan,
@@ -163,6 +163,7 @@ struct Admitted {
     route: Arc<Route>,
     plan: Plan,
     edits: Vec<Edit>,
+    known: Known,
     info: LegInfo,
     /// None where the request is forwarded, whatever it asks for.
     request: Option<UpgradeRequest>,

@@ -32,7 +32,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let arrival = Arrival {
         conn: admitted.handshake.id,
         side: *side,
-        subject: None,
+        subject: admitted.info.subject().map(Into::into),
         offers: admitted.handshake.subprotocols.iter().map(|offer| offer.as_str().into()).collect(),
     };
     let mut seat = timeout_at(deadline, reserve(board, key, &arrival, rules))

@@ -23,7 +23,7 @@ use crate::{
     error::Cause,
     generation::Route,
     metrics::routes::Mark,
-    model::{ConnId, Handshake, Limits, Mode, ServiceId},
+    model::{ConnId, Handshake, Identity, Limits, Mode, ServiceId},
     relay::{self, Report},
     rendezvous::Seat,
     route::Plan,
@@ -38,6 +38,8 @@ pub struct LegInfo {
     pub channel: Box<str>,
     /// `name@identity` of the policy that decided; empty if none did.
     pub policy: Arc<str>,
+    /// Who it is, if an authorizer said so.
+    pub identity: Option<Arc<Identity>>,
     /// Number of the generation it was decided under.
     pub generation: u64,
     /// The socket's peer.
@@ -71,6 +73,7 @@ impl LegInfo {
             role,
             channel,
             policy: policy.unwrap_or_default(),
+            identity: None,
             generation,
             peer: handshake.peer,
             client: handshake.client.trusted.then(|| Box::new(handshake.client.remote)),
@@ -79,6 +82,16 @@ impl LegInfo {
             limits: Arc::clone(&route.limits),
             upstream: None,
         }
+    }
+
+    /// Whom an authorizer named.
+    pub(super) fn subject(&self) -> Option<&str> {
+        self.identity.as_ref().and_then(|identity| identity.subject.as_deref())
+    }
+
+    /// The same for the log: escaped, because a caller has a say in it.
+    pub(super) fn shown_subject(&self) -> Option<String> {
+        self.subject().map(|subject| subject.escape_default().to_string())
     }
 }
 

@@ -303,6 +303,12 @@ impl Plugin {
         self.answers(Question::Channel)
     }
 
+    /// Whether it exports what says who somebody is.
+    #[must_use]
+    pub const fn authorizes(&self) -> bool {
+        self.answers(Question::Authorize)
+    }
+
     /// No new generation uses this version: it gives its idle instances back and keeps none from now on.
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);

@@ -5,6 +5,7 @@
 //! plugin, version and connection. It keeps no state of connections; what a plugin said is a [`Verdict`].
 
 mod answer;
+mod authorize;
 mod builtin;
 mod cache;
 mod component;
@@ -14,6 +15,7 @@ mod engine;
 mod host;
 mod inspect;
 mod interest;
+mod known;
 #[doc(hidden)]
 pub mod micro;
 mod output;
@@ -27,7 +29,9 @@ use std::{path::Path, sync::Arc};
 pub use builtin::{builtin, builtin_names};
 pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
 use context::Call;
+pub use context::Facts;
 pub use engine::MAX_MEMORY;
+pub use known::{Known, Ruling};
 use sha2::{Digest, Sha256};
 pub use trace::{Opinion, Trace};
 use v0_1::{Answer, Question, Wanted};
@@ -102,9 +106,9 @@ impl PolicyHost {
     }
 }
 
-/// What the plugins of a route say of a handshake: role, then channel and service, then header edits. First opinion
-/// wins, edits add up. A verdict without a role and without a service is "no opinion". A request that is forwarded has
-/// neither role nor channel, so nobody is asked for them.
+/// What the plugins of a route say of a handshake: role, then who it is, then channel and service, then header edits.
+/// First opinion wins, edits add up, and every authorizer is asked. A verdict without a role and without a service is "no
+/// opinion". A request that is forwarded has neither role nor channel, so nobody is asked for them.
 ///
 /// # Errors
 /// [`Refused`]: a plugin rejected, or failed and is not `on_failure: open`.
@@ -113,21 +117,24 @@ pub async fn decide(
     handshake: &Arc<Handshake>,
     mode: Mode,
     trace: &mut Trace,
-) -> Result<Verdict, Refused> {
+) -> Result<Ruling, Refused> {
     let mut verdict = Verdict::default();
     let mut call = Arc::new(Call::about(handshake));
     if mode != Mode::Http {
         detect(plugins, &mut call, &mut verdict, mode, trace).await?;
         if mode == Mode::Rendezvous && verdict.role.is_none() {
-            return Ok(verdict);
+            return Ok(Ruling { verdict, known: Known(call) });
         }
+    }
+    authorize::authorize(plugins, &mut call, &mut verdict, trace).await?;
+    if mode != Mode::Http {
         extract(plugins, &mut call, &mut verdict, trace).await?;
     }
     if mode != Mode::Rendezvous {
         resolve(plugins, &mut call, &mut verdict, trace).await?;
         rewrite(plugins, &call, &mut verdict, trace).await?;
     }
-    Ok(verdict)
+    Ok(Ruling { verdict, known: Known(call) })
 }
 
 async fn detect(

@@ -261,6 +261,7 @@ impl Drop for Exchange {
                     method = %self.method,
                     path = %self.path.escape_default(),
                     route = &*self.info.route,
+                    subject = self.info.shown_subject(),
                     policy = Some(&*self.info.policy).filter(|policy| !policy.is_empty()),
                     generation = self.info.generation,
                     upstream,

@@ -102,6 +102,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 role = first.role(),
                 peer = first.peer(),
                 client = first.client(),
+                subject = first.subject(),
                 policy = first.policy(),
                 generation = first.generation(),
                 close_received = first.received(),
@@ -114,6 +115,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 partner_route = second.route(),
                 partner_generation = second.generation(),
                 partner_client = second.client(),
+                partner_subject = second.subject(),
                 partner_policy = second.policy(),
                 partner_close_received = second.received(),
                 partner_close_sent = second.sent(),
@@ -163,6 +165,10 @@ impl Shown<'_> {
 
     fn client(&self) -> Option<String> {
         self.info.and_then(|info| info.client.as_ref()).map(ToString::to_string)
+    }
+
+    fn subject(&self) -> Option<String> {
+        self.info.and_then(LegInfo::shown_subject)
     }
 
     fn policy(&self) -> Option<&str> {
