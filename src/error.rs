@@ -147,6 +147,8 @@ causes! {
     NoPartner = "no-partner", Client, 504, 4408, INFO, "no partner";
     /// A newcomer took this leg's seat.
     Replaced = "replaced", Client, 0, 4409, INFO, "replaced by a newer connection";
+    /// The permission was taken back: by an order, or by a plugin that was asked again.
+    Revoked = "revoked", Client, 0, 4401, INFO, "the permission was taken back";
     /// A holder that showed no life when probed.
     Dead = "dead", Client, 0, 0, INFO, "no sign of life";
     /// The other leg of this session is gone for a reason of its own.

@@ -7,6 +7,8 @@ mod support;
 
 #[path = "hooks/authorize.rs"]
 mod authorize;
+#[path = "hooks/expiry.rs"]
+mod expiry;
 #[path = "policy/guests.rs"]
 #[allow(dead_code)] // of those of the other tests only the builder is used
 mod guests;

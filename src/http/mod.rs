@@ -15,6 +15,7 @@ mod pair;
 mod router;
 pub mod session;
 mod watch;
+mod watchman;
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -138,8 +138,11 @@ impl Seated {
                     break;
                 }
                 Readied::Join { handle: partner, .. } => {
+                    let ticket = line.ticket();
+                    ticket.goes_to(&partner);
                     *partner.guest() = Some(Box::new(Guest { seat: Some(seat), line }));
                     let Err(returned) = partner.relay.join(leg).await else {
+                        ticket.arrived();
                         partner.mark.to(State::Open);
                         return handle.mark.to(State::Open);
                     };

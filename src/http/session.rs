@@ -2,6 +2,7 @@
 //! stop. What is said of it in the end is [`ended`]'s.
 
 mod ended;
+mod fate;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,9 +16,15 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
-use self::ended::{Over, account};
-pub(super) use self::ended::{milliseconds, unanswered};
-use super::{Place, Switchboard};
+use self::{
+    ended::{Over, account},
+    fate::Fate,
+};
+pub(super) use self::{
+    ended::{milliseconds, unanswered},
+    fate::Doom,
+};
+use super::{Place, Switchboard, watchman::Ends};
 use crate::{
     drain::Drain,
     error::Cause,
@@ -84,6 +91,11 @@ impl LegInfo {
         }
     }
 
+    /// When its identity ends, in milliseconds since 1970.
+    fn end(&self) -> Option<u64> {
+        self.identity.as_ref().and_then(|identity| identity.expires_at_ms)
+    }
+
     /// Whom an authorizer named.
     pub(super) fn subject(&self) -> Option<&str> {
         self.identity.as_ref().and_then(|identity| identity.subject.as_deref())
@@ -123,7 +135,9 @@ impl SessionHandle {
 /// A leg on the line.
 struct OneLeg {
     info: LegInfo,
+    /// Its own, in which it is unless it is its partner's guest.
     session: relay::Handle,
+    fate: Fate,
     /// Of a rendezvous leg: the place of its guest.
     guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
 }
@@ -142,8 +156,10 @@ type Legs = DashMap<ConnId, Arc<OneLeg>>;
 /// stop, and another accounts for those that are over.
 pub struct Sessions {
     legs: Arc<Legs>,
+    /// When the identities of legs end.
+    ends: Arc<Ends>,
     over: UnboundedSender<Over>,
-    _tasks: [AbortOnDropHandle<()>; 2],
+    _tasks: [AbortOnDropHandle<()>; 3],
 }
 
 impl Sessions {
@@ -153,7 +169,12 @@ impl Sessions {
         let legs = Arc::<Legs>::default();
         let (over, ended) = unbounded_channel();
         let obeying = drain.spawn_beside(obey(Arc::clone(&legs), drain.clone()));
-        Self { legs, over, _tasks: [obeying, drain.spawn_beside(account(ended))] }
+        let ends = Arc::<Ends>::default();
+        let watching = drain.spawn_beside({
+            let (legs, ends) = (Arc::clone(&legs), Arc::clone(&ends));
+            async move { ends.watch(|conn| _ = close(&legs, conn, Cause::Expired.into())).await }
+        });
+        Self { legs, ends, over, _tasks: [obeying, watching, drain.spawn_beside(account(ended))] }
     }
 
     /// Legs alive.
@@ -168,10 +189,20 @@ impl Sessions {
         self.legs.is_empty()
     }
 
+    /// Has a leg closed, if it is on the line and not about to be closed already.
+    pub(super) fn close(&self, conn: ConnId, doom: Doom) -> bool {
+        close(&self.legs, conn, doom)
+    }
+
     /// The peer of a leg, if it is on the line.
     pub(super) fn peer(&self, conn: ConnId) -> Option<SocketAddr> {
         self.legs.get(&conn).map(|leg| leg.info.peer)
     }
+}
+
+fn close(legs: &Legs, conn: ConnId, doom: Doom) -> bool {
+    let leg = legs.get(&conn).map(|leg| Arc::clone(&leg));
+    leg.is_some_and(|leg| leg.fate.seal(conn, &leg.session, doom))
 }
 
 /// Tells the sessions that we stop: those that wait at once, the others when it is their turn; and cuts them when that
@@ -238,8 +269,11 @@ impl OnLine {
         guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
     ) -> (Self, relay::Handle, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
-        let leg = Arc::new(OneLeg { info, session: session.clone(), guest });
+        let leg = Arc::new(OneLeg { info, session: session.clone(), fate: Fate::default(), guest });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
+        if let Some(end) = leg.info.end() {
+            board.sessions.ends.insert(end, conn);
+        }
         let drain = &board.drain;
         // Those that are in the map by now are told by `obey`; this one may have missed it.
         if drain.has_begun() {
@@ -268,6 +302,16 @@ impl OnLine {
         &self.board
     }
 
+    /// What goes with the leg when it becomes a guest.
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket { conn: self.conn, leg: Arc::clone(&self.leg) }
+    }
+
+    /// Waits until somebody wants the leg closed; for who does so itself, because it has no session.
+    pub(super) async fn sealed(&self) -> &Doom {
+        self.leg.fate.sealed().await
+    }
+
     /// Where the leg is on its way.
     pub(super) fn mark(&self) -> &Mark {
         self.place.presence.mark()
@@ -283,6 +327,28 @@ impl OnLine {
 
 impl Drop for OnLine {
     fn drop(&mut self) {
-        self.board.sessions.legs.remove(&self.conn);
+        let sessions = &self.board.sessions;
+        sessions.legs.remove(&self.conn);
+        if let Some(end) = self.leg.info.end() {
+            sessions.ends.remove(end, self.conn);
+        }
+    }
+}
+
+/// A leg on its way into its partner's session.
+pub(super) struct Ticket {
+    conn: ConnId,
+    leg: Arc<OneLeg>,
+}
+
+impl Ticket {
+    /// It is about to be handed over to this one.
+    pub(super) fn goes_to(&self, host: &SessionHandle) {
+        self.leg.fate.goes_to(&host.relay);
+    }
+
+    /// It was taken.
+    pub(super) fn arrived(self) {
+        self.leg.fate.arrived(self.conn);
     }
 }

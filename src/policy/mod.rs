@@ -30,6 +30,7 @@ pub use builtin::{builtin, builtin_names};
 pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
 use context::Call;
 pub use context::Facts;
+pub(crate) use context::now_ms;
 pub use engine::MAX_MEMORY;
 pub use known::{Known, Ruling};
 use sha2::{Digest, Sha256};

@@ -313,6 +313,7 @@ impl Resident {
                 }
                 Command::Probe { conn, reply } => session.probe(conn, reply),
                 Command::Close { conn, cause } => session.close(conn, cause, now),
+                Command::Dismiss { conn, cause, frame } => session.dismiss(conn, cause, (*frame).into(), now),
                 Command::Drain { code } => {
                     session.take_leave(CloseFrame { code, ..CloseFrame::of(Cause::Draining) }, now);
                 }

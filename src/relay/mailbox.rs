@@ -12,7 +12,10 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{Leg, lane::Bell};
-use crate::{error::Cause, model::ConnId};
+use crate::{
+    error::Cause,
+    model::{self, ConnId},
+};
 
 /// Probes that may wait; a session takes them as soon as it runs.
 const BOUND: usize = 32;
@@ -23,6 +26,7 @@ pub(super) enum Command {
     Join(Ticket),
     Probe { conn: ConnId, reply: oneshot::Sender<bool> },
     Close { conn: Option<ConnId>, cause: Cause },
+    Dismiss { conn: ConnId, cause: Cause, frame: Box<model::CloseFrame> },
     Drain { code: u16 },
     Cut { cause: Cause },
 }
@@ -103,6 +107,12 @@ impl Handle {
     /// its partner gets 1001. A cause without a close code cuts. Does nothing if the session is already ending.
     pub fn close(&self, conn: Option<ConnId>, cause: Cause) {
         self.send(Command::Close { conn, cause });
+    }
+
+    /// Ends one of the session's legs, which gets this Close; its partner gets 1001. Does nothing if the session is already
+    /// ending. The frame's code is one that may be sent.
+    pub fn dismiss(&self, conn: ConnId, cause: Cause, frame: model::CloseFrame) {
+        self.send(Command::Dismiss { conn, cause, frame: Box::new(frame) });
     }
 
     /// Ends the session because we stop: each leg gets `code` behind what the other has sent until then, as soon as

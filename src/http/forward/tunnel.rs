@@ -101,6 +101,7 @@ async fn tunnel(
                 let _ = SockRef::from(&other.stream).set_linger(Some(Duration::ZERO));
             }
         }
+        doom = line.sealed() => exchange.fail(doom.cause, ""),
         () = idle(exchange) => exchange.fail(Cause::Idle, ""),
         () = turn => exchange.fail(Cause::Draining, ""),
     }

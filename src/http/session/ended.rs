@@ -206,10 +206,17 @@ fn outcome(mode: Mode, report: &Report) -> Outcome {
         Cause::NoPartner => Outcome::Timeout,
         Cause::Replaced | Cause::Dead => Outcome::Replaced,
         Cause::Draining => Outcome::Drained,
-        Cause::Closed | Cause::ClientBroken | Cause::BackendBroken | Cause::ClientGone if !report.joined => {
+        Cause::Closed
+        | Cause::ClientBroken
+        | Cause::BackendBroken
+        | Cause::ClientGone
+        | Cause::Expired
+        | Cause::Revoked
+            if !report.joined =>
+        {
             Outcome::Lonely
         }
-        Cause::Closed | Cause::Idle | Cause::Lifetime => match mode {
+        Cause::Closed | Cause::Idle | Cause::Lifetime | Cause::Expired | Cause::Revoked => match mode {
             Mode::Rendezvous => Outcome::Paired,
             Mode::Router | Mode::Http => Outcome::Routed,
         },
