@@ -67,6 +67,12 @@ impl Route {
     pub fn mode(&self) -> Mode {
         self.config.mode()
     }
+
+    /// Whether a plugin is asked about its connections while they live.
+    #[must_use]
+    pub fn asks_later(&self) -> bool {
+        self.plugins.iter().any(|plugin| plugin.asks_later())
+    }
 }
 
 /// One service with its balancing state.

@@ -12,6 +12,8 @@ mod expiry;
 #[path = "policy/guests.rs"]
 #[allow(dead_code)] // of those of the other tests only the builder is used
 mod guests;
+#[path = "hooks/pairing.rs"]
+mod pairing;
 
 use guests::Guest;
 use support::{Proxy, Setup, dial::within, wire::Wire};
@@ -37,6 +39,9 @@ fn guest(imports: &[(&str, &str, &str)], exports: &[&str], text: &str) -> Vec<u8
 
 /// A header field of the request: name, length, where its option goes.
 const HEADER: (&str, &str, &str) = ("plugin/request", "header", "i32 i32 i32");
+
+/// A line of the log: level, message, length, fields, their number.
+const WRITE: (&str, &str, &str) = ("host/log", "write", "i32 i32 i32 i32 i32");
 
 /// A proxy whose plugins are these components, each with its settings, beside `builtin:rendezvous`; `more` are the
 /// further sections of its file.

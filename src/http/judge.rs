@@ -207,8 +207,7 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
     }
     let judged = judged?;
     let Judged { handshake, route, plan, edits, known, policy, request, permit } = judged;
-    let mut info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
-    info.identity = known.identity().cloned();
+    let info = LegInfo::new(&handshake, &known, &route, &plan, policy, generation.number);
     attempt.info = Some(info.clone());
     attempt.service = match &plan {
         Plan::Pair { .. } => None,

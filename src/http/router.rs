@@ -72,7 +72,10 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         extensions: !connected.extensions.is_empty(),
     };
     let (line, mailbox) = OnLine::enter(board, admitted.handshake.id, info, admitted.into_place());
-    Ok(Step::Switch(response, Switched::Dial(Box::new(Dialled { line, mailbox, service }))))
+    Ok(Step::Switch(
+        response,
+        Switched::Dial(Box::new(Dialled { line, mailbox, service, subprotocol: connected.subprotocol })),
+    ))
 }
 
 /// A client that gets its 101, and the service it is joined to then.
@@ -80,17 +83,22 @@ pub struct Dialled {
     line: OnLine,
     mailbox: relay::Mailbox,
     service: Leg,
+    subprotocol: Option<String>,
 }
 
 impl Dialled {
     pub(super) fn go(self, freed: Freed) {
-        let Self { line, mailbox, service } = self;
+        let Self { line, mailbox, service, subprotocol } = self;
         let opened = Instant::now();
         let freed = match freed {
             Ok(freed) => freed,
             Err(error) => return session::unanswered(&line, Party::Client, opened, &*error),
         };
         let client = leg_of(freed, line.conn(), Party::Client, &service.limits);
+        if let Some(facts) = line.facts() {
+            facts.opened(subprotocol.as_deref());
+            facts.joined(service.id);
+        }
         let client = Leg { extensions: service.extensions, ..client };
         line.mark().to(State::Open);
         let board = Arc::clone(line.board());

@@ -30,7 +30,8 @@ use crate::{
     error::Cause,
     generation::Route,
     metrics::routes::Mark,
-    model::{ConnId, Handshake, Identity, Limits, Mode, ServiceId},
+    model::{ConnId, Handshake, Identity, Limits, Mode, Role, ServiceId},
+    policy::{Facts, Known},
     relay::{self, Report},
     rendezvous::Seat,
     route::Plan,
@@ -47,6 +48,8 @@ pub struct LegInfo {
     pub policy: Arc<str>,
     /// Who it is, if an authorizer said so.
     pub identity: Option<Arc<Identity>>,
+    /// What plugins are told of it while it lives; none where none is asked.
+    pub facts: Option<Arc<Facts>>,
     /// Number of the generation it was decided under.
     pub generation: u64,
     /// The socket's peer.
@@ -66,21 +69,29 @@ pub struct LegInfo {
 impl LegInfo {
     pub(super) fn new(
         handshake: &Handshake,
+        known: &Known,
         route: &Route,
         plan: &Plan,
         policy: Option<Arc<str>>,
         generation: u64,
     ) -> Self {
-        let (role, channel) = match plan {
-            Plan::Pair { key, side, .. } => (side.name(), key.channel.as_str().into()),
-            Plan::Dial { channel, .. } => ("routed", channel.as_str().into()),
-            Plan::Forward { .. } => ("", "".into()),
+        let (role, channel, facts) = match plan {
+            // Whoever comes later may have a plugin that asks about it.
+            Plan::Pair { key, side, .. } => {
+                (side.name(), key.channel.as_str().into(), Some(known.facts(side.role(), key.channel.clone())))
+            }
+            Plan::Dial { channel, .. } => {
+                let facts = route.asks_later().then(|| known.facts(Role::Routed, channel.clone()));
+                ("routed", channel.as_str().into(), facts)
+            }
+            Plan::Forward { .. } => ("", "".into(), None),
         };
         Self {
             role,
             channel,
             policy: policy.unwrap_or_default(),
-            identity: None,
+            identity: known.identity().cloned(),
+            facts,
             generation,
             peer: handshake.peer,
             client: handshake.client.trusted.then(|| Box::new(handshake.client.remote)),
@@ -156,6 +167,8 @@ type Legs = DashMap<ConnId, Arc<OneLeg>>;
 /// stop, and another accounts for those that are over.
 pub struct Sessions {
     legs: Arc<Legs>,
+    /// Those of a rendezvous that are not on the line yet.
+    arriving: Arc<DashMap<ConnId, Arc<Facts>>>,
     /// When the identities of legs end.
     ends: Arc<Ends>,
     over: UnboundedSender<Over>,
@@ -174,7 +187,13 @@ impl Sessions {
             let (legs, ends) = (Arc::clone(&legs), Arc::clone(&ends));
             async move { ends.watch(|conn| _ = close(&legs, conn, Cause::Expired.into())).await }
         });
-        Self { legs, ends, over, _tasks: [obeying, watching, drain.spawn_beside(account(ended))] }
+        Self {
+            legs,
+            arriving: Arc::default(),
+            ends,
+            over,
+            _tasks: [obeying, watching, drain.spawn_beside(account(ended))],
+        }
     }
 
     /// Legs alive.
@@ -192,6 +211,19 @@ impl Sessions {
     /// Has a leg closed, if it is on the line and not about to be closed already.
     pub(super) fn close(&self, conn: ConnId, doom: Doom) -> bool {
         close(&self.legs, conn, doom)
+    }
+
+    /// What plugins are told of a leg that holds a seat.
+    pub(super) fn facts(&self, conn: ConnId) -> Option<Arc<Facts>> {
+        let on_line = self.legs.get(&conn).and_then(|leg| leg.info.facts.clone());
+        on_line.or_else(|| self.arriving.get(&conn).map(|facts| Arc::clone(&facts)))
+    }
+
+    /// The leg may hold a seat before it is on the line; until then it is known here.
+    pub(super) fn arrives(&self, info: &LegInfo) -> Option<Arriving> {
+        let facts = info.facts.as_ref()?;
+        self.arriving.insert(facts.id, Arc::clone(facts));
+        Some(Arriving { all: Arc::clone(&self.arriving), conn: facts.id })
     }
 
     /// The peer of a leg, if it is on the line.
@@ -312,6 +344,11 @@ impl OnLine {
         self.leg.fate.sealed().await
     }
 
+    /// What plugins are told of it.
+    pub(super) fn facts(&self) -> Option<&Arc<Facts>> {
+        self.leg.info.facts.as_ref()
+    }
+
     /// Where the leg is on its way.
     pub(super) fn mark(&self) -> &Mark {
         self.place.presence.mark()
@@ -335,6 +372,18 @@ impl Drop for OnLine {
     }
 }
 
+/// A leg that is on its way to a seat or before its 101.
+pub(super) struct Arriving {
+    all: Arc<DashMap<ConnId, Arc<Facts>>>,
+    conn: ConnId,
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.all.remove(&self.conn);
+    }
+}
+
 /// A leg on its way into its partner's session.
 pub(super) struct Ticket {
     conn: ConnId,
@@ -347,8 +396,14 @@ impl Ticket {
         self.leg.fate.goes_to(&host.relay);
     }
 
-    /// It was taken.
-    pub(super) fn arrived(self) {
+    /// It was taken by the session of this leg.
+    pub(super) fn arrived(self, sessions: &Sessions, partner: ConnId) {
         self.leg.fate.arrived(self.conn);
+        if let Some(facts) = &self.leg.info.facts {
+            facts.joined(partner);
+        }
+        if let Some(facts) = sessions.facts(partner) {
+            facts.joined(self.conn);
+        }
     }
 }

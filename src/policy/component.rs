@@ -309,6 +309,18 @@ impl Plugin {
         self.answers(Question::Authorize)
     }
 
+    /// Whether it exports what says who is joined with whom.
+    #[must_use]
+    pub const fn pairs(&self) -> bool {
+        self.answers(Question::Pair)
+    }
+
+    /// Whether it is asked about connections that live, so that what it is to be told of them must be kept.
+    #[must_use]
+    pub const fn asks_later(&self) -> bool {
+        self.pairs() || self.answers(Question::Open) || self.answers(Question::Recheck) || self.indices.observes()
+    }
+
     /// No new generation uses this version: it gives its idle instances back and keeps none from now on.
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);

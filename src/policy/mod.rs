@@ -19,6 +19,7 @@ mod known;
 #[doc(hidden)]
 pub mod micro;
 mod output;
+mod pair;
 mod tally;
 mod ticker;
 mod trace;
@@ -28,11 +29,12 @@ use std::{path::Path, sync::Arc};
 
 pub use builtin::{builtin, builtin_names};
 pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
-use context::Call;
 pub use context::Facts;
 pub(crate) use context::now_ms;
+use context::{Call, Scene};
 pub use engine::MAX_MEMORY;
 pub use known::{Known, Ruling};
+pub use pair::pair;
 use sha2::{Digest, Sha256};
 pub use trace::{Opinion, Trace};
 use v0_1::{Answer, Question, Wanted};
@@ -246,13 +248,27 @@ async fn ask(
     if !plugin.answers(question) {
         return Ok(None);
     }
+    answered(plugin, question, &mut Scene::about(call), &call.handshake, trace).await
+}
+
+/// The same of a plugin that has something to say, about a scene that belongs to this handshake.
+async fn answered(
+    plugin: &Arc<Plugin>,
+    question: Question<'_>,
+    scene: &mut Scene,
+    handshake: &Handshake,
+    trace: &mut Trace,
+) -> Result<Option<Answer>, Refused> {
     let asked = trace.asking();
-    let said = plugin.ask(question, call).await;
+    let said = plugin.ask_about(question, scene).await;
     trace.note(plugin, question, &said, asked);
     match said {
         Ok(Answer::Rejected(rejection)) => Err(Refused::Rejected { policy: plugin.label(), rejection }),
-        Ok(answer) => Ok(Some(answer)),
-        Err(failure) => refused(plugin, &call.handshake, &failure).map(|()| None),
+        Ok(answer) => {
+            scene.keep(&plugin.name());
+            Ok(Some(answer))
+        }
+        Err(failure) => refused(plugin, handshake, &failure).map(|()| None),
     }
 }
 
