@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "hooks/answers.rs"]
+mod answers;
 #[path = "hooks/authorize.rs"]
 mod authorize;
 #[path = "hooks/expiry.rs"]

@@ -50,7 +50,7 @@ use crate::{
     metrics::{Metrics, routes::Presence},
     model::{ConnId, Edit, Handshake, Limits, Refusal, Rejection},
     places,
-    policy::{Known, Refused},
+    policy::{self, Known, Refused},
     relay::{End, Leg, Party, Relay},
     rendezvous::Registry,
     route::Plan,
@@ -368,6 +368,12 @@ fn bare(upgraded: Upgraded) -> (TcpStream, Bytes) {
     let Ok(freed) = upgraded.downcast::<TokioIo<Socket>>() else { unreachable!("dialled on TokioIo<Socket>") };
     let Some(stream) = freed.io.into_inner().into_stream() else { unreachable!("taken out here only") };
     (stream, freed.read_buf)
+}
+
+/// Has the plugins of its route edit an answer before it goes out. Each of them has its own limit of time.
+async fn rewritten(admitted: &Admitted, response: &mut Answer) -> Result<(), Refuse> {
+    let status = response.status();
+    Ok(policy::rewrite_answer(&admitted.route.plugins, &admitted.known, status, response.headers_mut()).await?)
 }
 
 fn channel_header(response: &mut Answer, channel: &str) {

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of,
+    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of, rewritten,
     session::{self, Guest, OnLine, SessionHandle},
 };
 use crate::{
@@ -47,6 +47,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let mut response =
         upgrade::switching_protocols(&asked.key, subprotocol.as_deref(), &[], &HeaderMap::new()).map(Answered::from);
     channel_header(&mut response, key.channel.as_str());
+    rewritten(&admitted, &mut response).await?;
     let hold = rules.hold;
     let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, admitted.info, admitted.place);
     drop(arriving);

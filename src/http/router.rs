@@ -1,12 +1,12 @@
 //! A routed leg: its service is dialled before the client's 101, so that every failure is an HTTP status; then the two
 //! are joined until one ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{net::TcpStream, time::Instant};
 
 use super::{
-    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of,
+    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of, rewritten,
     session::{self, OnLine},
 };
 use crate::{
@@ -52,6 +52,8 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         DialError::Answer(answer) => Refuse::Upstream { answer },
         other => other.refusal().into(),
     })?;
+    // What follows may fail, or the client may leave meanwhile.
+    let dialled = Taken { board: Arc::clone(board), limit: admitted.info.limits.close, stream: Some(connected.stream) };
     let mut response = upgrade::switching_protocols(
         &asked.key,
         connected.subprotocol.as_deref(),
@@ -60,11 +62,13 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     )
     .map(Answered::from);
     channel_header(&mut response, channel.as_str());
+    rewritten(&admitted, &mut response).await?;
+    let Some(stream) = dialled.keep() else { return Err(Cause::Internal.into()) };
     let mut info = admitted.info.clone();
     info.upstream = Some((service.config.id.clone(), connected.endpoint.address));
     let service = Leg {
         id: ConnId::next(),
-        stream: connected.stream,
+        stream,
         early: connected.early,
         end: End::Client,
         party: Party::Backend,
@@ -76,6 +80,28 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         response,
         Switched::Dial(Box::new(Dialled { line, mailbox, service, subprotocol: connected.subprotocol })),
     ))
+}
+
+/// The socket of a service that has answered, of which leave is taken if nobody keeps it.
+struct Taken {
+    board: Arc<Switchboard>,
+    /// How long that may last.
+    limit: Duration,
+    stream: Option<TcpStream>,
+}
+
+impl Taken {
+    fn keep(mut self) -> Option<TcpStream> {
+        self.stream.take()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            self.board.drain.spawn(relay::leave(stream, Cause::PartnerGone, self.limit));
+        }
+    }
 }
 
 /// A client that gets its 101, and the service it is joined to then.

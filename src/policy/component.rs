@@ -315,6 +315,12 @@ impl Plugin {
         self.answers(Question::Pair)
     }
 
+    /// Whether it exports what edits answers.
+    #[must_use]
+    pub const fn rewrites_answers(&self) -> bool {
+        self.answers(Question::Response(0, &[]))
+    }
+
     /// Whether it is asked about connections that live, so that what it is to be told of them must be kept.
     #[must_use]
     pub const fn asks_later(&self) -> bool {

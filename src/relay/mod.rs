@@ -30,6 +30,7 @@ mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod lane;
+mod leaving;
 mod mailbox;
 mod mask;
 #[doc(hidden)]
@@ -49,6 +50,7 @@ use tokio::net::TcpStream;
 
 pub use self::{
     driver::Relay,
+    leaving::leave,
     mailbox::{Handle, Mailbox, mailbox},
     owner::Owner,
 };
