@@ -95,6 +95,8 @@ causes! {
     BadId = "bad-id", Client, 400, 0, INFO, "an id must have 1 to 128 bytes and no control characters";
     /// No policy named a service and the route has none.
     NoService = "no-service", Client, 404, 0, INFO, "no service was named";
+    /// An identity is over: at the handshake already, or while the session lasted.
+    Expired = "expired", Client, 401, 4401, INFO, "the identity has expired";
     /// A policy refused; its own status is used.
     Rejected = "rejected", Client, 403, 0, INFO, "refused by policy";
     /// A role that this mode does not know.
@@ -145,6 +147,8 @@ causes! {
     NoPartner = "no-partner", Client, 504, 4408, INFO, "no partner";
     /// A newcomer took this leg's seat.
     Replaced = "replaced", Client, 0, 4409, INFO, "replaced by a newer connection";
+    /// The permission was taken back: by an order, or by a plugin that was asked again.
+    Revoked = "revoked", Client, 0, 4401, INFO, "the permission was taken back";
     /// A holder that showed no life when probed.
     Dead = "dead", Client, 0, 0, INFO, "no sign of life";
     /// The other leg of this session is gone for a reason of its own.

@@ -21,7 +21,7 @@ use crate::{
     admission::Gate,
     balance::Cursor,
     candidate::{Candidate, origin},
-    config::{self, Config, Endpoint, Places, PluginConfig, Problem},
+    config::{self, Config, Endpoint, OnFailure, Places, PluginConfig, Problem},
     model::{Limits, Mode, RendezvousRules, ServiceId},
     policy::{Plugin, PluginSpec, PolicyHost},
 };
@@ -66,6 +66,12 @@ impl Route {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.config.mode()
+    }
+
+    /// Whether a plugin is asked about its connections while they live.
+    #[must_use]
+    pub fn asks_later(&self) -> bool {
+        self.plugins.iter().any(|plugin| plugin.asks_later())
     }
 }
 
@@ -180,6 +186,12 @@ impl Generation {
                 None => host.load(spec).await,
             };
             match loaded {
+                Ok(loaded) if loaded.authorizes() && plugin.on_failure == OnFailure::Open => {
+                    let why = format!(
+                        "`open` lets everybody in while `{name}`, which exports `authorization`, fails: it must be `closed`"
+                    );
+                    problems.push(candidate.places.plugin(name, "on_failure", why));
+                }
                 Ok(plugin) => drop(plugins.insert(Arc::clone(name), plugin)),
                 Err(error) => {
                     let why = candidate.secrets.hide(&error.to_string());

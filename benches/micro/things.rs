@@ -234,8 +234,8 @@ fn routed(clock: &mut Clock) {
         let policies = Policies::load(POOLED).await;
         let plugins = [Arc::clone(&policies.router)];
         let round = async || {
-            let said = policy::decide(&plugins, &policies.handshake, Mode::Router, &mut Trace::new(false)).await;
-            assert!(said.expect("they answer").0.resolution.is_some());
+            let ruling = policy::decide(&plugins, &policies.handshake, Mode::Router, &mut Trace::new(false)).await;
+            assert!(ruling.expect("they answer").verdict.resolution.is_some());
         };
         clock.rounds_async(round).await;
     });
@@ -246,8 +246,8 @@ fn paired(clock: &mut Clock) {
         let policies = Policies::load(POOLED).await;
         let plugins = [Arc::clone(&policies.rendezvous)];
         let round = async || {
-            let said = policy::decide(&plugins, &policies.handshake, Mode::Rendezvous, &mut Trace::new(false)).await;
-            assert!(said.expect("they answer").0.channel.is_some());
+            let ruling = policy::decide(&plugins, &policies.handshake, Mode::Rendezvous, &mut Trace::new(false)).await;
+            assert!(ruling.expect("they answer").verdict.channel.is_some());
         };
         clock.rounds_async(round).await;
     });

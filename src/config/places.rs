@@ -31,6 +31,7 @@ impl Places {
             }
             // It may have many lines; this is the first.
             keep(&plugin.key("config"), plugin.key("config").name());
+            keep(&plugin.key("on_failure"), plugin.key("on_failure").value());
         }
         let routes = at.key("routes");
         for index in 0..config.routes.len() {
@@ -68,7 +69,7 @@ impl Places {
         self.problem(format!("listeners[{index}].address"), message)
     }
 
-    /// A problem with one of `component`, `sha256` and `config` of a plugin.
+    /// A problem with one of `component`, `sha256`, `config` and `on_failure` of a plugin.
     #[must_use]
     pub fn plugin(&self, name: &Arc<str>, key: &str, message: String) -> Problem {
         self.problem(format!("plugins.{name}.{key}"), message)

@@ -11,17 +11,20 @@ use std::{
     },
 };
 
-use super::{Admitted, Refuse, Switchboard, session::SessionHandle};
+use super::{
+    Admitted, Refuse, Switchboard,
+    session::{OneLeg, SessionHandle},
+};
 use crate::{
     config::{Oldest, OnSwap},
     error::Cause,
     generation::Generation,
-    model::{ChannelId, ConnId, Role},
+    model::ConnId,
     policy::{
         Plugin,
         filter::{self, Filters, Followed},
     },
-    relay::{self, Screen},
+    relay::Screen,
     rendezvous::Side,
 };
 
@@ -88,29 +91,19 @@ fn version(generation: &Generation, route: &str, name: &str) -> Option<Arc<Plugi
 }
 
 /// Opens the filters of a connection, before its 101.
-pub(super) async fn open(
-    admitted: &Admitted,
-    role: &Role,
-    channel: &ChannelId,
-) -> Result<Option<Arc<Filters>>, Refuse> {
-    let plugins = &admitted.route.plugins;
-    if !plugins.iter().any(|plugin| plugin.filters()) {
-        return Ok(None);
+pub(super) async fn open(admitted: &Admitted) -> Result<Option<Arc<Filters>>, Refuse> {
+    match &admitted.info.facts {
+        Some(facts) => Ok(filter::open(&admitted.route.plugins, &admitted.known, facts).await?),
+        None => Ok(None),
     }
-    let facts = admitted.subject.facts(role.clone(), channel.clone());
-    Ok(filter::open(plugins, &admitted.subject, &facts).await?)
 }
 
 /// What looks at the messages of two legs of a rendezvous, of which one is on this side.
 pub(super) fn screen(side: Side, own: &SessionHandle, partner: &SessionHandle) -> Option<Arc<dyn Screen>> {
-    let filters = |leg: &SessionHandle, other: &SessionHandle| {
-        let filters = leg.hooks().map(|hooks| Arc::clone(&hooks.filters));
-        filters.inspect(|filters| filters.facts().joined(other.conn()))
-    };
-    let (own, partner) = (filters(own, partner), filters(partner, own));
+    let [own, partner] = [own, partner].map(|leg| leg.hooks().map(|hooks| &hooks.filters));
     match side {
-        Side::Client => filter::screen(own.as_ref(), partner.as_ref()),
-        Side::Backend => filter::screen(partner.as_ref(), own.as_ref()),
+        Side::Client => filter::screen(own, partner),
+        Side::Backend => filter::screen(partner, own),
     }
 }
 
@@ -119,7 +112,7 @@ pub(super) fn screen(side: Side, own: &SessionHandle, partner: &SessionHandle) -
 struct Swept {
     moved: usize,
     stay: usize,
-    closing: Vec<(ConnId, relay::Handle)>,
+    closing: Vec<(ConnId, Arc<OneLeg>)>,
     reasons: BTreeMap<String, usize>,
 }
 
@@ -155,9 +148,11 @@ pub async fn make_room(board: &Arc<Switchboard>, how: Oldest) {
             "sessions on generation {oldest} are closed, to make room (reload.oldest)"
         );
     }
-    for (_, session) in &swept.closing {
-        session.close(None, Cause::Outdated);
+    let code = Cause::Outdated.row().close;
+    for (conn, leg) in &swept.closing {
+        leg.drain(*conn, code, Cause::Outdated);
     }
+    board.metrics.swept("closed", swept.closing.len());
     tell(board, &generation, Swept { closing: Vec::new(), ..swept });
 }
 
@@ -179,7 +174,7 @@ async fn sweep(
         }
         match how {
             OnSwap::Pin => swept.stay += 1,
-            OnSwap::Drain => swept.closing.push((*conn, leg.session.clone())),
+            OnSwap::Drain => swept.closing.push((*conn, Arc::clone(leg))),
             OnSwap::Migrate => match hooks.follow(route, generation).await {
                 Followed::Moved => {
                     hooks.belongs_to(generation);
@@ -226,13 +221,13 @@ fn tell(board: &Arc<Switchboard>, generation: &Generation, swept: Swept) {
     let drain = board.drain.clone();
     board.drain.spawn(async move {
         let begun = tokio::time::Instant::now();
-        for (conn, session) in closing {
+        for (conn, leg) in closing {
             tokio::select! {
                 () = tokio::time::sleep_until(begun + spread.mul_f64(conn.fraction())) => {}
                 // Then everybody is told by somebody else.
                 () = drain.begun() => return,
             }
-            session.drain(code, Cause::Outdated);
+            leg.drain(conn, code, Cause::Outdated);
         }
     });
 }

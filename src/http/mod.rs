@@ -16,6 +16,7 @@ mod pair;
 mod router;
 pub mod session;
 mod watch;
+mod watchman;
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -50,7 +51,7 @@ use crate::{
     metrics::{Metrics, routes::Presence},
     model::{ConnId, Edit, Handshake, Limits, Refusal, Rejection},
     places,
-    policy::{self, Refused},
+    policy::{self, Known, Refused},
     relay::{End, Leg, Party, Relay},
     rendezvous::Registry,
     route::Plan,
@@ -164,12 +165,11 @@ struct Admitted {
     route: Arc<Route>,
     plan: Plan,
     edits: Vec<Edit>,
+    known: Known,
     info: LegInfo,
     /// None where the request is forwarded, whatever it asks for.
     request: Option<UpgradeRequest>,
     place: Place,
-    /// For what its plugins are asked later.
-    subject: policy::Subject,
 }
 
 impl Admitted {
@@ -369,6 +369,12 @@ fn bare(upgraded: Upgraded) -> (TcpStream, Bytes) {
     let Ok(freed) = upgraded.downcast::<TokioIo<Socket>>() else { unreachable!("dialled on TokioIo<Socket>") };
     let Some(stream) = freed.io.into_inner().into_stream() else { unreachable!("taken out here only") };
     (stream, freed.read_buf)
+}
+
+/// Has the plugins of its route edit an answer before it goes out. Each of them has its own limit of time.
+async fn rewritten(admitted: &Admitted, response: &mut Answer) -> Result<(), Refuse> {
+    let status = response.status();
+    Ok(policy::rewrite_answer(&admitted.route.plugins, &admitted.known, status, response.headers_mut()).await?)
 }
 
 fn channel_header(response: &mut Answer, channel: &str) {

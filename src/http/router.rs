@@ -1,15 +1,15 @@
 //! A routed leg: its service is dialled before the client's 101, so that every failure is an HTTP status; then the two
 //! are joined until one ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::header;
-use tokio::time::Instant;
+use tokio::{net::TcpStream, time::Instant};
 
 use super::{
     Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
     hooks::{self, Hooks},
-    leg_of,
+    leg_of, rewritten,
     session::{self, OnLine},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         upgrade,
     },
     metrics::routes::State,
-    model::{ConnId, Role},
+    model::ConnId,
     policy::filter,
     relay::{self, End, Leg, Party, Report},
     route::Plan,
@@ -40,7 +40,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         captured: captured.as_ref(),
     };
     let mut request = upstream_request(&admitted.handshake, &changes)?;
-    let filters = hooks::open(&admitted, &Role::Routed, channel).await?;
+    let filters = hooks::open(&admitted).await?;
     if filters.as_ref().is_some_and(|filters| filters.want_any()) {
         // A compressed message cannot be read.
         request.headers_mut().remove(header::SEC_WEBSOCKET_EXTENSIONS);
@@ -61,6 +61,8 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         DialError::Answer(answer) => Refuse::Upstream { answer },
         other => other.refusal().into(),
     })?;
+    // What follows may fail, or the client may leave meanwhile.
+    let dialled = Taken { board: Arc::clone(board), limit: admitted.info.limits.close, stream: Some(connected.stream) };
     let mut response = upgrade::switching_protocols(
         &asked.key,
         connected.subprotocol.as_deref(),
@@ -69,11 +71,13 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     )
     .map(Answered::from);
     channel_header(&mut response, channel.as_str());
+    rewritten(&admitted, &mut response).await?;
+    let Some(stream) = dialled.keep() else { return Err(Cause::Internal.into()) };
     let mut info = admitted.info.clone();
     info.upstream = Some((service.config.id.clone(), connected.endpoint.address));
     let service = Leg {
         id: ConnId::next(),
-        stream: connected.stream,
+        stream,
         early: connected.early,
         end: End::Client,
         party: Party::Backend,
@@ -84,14 +88,35 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
             .filter(|_| connected.extensions.is_empty())
             .and_then(|it| filter::screen(Some(it), None)),
     };
-    if let Some(filters) = &filters {
-        filters.facts().opened(connected.subprotocol.as_deref());
-        filters.facts().joined(service.id);
-    }
     let conn = admitted.handshake.id;
     let (generation, place) = admitted.into_place();
     let (line, mailbox) = OnLine::enter(board, conn, info, place, Hooks::of(filters, generation));
-    Ok(Step::Switch(response, Switched::Dial(Box::new(Dialled { line, mailbox, service }))))
+    Ok(Step::Switch(
+        response,
+        Switched::Dial(Box::new(Dialled { line, mailbox, service, subprotocol: connected.subprotocol })),
+    ))
+}
+
+/// The socket of a service that has answered, of which leave is taken if nobody keeps it.
+struct Taken {
+    board: Arc<Switchboard>,
+    /// How long that may last.
+    limit: Duration,
+    stream: Option<TcpStream>,
+}
+
+impl Taken {
+    fn keep(mut self) -> Option<TcpStream> {
+        self.stream.take()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            self.board.drain.spawn(relay::leave(stream, Cause::PartnerGone, self.limit));
+        }
+    }
 }
 
 /// A client that gets its 101, and the service it is joined to then.
@@ -99,17 +124,22 @@ pub struct Dialled {
     line: OnLine,
     mailbox: relay::Mailbox,
     service: Leg,
+    subprotocol: Option<String>,
 }
 
 impl Dialled {
     pub(super) fn go(self, freed: Freed) {
-        let Self { line, mailbox, service } = self;
+        let Self { line, mailbox, service, subprotocol } = self;
         let opened = Instant::now();
         let freed = match freed {
             Ok(freed) => freed,
             Err(error) => return session::unanswered(&line, Party::Client, opened, &*error),
         };
         let client = leg_of(freed, line.conn(), Party::Client, &service.limits);
+        if let Some(facts) = line.facts() {
+            facts.opened(subprotocol.as_deref());
+            facts.joined(service.id);
+        }
         let client = Leg { extensions: service.extensions, ..client };
         line.mark().to(State::Open);
         let board = Arc::clone(line.board());

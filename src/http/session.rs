@@ -2,6 +2,7 @@
 //! stop. What is said of it in the end is [`ended`]'s.
 
 mod ended;
+mod fate;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,15 +19,22 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
-use self::ended::{Over, account};
-pub(super) use self::ended::{milliseconds, unanswered};
-use super::{Place, Switchboard, hooks::Hooks};
+use self::{
+    ended::{Over, account},
+    fate::Fate,
+};
+pub(super) use self::{
+    ended::{milliseconds, unanswered},
+    fate::Doom,
+};
+use super::{Place, Switchboard, hooks::Hooks, watchman::Ends};
 use crate::{
     drain::Drain,
     error::Cause,
     generation::Route,
     metrics::routes::Mark,
-    model::{ConnId, Handshake, Limits, Mode, ServiceId},
+    model::{ConnId, Handshake, Identity, Limits, Mode, Role, ServiceId},
+    policy::{Facts, Known},
     relay::{self, Report},
     rendezvous::Seat,
     route::Plan,
@@ -41,6 +49,10 @@ pub struct LegInfo {
     pub channel: Box<str>,
     /// `name@identity` of the policy that decided; empty if none did.
     pub policy: Arc<str>,
+    /// Who it is, if an authorizer said so.
+    pub identity: Option<Arc<Identity>>,
+    /// What plugins are told of it while it lives; none where none is asked.
+    pub facts: Option<Arc<Facts>>,
     /// Number of the generation it was decided under.
     pub generation: u64,
     /// The socket's peer.
@@ -60,20 +72,29 @@ pub struct LegInfo {
 impl LegInfo {
     pub(super) fn new(
         handshake: &Handshake,
+        known: &Known,
         route: &Route,
         plan: &Plan,
         policy: Option<Arc<str>>,
         generation: u64,
     ) -> Self {
-        let (role, channel) = match plan {
-            Plan::Pair { key, side, .. } => (side.name(), key.channel.as_str().into()),
-            Plan::Dial { channel, .. } => ("routed", channel.as_str().into()),
-            Plan::Forward { .. } => ("", "".into()),
+        let (role, channel, facts) = match plan {
+            // Whoever comes later may have a plugin that asks about it.
+            Plan::Pair { key, side, .. } => {
+                (side.name(), key.channel.as_str().into(), Some(known.facts(side.role(), key.channel.clone())))
+            }
+            Plan::Dial { channel, .. } => {
+                let facts = route.asks_later().then(|| known.facts(Role::Routed, channel.clone()));
+                ("routed", channel.as_str().into(), facts)
+            }
+            Plan::Forward { .. } => ("", "".into(), None),
         };
         Self {
             role,
             channel,
             policy: policy.unwrap_or_default(),
+            identity: known.identity().cloned(),
+            facts,
             generation,
             peer: handshake.peer,
             client: handshake.client.trusted.then(|| Box::new(handshake.client.remote)),
@@ -82,6 +103,21 @@ impl LegInfo {
             limits: Arc::clone(&route.limits),
             upstream: None,
         }
+    }
+
+    /// When its identity ends, in milliseconds since 1970.
+    fn end(&self) -> Option<u64> {
+        self.identity.as_ref().and_then(|identity| identity.expires_at_ms)
+    }
+
+    /// Whom an authorizer named.
+    pub(super) fn subject(&self) -> Option<&str> {
+        self.identity.as_ref().and_then(|identity| identity.subject.as_deref())
+    }
+
+    /// The same for the log: escaped, because a caller has a say in it.
+    pub(super) fn shown_subject(&self) -> Option<String> {
+        self.subject().map(|subject| subject.escape_default().to_string())
     }
 }
 
@@ -95,7 +131,6 @@ pub struct SessionHandle {
     /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
     guest: Arc<Mutex<Option<Box<Guest>>>>,
     leg: Arc<OneLeg>,
-    conn: ConnId,
 }
 
 /// What a leg that joins another's session brings beside its socket.
@@ -115,17 +150,14 @@ impl SessionHandle {
     pub(super) fn hooks(&self) -> Option<&Hooks> {
         self.leg.hooks.as_ref()
     }
-
-    /// Its leg's connection.
-    pub(super) const fn conn(&self) -> ConnId {
-        self.conn
-    }
 }
 
 /// A leg on the line.
 pub(super) struct OneLeg {
     pub(super) info: LegInfo,
-    pub(super) session: relay::Handle,
+    /// Its own, in which it is unless it is its partner's guest.
+    session: relay::Handle,
+    fate: Fate,
     /// Of a rendezvous leg: the place of its guest.
     guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
     /// What its plugins are asked while it lives.
@@ -133,6 +165,11 @@ pub(super) struct OneLeg {
 }
 
 impl OneLeg {
+    /// Ends its session for a cause that both legs are told, politely.
+    pub(super) fn drain(&self, conn: ConnId, code: u16, cause: Cause) {
+        self.fate.drain(conn, &self.session, code, cause);
+    }
+
     /// When in a drain's spread its session is closed: one that waits for its partner at once.
     fn turn(&self, conn: ConnId) -> f64 {
         let waits = |guest: &Arc<Mutex<Option<Box<Guest>>>>| guest.lock().is_ok_and(|guest| guest.is_none());
@@ -146,10 +183,14 @@ type Legs = DashMap<ConnId, Arc<OneLeg>>;
 /// stop, and another accounts for those that are over.
 pub struct Sessions {
     legs: Arc<Legs>,
+    /// Those of a rendezvous that are not on the line yet.
+    arriving: Arc<DashMap<ConnId, Arc<Facts>>>,
+    /// When the identities of legs end.
+    ends: Arc<Ends>,
     over: UnboundedSender<Over>,
     /// There may be legs with hooks that are not on the generation that serves.
     pub(super) swapped: Notify,
-    _tasks: [AbortOnDropHandle<()>; 2],
+    _tasks: [AbortOnDropHandle<()>; 3],
 }
 
 impl Sessions {
@@ -159,7 +200,19 @@ impl Sessions {
         let legs = Arc::<Legs>::default();
         let (over, ended) = unbounded_channel();
         let obeying = drain.spawn_beside(obey(Arc::clone(&legs), drain.clone()));
-        Self { legs, over, swapped: Notify::new(), _tasks: [obeying, drain.spawn_beside(account(ended))] }
+        let ends = Arc::<Ends>::default();
+        let watching = drain.spawn_beside({
+            let (legs, ends) = (Arc::clone(&legs), Arc::clone(&ends));
+            async move { ends.watch(|conn| _ = close(&legs, conn, Cause::Expired.into())).await }
+        });
+        Self {
+            legs,
+            arriving: Arc::default(),
+            ends,
+            over,
+            swapped: Notify::new(),
+            _tasks: [obeying, watching, drain.spawn_beside(account(ended))],
+        }
     }
 
     /// Legs alive.
@@ -206,6 +259,24 @@ impl Sessions {
         (shown.collect(), all)
     }
 
+    /// Has a leg closed, if it is on the line and not about to be closed already.
+    pub(super) fn close(&self, conn: ConnId, doom: Doom) -> bool {
+        close(&self.legs, conn, doom)
+    }
+
+    /// What plugins are told of a leg that holds a seat.
+    pub(super) fn facts(&self, conn: ConnId) -> Option<Arc<Facts>> {
+        let on_line = self.legs.get(&conn).and_then(|leg| leg.info.facts.clone());
+        on_line.or_else(|| self.arriving.get(&conn).map(|facts| Arc::clone(&facts)))
+    }
+
+    /// The leg may hold a seat before it is on the line; until then it is known here.
+    pub(super) fn arrives(&self, info: &LegInfo) -> Option<Arriving> {
+        let facts = info.facts.as_ref()?;
+        self.arriving.insert(facts.id, Arc::clone(facts));
+        Some(Arriving { all: Arc::clone(&self.arriving), conn: facts.id })
+    }
+
     /// The peer of a leg, if it is on the line.
     pub(super) fn peer(&self, conn: ConnId) -> Option<SocketAddr> {
         self.legs.get(&conn).map(|leg| leg.info.peer)
@@ -224,6 +295,11 @@ pub struct Listed {
     pub generation: Option<u64>,
 }
 
+fn close(legs: &Legs, conn: ConnId, doom: Doom) -> bool {
+    let leg = legs.get(&conn).map(|leg| Arc::clone(&leg));
+    leg.is_some_and(|leg| leg.fate.seal(conn, &leg.session, doom))
+}
+
 /// Tells the sessions that we stop: those that wait at once, the others when it is their turn; and cuts them when that
 /// has taken too long.
 async fn obey(legs: Arc<Legs>, drain: Drain) {
@@ -232,7 +308,7 @@ async fn obey(legs: Arc<Legs>, drain: Drain) {
         let mut turns: Vec<_> = legs.iter().map(|leg| (leg.turn(*leg.key()), leg.session.clone())).collect();
         turns.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         for (turn, session) in turns {
-            session.drain(drain.turn(turn).await, Cause::Draining);
+            session.drain(None, drain.turn(turn).await, Cause::Draining);
         }
         std::future::pending::<()>().await;
     };
@@ -278,7 +354,7 @@ impl OnLine {
     ) -> (Self, SessionHandle, relay::Mailbox) {
         let guest = Arc::default();
         let (line, relay, mailbox) = Self::with(board, conn, info, place.into(), Some(Arc::clone(&guest)), hooks);
-        let handle = SessionHandle { relay, mark: line.mark().clone(), guest, leg: Arc::clone(&line.leg), conn };
+        let handle = SessionHandle { relay, mark: line.mark().clone(), guest, leg: Arc::clone(&line.leg) };
         (line, handle, mailbox)
     }
 
@@ -291,11 +367,14 @@ impl OnLine {
         hooks: Option<Hooks>,
     ) -> (Self, relay::Handle, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
-        let leg = Arc::new(OneLeg { info, session: session.clone(), guest, hooks });
+        let leg = Arc::new(OneLeg { info, session: session.clone(), fate: Fate::default(), guest, hooks });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
         // Whoever looked for legs to bring to the generation that serves may have missed this one.
         if leg.hooks.as_ref().is_some_and(|hooks| hooks.is_behind(&board.current.load())) {
             board.sessions.follow();
+        }
+        if let Some(end) = leg.info.end() {
+            board.sessions.ends.insert(end, conn);
         }
         let drain = &board.drain;
         // Those that are in the map by now are told by `obey`; this one may have missed it.
@@ -305,7 +384,7 @@ impl OnLine {
                 tokio::select! {
                     biased;
                     _ = drain.cut_off() => session.cut(Cause::Draining),
-                    code = drain.turn(turn) => session.drain(code, Cause::Draining),
+                    code = drain.turn(turn) => session.drain(None, code, Cause::Draining),
                 }
             });
         }
@@ -325,6 +404,21 @@ impl OnLine {
         &self.board
     }
 
+    /// What goes with the leg when it becomes a guest.
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket { conn: self.conn, leg: Arc::clone(&self.leg) }
+    }
+
+    /// Waits until somebody wants the leg closed; for who does so itself, because it has no session.
+    pub(super) async fn sealed(&self) -> &Doom {
+        self.leg.fate.sealed().await
+    }
+
+    /// What plugins are told of it.
+    pub(super) fn facts(&self) -> Option<&Arc<Facts>> {
+        self.leg.info.facts.as_ref()
+    }
+
     /// Where the leg is on its way.
     pub(super) fn mark(&self) -> &Mark {
         self.place.presence.mark()
@@ -340,6 +434,46 @@ impl OnLine {
 
 impl Drop for OnLine {
     fn drop(&mut self) {
-        self.board.sessions.legs.remove(&self.conn);
+        let sessions = &self.board.sessions;
+        sessions.legs.remove(&self.conn);
+        if let Some(end) = self.leg.info.end() {
+            sessions.ends.remove(end, self.conn);
+        }
+    }
+}
+
+/// A leg that is on its way to a seat or before its 101.
+pub(super) struct Arriving {
+    all: Arc<DashMap<ConnId, Arc<Facts>>>,
+    conn: ConnId,
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.all.remove(&self.conn);
+    }
+}
+
+/// A leg on its way into its partner's session.
+pub(super) struct Ticket {
+    conn: ConnId,
+    leg: Arc<OneLeg>,
+}
+
+impl Ticket {
+    /// It is about to be handed over to this one.
+    pub(super) fn goes_to(&self, host: &SessionHandle) {
+        self.leg.fate.goes_to(&host.relay);
+    }
+
+    /// It was taken by the session of this leg.
+    pub(super) fn arrived(self, sessions: &Sessions, partner: ConnId) {
+        self.leg.fate.arrived(self.conn);
+        if let Some(facts) = &self.leg.info.facts {
+            facts.joined(partner);
+        }
+        if let Some(facts) = sessions.facts(partner) {
+            facts.joined(self.conn);
+        }
     }
 }

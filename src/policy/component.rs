@@ -312,6 +312,30 @@ impl Plugin {
         self.answers(Question::Channel)
     }
 
+    /// Whether it exports what says who somebody is.
+    #[must_use]
+    pub const fn authorizes(&self) -> bool {
+        self.answers(Question::Authorize)
+    }
+
+    /// Whether it exports what says who is joined with whom.
+    #[must_use]
+    pub const fn pairs(&self) -> bool {
+        self.answers(Question::Pair)
+    }
+
+    /// Whether it exports what edits answers.
+    #[must_use]
+    pub const fn rewrites_answers(&self) -> bool {
+        self.answers(Question::Response(0, &[]))
+    }
+
+    /// Whether it is asked about connections that live, so that what it is to be told of them must be kept.
+    #[must_use]
+    pub const fn asks_later(&self) -> bool {
+        self.pairs() || self.answers(Question::Open) || self.answers(Question::Recheck) || self.indices.observes()
+    }
+
     /// Whether new handshakes use this version. One that they do not use gives its idle instances back and keeps none
     /// from now on, as soon as no connection is left that uses it.
     pub(super) fn retire(&self, retired: bool) {

@@ -27,9 +27,9 @@ use std::{
 use tokio::{runtime::Handle, sync::Mutex};
 
 use super::{
-    Plugin, Refused, Subject,
+    Known, Plugin, Refused,
     component::{Failure, User},
-    context::{Facts, Live, Message, Scene},
+    context::{Facts, Message, Scene},
     interest::{Declared, Rule},
     refused, report,
     v0_1::{Action, Answer, Question},
@@ -54,15 +54,8 @@ struct Filter {
     label: RwLock<Arc<str>>,
     facts: Arc<Facts>,
     declared: Declared,
-    /// Held while it is asked.
-    kept: Mutex<Kept>,
-}
-
-/// What a filter is between two calls.
-struct Kept {
-    plugin: User,
-    /// What the plugin keeps of the connection.
-    attachment: Vec<u8>,
+    /// The version that it is on. Held while that is asked.
+    plugin: Mutex<User>,
 }
 
 /// What came of moving filters to other versions.
@@ -77,51 +70,40 @@ pub enum Followed {
 /// The filters of one connection, in the order of its route.
 pub struct Filters {
     filters: Vec<Arc<Filter>>,
-    facts: Arc<Facts>,
 }
 
 /// Opens the filters among these plugins; none if there is none.
 ///
 /// # Errors
 /// [`Refused`]: one failed and is not `on_failure: open`.
-pub async fn open(
-    plugins: &[Arc<Plugin>],
-    subject: &Subject,
-    facts: &Arc<Facts>,
-) -> Result<Option<Arc<Filters>>, Refused> {
+pub async fn open(plugins: &[Arc<Plugin>], known: &Known, facts: &Arc<Facts>) -> Result<Option<Arc<Filters>>, Refused> {
     let mut filters = Vec::new();
     for plugin in plugins.iter().filter(|plugin| plugin.filters()) {
         let mut scene = Scene {
-            call: Some(Arc::clone(&subject.0)),
-            live: Some(Live::new(facts, Vec::new())),
+            call: Some(Arc::clone(&known.0)),
+            live: Some(facts.live(&plugin.name())),
             interests: Some(super::interest::Interests::default()),
             message: None,
         };
         if let Err(failure) = plugin.ask_about(Question::Open, &mut scene).await {
-            refused(plugin, &subject.0.handshake, &failure)?;
+            refused(plugin, &known.0.handshake, &failure)?;
             continue;
         }
-        let attachment = scene.live.map(Live::into_attachment).unwrap_or_default();
+        scene.keep(&plugin.name());
         let filter = Filter {
             name: plugin.name(),
             label: RwLock::new(plugin.label()),
             facts: Arc::clone(facts),
             declared: Declared::default(),
-            kept: Mutex::new(Kept { plugin: User::of(plugin), attachment }),
+            plugin: Mutex::new(User::of(plugin)),
         };
         filter.declared.set(scene.interests.unwrap_or_default());
         filters.push(Arc::new(filter));
     }
-    Ok((!filters.is_empty()).then(|| Arc::new(Filters { filters, facts: Arc::clone(facts) })))
+    Ok((!filters.is_empty()).then(|| Arc::new(Filters { filters })))
 }
 
 impl Filters {
-    /// The connection.
-    #[must_use]
-    pub const fn facts(&self) -> &Arc<Facts> {
-        &self.facts
-    }
-
     /// Whether any message is wanted, so that there must be no compression.
     #[must_use]
     pub fn want_any(&self) -> bool {
@@ -315,14 +297,13 @@ impl Filter {
     ) {
         let (payload, unchanged) = message.into_parts();
         let again = |payload| if unchanged { Passed::Unchanged(payload) } else { Passed::Made(payload) };
-        let mut kept = self.kept.lock().await;
-        let (said, payload) = self.ask(&mut kept, direction, payload).await;
-        let plugin = &kept.plugin;
-        let said = said.and_then(|actions| budget.take(plugin, payload.bytes.len(), actions));
+        let plugin = self.plugin.lock().await;
+        let (said, payload) = self.ask(&plugin, direction, payload).await;
+        let said = said.and_then(|actions| budget.take(&plugin, payload.bytes.len(), actions));
         let actions = match said {
             Ok(actions) => actions,
             Err(failure) => {
-                report(plugin, self.facts.id, &self.facts.route, &failure);
+                report(&plugin, self.facts.id, &self.facts.route, &failure);
                 match plugin.spec().on_failure {
                     OnFailure::Open => next.push(again(payload)),
                     OnFailure::Closed => made.end(close(Cause::FilterFailed)),
@@ -362,16 +343,18 @@ impl Filter {
     /// Asks it about a message, which comes back.
     async fn ask(
         &self,
-        kept: &mut Kept,
+        plugin: &Plugin,
         direction: Direction,
         payload: Payload,
     ) -> (Result<Vec<Action>, Failure>, Payload) {
         let kind = payload.kind;
-        let mut scene = self.scene(kept);
+        let mut scene = self.scene();
         scene.message = Some(Message { direction, payload });
-        let said = kept.plugin.ask_about(Question::Message, &mut scene).await;
+        let said = plugin.ask_about(Question::Message, &mut scene).await;
         let message = scene.message.take();
-        self.keep(kept, scene, said.is_ok());
+        if said.is_ok() {
+            self.keep(scene);
+        }
         let payload = message.map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
         let actions = said.map(|answer| match answer {
             Answer::Actions(actions) => actions,
@@ -382,21 +365,19 @@ impl Filter {
     }
 
     /// What a call is about, apart from a message.
-    fn scene(&self, kept: &mut Kept) -> Scene {
+    fn scene(&self) -> Scene {
         Scene {
             call: None,
-            live: Some(Live::new(&self.facts, std::mem::take(&mut kept.attachment))),
+            live: Some(self.facts.live(&self.name)),
             message: None,
             interests: Some(self.declared.all()),
         }
     }
 
-    /// Keeps what is left of it: what a failed call has changed does not count.
-    fn keep(&self, kept: &mut Kept, scene: Scene, done: bool) {
-        if let Some(live) = scene.live {
-            kept.attachment = if done { live.into_attachment() } else { live.attachment };
-        }
-        if done && let Some(interests) = scene.interests {
+    /// A call has succeeded: what it has changed counts.
+    fn keep(&self, mut scene: Scene) {
+        scene.keep(&self.name);
+        if let Some(interests) = scene.interests {
             self.declared.set(interests);
         }
     }
@@ -407,8 +388,8 @@ impl Filter {
 
     /// Moves it to another version.
     async fn follow(&self, plugin: &Arc<Plugin>) -> Result<(), String> {
-        let mut kept = self.kept.lock().await;
-        if Arc::ptr_eq(&kept.plugin, plugin) {
+        let mut own = self.plugin.lock().await;
+        if Arc::ptr_eq(&own, plugin) {
             return Ok(());
         }
         let (from, to) = (self.label(), plugin.label());
@@ -416,23 +397,21 @@ impl Filter {
             return Err(format!("{to} looks at no messages"));
         }
         if plugin.answers(Question::Migrate("")) {
-            let mut scene = self.scene(&mut kept);
-            let said = plugin.ask_about(Question::Migrate(&from), &mut scene).await;
-            self.keep(&mut kept, scene, matches!(said, Ok(Answer::Migrated(Ok(())))));
-            match said {
+            let mut scene = self.scene();
+            match plugin.ask_about(Question::Migrate(&from), &mut scene).await {
                 Ok(Answer::Migrated(Err(why))) => {
                     return Err(format!("{to} refused: {}", super::output::one_line(&why, REFUSAL)));
                 }
-                Ok(_) => {}
+                Ok(_) => self.keep(scene),
                 Err(failure) => {
                     report(plugin, self.facts.id, &self.facts.route, &failure);
                     return Err(format!("{to} failed: {failure}"));
                 }
             }
-        } else if !kept.attachment.is_empty() {
+        } else if !self.facts.live(&self.name).attachment.is_empty() {
             return Err(format!("{to} exports no `filter-migration` to take over what {from} has kept"));
         }
-        kept.plugin = User::of(plugin);
+        *own = User::of(plugin);
         *self.label.write().unwrap_or_else(PoisonError::into_inner) = to;
         Ok(())
     }

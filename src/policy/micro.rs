@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 
 use super::{
     component::{Failure, Plugin},
-    context::{Call, Facts},
+    context::Call,
     filter,
     v0_1::{Answer, Question},
 };
@@ -82,9 +82,9 @@ impl Onlooker {
     /// # Errors
     /// It cannot be opened, or looks at nothing.
     pub async fn open(plugin: &Arc<Plugin>, handshake: &Arc<Handshake>) -> io::Result<Self> {
-        let subject = super::Subject(Arc::new(Call::about(handshake)));
-        let facts = Arc::new(Facts::new(&subject.0, Role::Routed, ChannelId::random()));
-        let filters = filter::open(&[Arc::clone(plugin)], &subject, &facts).await.ok().flatten();
+        let known = super::Known(Arc::new(Call::about(handshake)));
+        let facts = known.facts(Role::Routed, ChannelId::random());
+        let filters = filter::open(&[Arc::clone(plugin)], &known, &facts).await.ok().flatten();
         let screen = filter::screen(filters.as_ref(), None).ok_or(io::ErrorKind::Unsupported)?;
         Ok(Self { screen, reply: reply() })
     }

@@ -5,6 +5,7 @@
 //! plugin, version and connection. It keeps no state of connections; what a plugin said is a [`Verdict`].
 
 mod answer;
+mod authorize;
 mod builtin;
 mod cache;
 mod component;
@@ -15,9 +16,12 @@ pub mod filter;
 mod host;
 mod inspect;
 mod interest;
+mod known;
 #[doc(hidden)]
 pub mod micro;
 mod output;
+mod pair;
+mod response;
 mod tally;
 mod ticker;
 mod trace;
@@ -27,9 +31,13 @@ use std::{path::Path, sync::Arc};
 
 pub use builtin::{builtin, builtin_names};
 pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
-use context::Call;
 pub use context::Facts;
+pub(crate) use context::now_ms;
+use context::{Call, Scene};
 pub use engine::MAX_MEMORY;
+pub use known::{Known, Ruling};
+pub use pair::pair;
+pub use response::rewrite_answer;
 use sha2::{Digest, Sha256};
 pub use trace::{Opinion, Trace};
 use v0_1::{Answer, Question, Wanted};
@@ -37,24 +45,12 @@ use v0_1::{Answer, Question, Wanted};
 use crate::{
     config::OnFailure,
     error::Cause,
-    model::{ChannelId, ConnId, Handshake, Mode, Refusal, Rejection, Resolution, Role, ServiceId, Verdict},
+    model::{ChannelId, ConnId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
 };
 
 /// The host: one engine, and every version that is still in use.
 pub struct PolicyHost {
     runtime: Arc<engine::Runtime>,
-}
-
-/// What is known of a handshake once it is judged: for what its plugins are asked later.
-#[derive(Clone)]
-pub struct Subject(Arc<Call>);
-
-impl Subject {
-    /// The connection as its plugins see it from now on.
-    #[must_use]
-    pub fn facts(&self, role: Role, channel: ChannelId) -> Arc<Facts> {
-        Arc::new(Facts::new(&self.0, role, channel))
-    }
 }
 
 /// Why the plugins let a handshake go no further.
@@ -114,9 +110,9 @@ impl PolicyHost {
     }
 }
 
-/// What the plugins of a route say of a handshake: role, then channel and service, then header edits. First opinion
-/// wins, edits add up. A verdict without a role and without a service is "no opinion". A request that is forwarded has
-/// neither role nor channel, so nobody is asked for them.
+/// What the plugins of a route say of a handshake: role, then who it is, then channel and service, then header edits.
+/// First opinion wins, edits add up, and every authorizer is asked. A verdict without a role and without a service is "no
+/// opinion". A request that is forwarded has neither role nor channel, so nobody is asked for them.
 ///
 /// # Errors
 /// [`Refused`]: a plugin rejected, or failed and is not `on_failure: open`.
@@ -125,21 +121,24 @@ pub async fn decide(
     handshake: &Arc<Handshake>,
     mode: Mode,
     trace: &mut Trace,
-) -> Result<(Verdict, Subject), Refused> {
+) -> Result<Ruling, Refused> {
     let mut verdict = Verdict::default();
     let mut call = Arc::new(Call::about(handshake));
     if mode != Mode::Http {
         detect(plugins, &mut call, &mut verdict, mode, trace).await?;
         if mode == Mode::Rendezvous && verdict.role.is_none() {
-            return Ok((verdict, Subject(call)));
+            return Ok(Ruling { verdict, known: Known(call) });
         }
+    }
+    authorize::authorize(plugins, &mut call, &mut verdict, trace).await?;
+    if mode != Mode::Http {
         extract(plugins, &mut call, &mut verdict, trace).await?;
     }
     if mode != Mode::Rendezvous {
         resolve(plugins, &mut call, &mut verdict, trace).await?;
         rewrite(plugins, &call, &mut verdict, trace).await?;
     }
-    Ok((verdict, Subject(call)))
+    Ok(Ruling { verdict, known: Known(call) })
 }
 
 async fn detect(
@@ -250,13 +249,27 @@ async fn ask(
     if !plugin.answers(question) {
         return Ok(None);
     }
+    answered(plugin, question, &mut Scene::about(call), &call.handshake, trace).await
+}
+
+/// The same of a plugin that has something to say, about a scene that belongs to this handshake.
+async fn answered(
+    plugin: &Arc<Plugin>,
+    question: Question<'_>,
+    scene: &mut Scene,
+    handshake: &Handshake,
+    trace: &mut Trace,
+) -> Result<Option<Answer>, Refused> {
     let asked = trace.asking();
-    let said = plugin.ask(question, call).await;
+    let said = plugin.ask_about(question, scene).await;
     trace.note(plugin, question, &said, asked);
     match said {
         Ok(Answer::Rejected(rejection)) => Err(Refused::Rejected { policy: plugin.label(), rejection }),
-        Ok(answer) => Ok(Some(answer)),
-        Err(failure) => refused(plugin, &call.handshake, &failure).map(|()| None),
+        Ok(answer) => {
+            scene.keep(&plugin.name());
+            Ok(Some(answer))
+        }
+        Err(failure) => refused(plugin, handshake, &failure).map(|()| None),
     }
 }
 

@@ -29,14 +29,20 @@ impl<I: Io> Session<I> {
                 if row.close == 0 {
                     return self.cut(at, cause, now);
                 }
-                self.end(cause, None, Some(conn));
-                self.finish(at, CloseFrame::of(cause), now);
-                if let Some(partner) = self.partner(at) {
-                    self.finish(partner, CloseFrame::of(Cause::PartnerGone), now);
-                }
+                self.dismiss(conn, cause, CloseFrame::of(cause), now);
             }
             None if row.close == 0 => (0..self.sides.len()).for_each(|at| self.cut(at, cause, now)),
             None => self.close_all(cause, &CloseFrame::of(cause), now),
+        }
+    }
+
+    /// Ends one leg, which is told this, and with it the other.
+    pub(super) fn dismiss(&mut self, conn: ConnId, cause: Cause, frame: CloseFrame, now: Instant) {
+        let Some(at) = self.position(conn) else { return };
+        self.end(cause, None, Some(conn));
+        self.finish(at, frame, now);
+        if let Some(partner) = self.partner(at) {
+            self.finish(partner, CloseFrame::of(Cause::PartnerGone), now);
         }
     }
 

@@ -326,7 +326,9 @@ impl Resident {
                 }
                 Command::Probe { conn, reply } => session.probe(conn, reply),
                 Command::Close { conn, cause } => session.close(conn, cause, now),
-                Command::Drain { code, cause } => {
+                Command::Dismiss { conn, cause, frame } => session.dismiss(conn, cause, (*frame).into(), now),
+                Command::Drain { conn, .. } if conn.is_some_and(|conn| session.position(conn).is_none()) => {}
+                Command::Drain { code, cause, .. } => {
                     session.take_leave(CloseFrame { code, ..CloseFrame::of(cause) }, cause, now);
                 }
                 Command::Cut { cause } => session.cut_off(cause),

@@ -12,7 +12,10 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{Leg, Screened, lane::Bell};
-use crate::{error::Cause, model::ConnId};
+use crate::{
+    error::Cause,
+    model::{self, ConnId},
+};
 
 /// Probes that may wait; a session takes them as soon as it runs.
 const BOUND: usize = 32;
@@ -29,7 +32,13 @@ pub(super) enum Command {
         conn: Option<ConnId>,
         cause: Cause,
     },
+    Dismiss {
+        conn: ConnId,
+        cause: Cause,
+        frame: Box<model::CloseFrame>,
+    },
     Drain {
+        conn: Option<ConnId>,
         code: u16,
         cause: Cause,
     },
@@ -121,10 +130,18 @@ impl Handle {
         self.send(Command::Close { conn, cause });
     }
 
-    /// Ends the session because we stop, or its policies are too old: each leg gets `code` behind what the other has sent until then, as soon as
-    /// nothing more comes and after `close` at the latest. Does nothing if the session is already ending.
-    pub fn drain(&self, code: u16, cause: Cause) {
-        self.send(Command::Drain { code, cause });
+    /// Ends one of the session's legs, which gets this Close; its partner gets 1001. Does nothing if the session is already
+    /// ending. The frame's code is one that may be sent.
+    pub fn dismiss(&self, conn: ConnId, cause: Cause, frame: model::CloseFrame) {
+        self.send(Command::Dismiss { conn, cause, frame: Box::new(frame) });
+    }
+
+    /// Ends the session because we stop, or its policies are too old: each leg gets `code` behind what the other has
+    /// sent until then, as soon as
+    /// nothing more comes and after `close` at the latest. Does nothing if the session is already ending, or has not this
+    /// leg.
+    pub fn drain(&self, conn: Option<ConnId>, code: u16, cause: Cause) {
+        self.send(Command::Drain { conn, code, cause });
     }
 
     /// Lets go of both legs at once, without a Close. The cause is that of a session that was not ending yet.

@@ -30,6 +30,7 @@ mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod lane;
+mod leaving;
 mod mailbox;
 mod mask;
 #[doc(hidden)]
@@ -52,6 +53,7 @@ use tokio::net::TcpStream;
 
 pub use self::{
     driver::Relay,
+    leaving::leave,
     mailbox::{Handle, Mailbox, mailbox},
     owner::Owner,
     screen::{Passed, Promise, Reply, Screen, Screened},

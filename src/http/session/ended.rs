@@ -106,6 +106,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 role = first.role(),
                 peer = first.peer(),
                 client = first.client(),
+                subject = first.subject(),
                 policy = first.policy(),
                 filters = filters[0].as_deref(),
                 generation = first.generation(),
@@ -119,6 +120,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 partner_route = second.route(),
                 partner_generation = second.generation(),
                 partner_client = second.client(),
+                partner_subject = second.subject(),
                 partner_policy = second.policy(),
                 partner_filters = filters[1].as_deref(),
                 partner_close_received = second.received(),
@@ -171,6 +173,10 @@ impl Shown<'_> {
         self.info.and_then(|info| info.client.as_ref()).map(ToString::to_string)
     }
 
+    fn subject(&self) -> Option<String> {
+        self.info.and_then(LegInfo::shown_subject)
+    }
+
     fn policy(&self) -> Option<&str> {
         self.info.map(|info| &*info.policy).filter(|policy| !policy.is_empty())
     }
@@ -206,10 +212,17 @@ fn outcome(mode: Mode, report: &Report) -> Outcome {
         Cause::NoPartner => Outcome::Timeout,
         Cause::Replaced | Cause::Dead => Outcome::Replaced,
         Cause::Draining | Cause::Outdated => Outcome::Drained,
-        Cause::Closed | Cause::ClientBroken | Cause::BackendBroken | Cause::ClientGone if !report.joined => {
+        Cause::Closed
+        | Cause::ClientBroken
+        | Cause::BackendBroken
+        | Cause::ClientGone
+        | Cause::Expired
+        | Cause::Revoked
+            if !report.joined =>
+        {
             Outcome::Lonely
         }
-        Cause::Closed | Cause::Idle | Cause::Lifetime => match mode {
+        Cause::Closed | Cause::Idle | Cause::Lifetime | Cause::Expired | Cause::Revoked => match mode {
             Mode::Rendezvous => Outcome::Paired,
             Mode::Router | Mode::Http => Outcome::Routed,
         },
