@@ -16,6 +16,8 @@ mod expiry;
 mod guests;
 #[path = "hooks/pairing.rs"]
 mod pairing;
+#[path = "hooks/recheck.rs"]
+mod recheck;
 
 use guests::Guest;
 use support::{Proxy, Setup, dial::within, wire::Wire};

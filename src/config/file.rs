@@ -218,6 +218,8 @@ sections! {
         grants: Later,
         limits: Option<PluginLimitsFile>,
         on_failure: Text,
+        recheck: Text,
+        recheck_on_swap: Text,
     }
 
     /// `limits` of a plugin.

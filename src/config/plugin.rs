@@ -28,8 +28,20 @@ pub(super) fn plugin(check: &mut Check, at: &At<'_>, name: &str, file: PluginFil
     let limits = limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
     let outcomes = [("closed", OnFailure::Closed), ("open", OnFailure::Open)];
     let on_failure = check.choice(&at.key("on_failure"), &file.on_failure, OnFailure::default(), &outcomes, &[]);
+    let interval = Range { min: Duration::from_secs(1), max: Duration::from_hours(24), zero: Some("never") };
+    let recheck = check.duration(&at.key("recheck"), &file.recheck, Duration::ZERO, &interval);
+    let recheck_on_swap = check.flag(&at.key("recheck_on_swap"), &file.recheck_on_swap, false);
     let config = PluginSettings::new(file.config.unwrap_or_default());
-    Some(PluginConfig { name: name?, component: component?, sha256, config, limits, on_failure })
+    Some(PluginConfig {
+        name: name?,
+        component: component?,
+        sha256,
+        config,
+        limits,
+        on_failure,
+        recheck,
+        recheck_on_swap,
+    })
 }
 
 fn component(check: &mut Check, at: &At<'_>, text: &str, dir: &Path) -> Option<Component> {

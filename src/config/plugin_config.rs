@@ -19,6 +19,10 @@ pub struct PluginConfig {
     pub limits: PluginLimits,
     /// What a failure means. Default closed.
     pub on_failure: OnFailure,
+    /// How often it is asked whether a session may go on. Default 0, which is never; 1s to 24h.
+    pub recheck: Duration,
+    /// Whether it is asked about older sessions, too, when another version of it serves. Default false.
+    pub recheck_on_swap: bool,
 }
 
 /// Where a plugin's code comes from.

@@ -3,6 +3,7 @@
 
 mod ended;
 mod fate;
+mod recheck;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,9 +17,11 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
+pub use self::recheck::{Revoked, Whom};
 use self::{
     ended::{Over, account},
     fate::Fate,
+    recheck::{Rounds, Slots},
 };
 pub(super) use self::{
     ended::{milliseconds, unanswered},
@@ -28,8 +31,8 @@ use super::{Place, Switchboard, watchman::Ends};
 use crate::{
     drain::Drain,
     error::Cause,
-    generation::Route,
-    metrics::routes::Mark,
+    generation::{Check, Route},
+    metrics::{Metrics, routes::Mark},
     model::{ConnId, Handshake, Identity, Limits, Mode, Role, ServiceId},
     policy::{Facts, Known},
     relay::{self, Report},
@@ -50,6 +53,8 @@ pub struct LegInfo {
     pub identity: Option<Arc<Identity>>,
     /// What plugins are told of it while it lives; none where none is asked.
     pub facts: Option<Arc<Facts>>,
+    /// Who is asked whether it may go on.
+    checks: Option<Arc<[Check]>>,
     /// Number of the generation it was decided under.
     pub generation: u64,
     /// The socket's peer.
@@ -91,6 +96,7 @@ impl LegInfo {
             channel,
             policy: policy.unwrap_or_default(),
             identity: known.identity().cloned(),
+            checks: route.checks.clone().filter(|_| facts.is_some()),
             facts,
             generation,
             peer: handshake.peer,
@@ -149,6 +155,7 @@ struct OneLeg {
     /// Its own, in which it is unless it is its partner's guest.
     session: relay::Handle,
     fate: Fate,
+    slots: Slots,
     /// Of a rendezvous leg: the place of its guest.
     guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
 }
@@ -171,14 +178,15 @@ pub struct Sessions {
     arriving: Arc<DashMap<ConnId, Arc<Facts>>>,
     /// When the identities of legs end.
     ends: Arc<Ends>,
+    rounds: Arc<Rounds>,
     over: UnboundedSender<Over>,
-    _tasks: [AbortOnDropHandle<()>; 3],
+    _tasks: [AbortOnDropHandle<()>; 4],
 }
 
 impl Sessions {
     /// None yet.
     #[must_use]
-    pub fn start(drain: &Drain) -> Self {
+    pub fn start(drain: &Drain, metrics: &Metrics) -> Self {
         let legs = Arc::<Legs>::default();
         let (over, ended) = unbounded_channel();
         let obeying = drain.spawn_beside(obey(Arc::clone(&legs), drain.clone()));
@@ -187,13 +195,13 @@ impl Sessions {
             let (legs, ends) = (Arc::clone(&legs), Arc::clone(&ends));
             async move { ends.watch(|conn| _ = close(&legs, conn, Cause::Expired.into())).await }
         });
-        Self {
-            legs,
-            arriving: Arc::default(),
-            ends,
-            over,
-            _tasks: [obeying, watching, drain.spawn_beside(account(ended))],
-        }
+        let rounds = Arc::new(Rounds::new(metrics.rechecks()));
+        let asking = drain.spawn_beside({
+            let (legs, rounds) = (Arc::clone(&legs), Arc::clone(&rounds));
+            async move { rounds.go(&legs).await }
+        });
+        let tasks = [obeying, watching, asking, drain.spawn_beside(account(ended))];
+        Self { legs, arriving: Arc::default(), ends, rounds, over, _tasks: tasks }
     }
 
     /// Legs alive.
@@ -296,16 +304,21 @@ impl OnLine {
     fn with(
         board: &Arc<Switchboard>,
         conn: ConnId,
-        info: LegInfo,
+        mut info: LegInfo,
         place: Arc<Place>,
         guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
     ) -> (Self, relay::Handle, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
-        let leg = Arc::new(OneLeg { info, session: session.clone(), fate: Fate::default(), guest });
+        // From here on no version is kept by what was known before.
+        let slots = info.checks.take().as_deref().map(Slots::of).unwrap_or_default();
+        let leg = Arc::new(OneLeg { info, session: session.clone(), fate: Fate::default(), slots, guest });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
         if let Some(end) = leg.info.end() {
             board.sessions.ends.insert(end, conn);
         }
+        board.sessions.rounds.begin(conn, &leg);
+        // Those that are in the map by now are seen when a generation is published; this one may have come too late.
+        board.sessions.catch_up(conn, &leg, &board.current.load());
         let drain = &board.drain;
         // Those that are in the map by now are told by `obey`; this one may have missed it.
         if drain.has_begun() {
@@ -369,6 +382,7 @@ impl Drop for OnLine {
         if let Some(end) = self.leg.info.end() {
             sessions.ends.remove(end, self.conn);
         }
+        sessions.rounds.end(self.conn, &self.leg);
     }
 }
 

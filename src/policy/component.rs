@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     config::{OnFailure, PluginLimits},
+    error::Cause,
     model::Mode,
 };
 
@@ -116,6 +117,15 @@ impl Failure {
             Self::Contract(_) => "contract",
         }
     }
+
+    /// What it means for the connection that the call was about, unless the plugin may fail.
+    pub(super) const fn cause(&self) -> Cause {
+        match self {
+            Self::Busy(_) => Cause::PluginBusy,
+            Self::Deadline(..) => Cause::PluginDeadline,
+            Self::Trap(_) | Self::Configuration(_) | Self::Contract(_) => Cause::PluginFailed,
+        }
+    }
 }
 
 /// What a plugin version has done so far.
@@ -158,6 +168,8 @@ pub struct Plugin {
     idle: Mutex<Vec<Instance>>,
     slots: Semaphore,
     waiting: AtomicUsize,
+    /// Calls at once about sessions that live: a part of the instances, so that handshakes find others.
+    pub(super) rechecks: Semaphore,
     retired: AtomicBool,
     stats: Stats,
     /// Of all versions of this name.
@@ -202,6 +214,7 @@ impl Plugin {
             indices,
             idle: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            rechecks: Semaphore::new((spec.limits.instances / 4).max(1)),
             retired: AtomicBool::new(false),
             stats: Stats::default(),
             tally: runtime.tallies.of(&spec.name),
@@ -288,6 +301,12 @@ impl Plugin {
         self.indices.answers(question)
     }
 
+    /// Whether it is told of events.
+    #[must_use]
+    pub const fn observes(&self) -> bool {
+        self.indices.observes()
+    }
+
     /// Whether it exports what a route of this kind cannot do without: roles for a rendezvous, services otherwise.
     #[must_use]
     pub fn decides(&self, mode: Mode) -> bool {
@@ -301,30 +320,6 @@ impl Plugin {
     #[must_use]
     pub fn finds_channels(&self) -> bool {
         self.answers(Question::Channel)
-    }
-
-    /// Whether it exports what says who somebody is.
-    #[must_use]
-    pub const fn authorizes(&self) -> bool {
-        self.answers(Question::Authorize)
-    }
-
-    /// Whether it exports what says who is joined with whom.
-    #[must_use]
-    pub const fn pairs(&self) -> bool {
-        self.answers(Question::Pair)
-    }
-
-    /// Whether it exports what edits answers.
-    #[must_use]
-    pub const fn rewrites_answers(&self) -> bool {
-        self.answers(Question::Response(0, &[]))
-    }
-
-    /// Whether it is asked about connections that live, so that what it is to be told of them must be kept.
-    #[must_use]
-    pub const fn asks_later(&self) -> bool {
-        self.pairs() || self.answers(Question::Open) || self.answers(Question::Recheck) || self.indices.observes()
     }
 
     /// No new generation uses this version: it gives its idle instances back and keeps none from now on.

@@ -20,6 +20,7 @@ mod known;
 pub mod micro;
 mod output;
 mod pair;
+mod recheck;
 mod response;
 mod tally;
 mod ticker;
@@ -36,6 +37,7 @@ use context::{Call, Scene};
 pub use engine::MAX_MEMORY;
 pub use known::{Known, Ruling};
 pub use pair::pair;
+pub use recheck::{Rechecked, recheck};
 pub use response::rewrite_answer;
 use sha2::{Digest, Sha256};
 pub use trace::{Opinion, Trace};
@@ -44,7 +46,7 @@ use v0_1::{Answer, Question, Wanted};
 use crate::{
     config::OnFailure,
     error::Cause,
-    model::{ChannelId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
+    model::{ChannelId, ConnId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
 };
 
 /// The host: one engine, and every version that is still in use.
@@ -286,15 +288,15 @@ fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<
     report(plugin, handshake, failure);
     match plugin.spec().on_failure {
         OnFailure::Open => Ok(()),
-        OnFailure::Closed => Err(Refused::Failed(Refusal::new(match failure {
-            Failure::Busy(_) => Cause::PluginBusy,
-            Failure::Deadline(..) => Cause::PluginDeadline,
-            Failure::Trap(_) | Failure::Configuration(_) | Failure::Contract(_) => Cause::PluginFailed,
-        }))),
+        OnFailure::Closed => Err(Refused::Failed(Refusal::new(failure.cause()))),
     }
 }
 
 fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
+    report_about(plugin, handshake.id, &handshake.route, failure);
+}
+
+fn report_about(plugin: &Plugin, conn: ConnId, route: &str, failure: &Failure) {
     macro_rules! at {
         ($level:ident) => {
             tracing::event!(
@@ -302,8 +304,8 @@ fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
                 plugin = %plugin.name(),
                 version = %plugin.identity(),
                 component = plugin.described(),
-                conn = %handshake.id,
-                route = %handshake.route,
+                conn = %conn,
+                route,
                 failure = failure.label(),
                 "a policy failed: {failure}"
             )
