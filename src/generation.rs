@@ -59,6 +59,8 @@ pub struct Route {
     pub rendezvous: Option<Arc<RendezvousRules>>,
     /// Who is asked whether its sessions may go on; none where nobody is.
     pub checks: Option<Arc<[Check]>>,
+    /// Who is told of its connections; none where nobody is.
+    pub observers: Option<Arc<[Arc<Plugin>]>>,
     /// How many it lets in; what it counts survives a reload.
     pub gate: Gate,
 }
@@ -228,7 +230,10 @@ impl Generation {
                     Some(Check { plugin: Arc::clone(plugin), every: config.plugins.get(name)?.recheck })
                 })
                 .collect();
+            let observers: Vec<_> =
+                route.plugins.iter().filter_map(|name| plugins.get(name).filter(|it| it.observes()).cloned()).collect();
             Arc::new(Route {
+                observers: Some(observers).filter(|observers| !observers.is_empty()).map(Into::into),
                 checks: Some(checks).filter(|checks| !checks.is_empty()).map(Into::into),
                 gate: Gate::new(route.admission, kept.map(|route| &route.gate)),
                 plugins: route.plugins.iter().filter_map(|name| plugins.get(name).cloned()).collect(),

@@ -9,6 +9,8 @@ mod support;
 mod answers;
 #[path = "hooks/authorize.rs"]
 mod authorize;
+#[path = "hooks/events.rs"]
+mod events;
 #[path = "hooks/expiry.rs"]
 mod expiry;
 #[path = "policy/guests.rs"]

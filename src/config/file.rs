@@ -232,6 +232,7 @@ sections! {
         instances: Text,
         queue: Text,
         reuse: Text,
+        events: Text,
         actions: Text,
         output: Option<OutputFile>,
         host_copy: Text,

@@ -102,6 +102,7 @@ fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimi
         instances: check.count(&at.key("instances"), &file.instances, default.instances, &(1..=1000)),
         queue: check.count(&at.key("queue"), &file.queue, default.queue, &(0..=1_000_000)),
         reuse: check.count(&at.key("reuse"), &file.reuse, default.reuse, &(1..=1_000_000_000)),
+        events: check.count(&at.key("events"), &file.events, default.events, &(1..=1_000_000)),
         host_copy: check.memory(&at.key("host_copy"), &file.host_copy, default.host_copy, &size(KIB, 64 * KIB * KIB)),
         handles: check.count(&at.key("handles"), &file.handles, default.handles, &(1..=65_536)),
         actions: check.count(&at.key("actions"), &file.actions, default.actions, &(1..=1024)),

@@ -94,6 +94,8 @@ pub struct PluginLimits {
     pub queue: usize,
     /// Calls after which an instance is thrown away. Default 10 000, 1 to 1 000 000 000.
     pub reuse: u32,
+    /// Events that wait to be told; over it they are dropped. Default 1024, 1 to 1 000 000.
+    pub events: usize,
     /// Bytes a guest may hand to the host in one host call, and in one answer. Default 1MiB, 1KiB to 64MiB.
     pub host_copy: usize,
     /// Resource handles alive at once in one instance. Default 256, 1 to 65 536.
@@ -117,6 +119,7 @@ impl Default for PluginLimits {
             instances: 64,
             queue: 1024,
             reuse: 10_000,
+            events: 1024,
             host_copy: 1 << 20,
             handles: 256,
             actions: 16,

@@ -2,6 +2,7 @@
 //! stop. What is said of it in the end is [`ended`]'s.
 
 mod ended;
+mod events;
 mod fate;
 mod recheck;
 
@@ -20,6 +21,7 @@ use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 pub use self::recheck::{Revoked, Whom};
 use self::{
     ended::{Over, account},
+    events::{Crier, Observers},
     fate::Fate,
     recheck::{Rounds, Slots},
 };
@@ -34,7 +36,7 @@ use crate::{
     generation::{Check, Route},
     metrics::{Metrics, routes::Mark},
     model::{ConnId, Handshake, Identity, Limits, Mode, Role, ServiceId},
-    policy::{Facts, Known},
+    policy::{Facts, Known, Plugin},
     relay::{self, Report},
     rendezvous::Seat,
     route::Plan,
@@ -55,6 +57,8 @@ pub struct LegInfo {
     pub facts: Option<Arc<Facts>>,
     /// Who is asked whether it may go on.
     checks: Option<Arc<[Check]>>,
+    /// Who is told of it.
+    observers: Option<Arc<[Arc<Plugin>]>>,
     /// Number of the generation it was decided under.
     pub generation: u64,
     /// The socket's peer.
@@ -97,6 +101,7 @@ impl LegInfo {
             policy: policy.unwrap_or_default(),
             identity: known.identity().cloned(),
             checks: route.checks.clone().filter(|_| facts.is_some()),
+            observers: route.observers.clone().filter(|_| facts.is_some()),
             facts,
             generation,
             peer: handshake.peer,
@@ -156,6 +161,7 @@ struct OneLeg {
     session: relay::Handle,
     fate: Fate,
     slots: Slots,
+    observers: Option<Observers>,
     /// Of a rendezvous leg: the place of its guest.
     guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
 }
@@ -179,6 +185,7 @@ pub struct Sessions {
     /// When the identities of legs end.
     ends: Arc<Ends>,
     rounds: Arc<Rounds>,
+    crier: Crier,
     over: UnboundedSender<Over>,
     _tasks: [AbortOnDropHandle<()>; 4],
 }
@@ -189,19 +196,20 @@ impl Sessions {
     pub fn start(drain: &Drain, metrics: &Metrics) -> Self {
         let legs = Arc::<Legs>::default();
         let (over, ended) = unbounded_channel();
-        let obeying = drain.spawn_beside(obey(Arc::clone(&legs), drain.clone()));
+        let crier = Crier::new(drain.clone());
+        let obeying = drain.spawn_beside(obey(Arc::clone(&legs), drain.clone(), crier.clone()));
         let ends = Arc::<Ends>::default();
         let watching = drain.spawn_beside({
-            let (legs, ends) = (Arc::clone(&legs), Arc::clone(&ends));
-            async move { ends.watch(|conn| _ = close(&legs, conn, Cause::Expired.into())).await }
+            let (legs, ends, crier) = (Arc::clone(&legs), Arc::clone(&ends), crier.clone());
+            async move { ends.watch(|conn| _ = close(&legs, &crier, conn, Cause::Expired.into())).await }
         });
-        let rounds = Arc::new(Rounds::new(metrics.rechecks()));
+        let rounds = Arc::new(Rounds::new(metrics.rechecks(), crier.clone()));
         let asking = drain.spawn_beside({
             let (legs, rounds) = (Arc::clone(&legs), Arc::clone(&rounds));
             async move { rounds.go(&legs).await }
         });
         let tasks = [obeying, watching, asking, drain.spawn_beside(account(ended))];
-        Self { legs, arriving: Arc::default(), ends, rounds, over, _tasks: tasks }
+        Self { legs, arriving: Arc::default(), ends, rounds, crier, over, _tasks: tasks }
     }
 
     /// Legs alive.
@@ -218,7 +226,7 @@ impl Sessions {
 
     /// Has a leg closed, if it is on the line and not about to be closed already.
     pub(super) fn close(&self, conn: ConnId, doom: Doom) -> bool {
-        close(&self.legs, conn, doom)
+        close(&self.legs, &self.crier, conn, doom)
     }
 
     /// What plugins are told of a leg that holds a seat.
@@ -240,20 +248,28 @@ impl Sessions {
     }
 }
 
-fn close(legs: &Legs, conn: ConnId, doom: Doom) -> bool {
+fn close(legs: &Legs, crier: &Crier, conn: ConnId, doom: Doom) -> bool {
     let leg = legs.get(&conn).map(|leg| Arc::clone(&leg));
-    leg.is_some_and(|leg| leg.fate.seal(conn, &leg.session, doom))
+    let Some(leg) = leg else { return false };
+    let revoked = doom.cause == Cause::Revoked;
+    let sealed = leg.fate.seal(conn, &leg.session, doom);
+    if sealed && revoked {
+        crier.tell(&leg, "revoked", Vec::new);
+    }
+    sealed
 }
 
 /// Tells the sessions that we stop: those that wait at once, the others when it is their turn; and cuts them when that
 /// has taken too long.
-async fn obey(legs: Arc<Legs>, drain: Drain) {
+async fn obey(legs: Arc<Legs>, drain: Drain, crier: Crier) {
     drain.begun().await;
     let told = async {
-        let mut turns: Vec<_> = legs.iter().map(|leg| (leg.turn(*leg.key()), leg.session.clone())).collect();
+        let mut turns: Vec<_> = legs.iter().map(|leg| (leg.turn(*leg.key()), Arc::clone(leg.value()))).collect();
         turns.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        for (turn, session) in turns {
-            session.drain(drain.turn(turn).await);
+        for (turn, leg) in turns {
+            let code = drain.turn(turn).await;
+            crier.tell(&leg, "drained", Vec::new);
+            leg.session.drain(code);
         }
         std::future::pending::<()>().await;
     };
@@ -311,7 +327,9 @@ impl OnLine {
         let (session, mailbox) = relay::mailbox();
         // From here on no version is kept by what was known before.
         let slots = info.checks.take().as_deref().map(Slots::of).unwrap_or_default();
-        let leg = Arc::new(OneLeg { info, session: session.clone(), fate: Fate::default(), slots, guest });
+        let observers = info.observers.take().map(Observers::new);
+        let fate = Fate::default();
+        let leg = Arc::new(OneLeg { info, session: session.clone(), fate, slots, observers, guest });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
         if let Some(end) = leg.info.end() {
             board.sessions.ends.insert(end, conn);
@@ -322,12 +340,16 @@ impl OnLine {
         let drain = &board.drain;
         // Those that are in the map by now are told by `obey`; this one may have missed it.
         if drain.has_begun() {
-            let (turn, drain, session) = (leg.turn(conn), drain.clone(), session.clone());
+            let (turn, drain, leg) = (leg.turn(conn), drain.clone(), Arc::clone(&leg));
+            let crier = board.sessions.crier.clone();
             board.drain.spawn(async move {
                 tokio::select! {
                     biased;
-                    _ = drain.cut_off() => session.cut(Cause::Draining),
-                    code = drain.turn(turn) => session.drain(code),
+                    _ = drain.cut_off() => leg.session.cut(Cause::Draining),
+                    code = drain.turn(turn) => {
+                        crier.tell(&leg, "drained", Vec::new);
+                        leg.session.drain(code);
+                    }
                 }
             });
         }
@@ -357,9 +379,13 @@ impl OnLine {
         self.leg.fate.sealed().await
     }
 
-    /// What plugins are told of it.
-    pub(super) fn facts(&self) -> Option<&Arc<Facts>> {
-        self.leg.info.facts.as_ref()
+    /// Its 101 is out. `service` is the other leg of one that is routed.
+    pub(super) fn opened(&self, subprotocol: Option<&str>, service: Option<ConnId>) {
+        if let Some(facts) = &self.leg.info.facts {
+            facts.opened(subprotocol);
+            service.into_iter().for_each(|service| facts.joined(service));
+        }
+        self.board.sessions.crier.opened(&self.leg, subprotocol);
     }
 
     /// Where the leg is on its way.
@@ -418,6 +444,11 @@ impl Ticket {
         }
         if let Some(facts) = sessions.facts(partner) {
             facts.joined(self.conn);
+        }
+        sessions.crier.paired(&self.leg, partner);
+        let host = sessions.legs.get(&partner).map(|leg| Arc::clone(&leg));
+        if let Some(host) = host {
+            sessions.crier.paired(&host, self.conn);
         }
     }
 }

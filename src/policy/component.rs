@@ -22,6 +22,7 @@ use super::{
     context::{Call, Scene},
     deadline::{self, REASON_BYTES, Stopped, arm, bounded},
     engine::Runtime,
+    events::Queue,
     host::State,
     inspect,
     output::{LogBudget, one_line},
@@ -141,6 +142,10 @@ pub struct Stats {
     pub nanoseconds: AtomicU64,
     /// Instances made.
     pub instances: AtomicU64,
+    /// Events that were queued for it.
+    pub events: AtomicU64,
+    /// Events for which its queue had no room.
+    pub events_dropped: AtomicU64,
 }
 
 impl Stats {
@@ -170,6 +175,8 @@ pub struct Plugin {
     waiting: AtomicUsize,
     /// Calls at once about sessions that live: a part of the instances, so that handshakes find others.
     pub(super) rechecks: Semaphore,
+    /// What it is still to be told.
+    pub(super) events: Queue,
     retired: AtomicBool,
     stats: Stats,
     /// Of all versions of this name.
@@ -214,6 +221,7 @@ impl Plugin {
             indices,
             idle: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            events: Queue::default(),
             rechecks: Semaphore::new((spec.limits.instances / 4).max(1)),
             retired: AtomicBool::new(false),
             stats: Stats::default(),
@@ -301,10 +309,8 @@ impl Plugin {
         self.indices.answers(question)
     }
 
-    /// Whether it is told of events.
-    #[must_use]
-    pub const fn observes(&self) -> bool {
-        self.indices.observes()
+    pub(super) const fn indices(&self) -> &Indices {
+        &self.indices
     }
 
     /// Whether it exports what a route of this kind cannot do without: roles for a rendezvous, services otherwise.

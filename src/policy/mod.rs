@@ -12,6 +12,7 @@ mod component;
 mod context;
 mod deadline;
 mod engine;
+mod events;
 mod host;
 mod inspect;
 mod interest;

@@ -21,7 +21,7 @@ const BACKEND: &str = "/chat/connect?channelId=1";
 const SAID_SO: Option<(u16, &str)> = Some((4001, "said so"));
 const TAKEN_BACK: Option<(u16, &str)> = Some((4401, "the permission was taken back"));
 
-fn rechecker() -> Vec<u8> {
+pub fn rechecker() -> Vec<u8> {
     let imports = [HEADER, WRITE, ("plugin/connection", "identity", "i32")];
     guest(&imports, &["session-authorization"], include_str!("rechecker.wat"))
 }

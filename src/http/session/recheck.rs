@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Doom, Legs, OneLeg, Sessions};
+use super::{Crier, Doom, Legs, OneLeg, Sessions};
 use crate::{
     error::Cause,
     generation::{Check, Generation},
@@ -66,6 +66,7 @@ pub(super) struct Rounds {
     sooner: Notify,
     permits: Semaphore,
     counts: Rechecks,
+    crier: Crier,
 }
 
 /// Why a plugin is asked again.
@@ -87,8 +88,8 @@ impl Why {
 }
 
 impl Rounds {
-    pub(super) fn new(counts: Rechecks) -> Self {
-        Self { turns: Mutex::default(), sooner: Notify::new(), permits: Semaphore::new(AT_ONCE), counts }
+    pub(super) fn new(counts: Rechecks, crier: Crier) -> Self {
+        Self { turns: Mutex::default(), sooner: Notify::new(), permits: Semaphore::new(AT_ONCE), counts, crier }
     }
 
     fn turns(&self) -> MutexGuard<'_, BTreeSet<(Instant, ConnId, usize)>> {
@@ -209,7 +210,7 @@ impl Rounds {
         let (cause, code) =
             (doom.cause.label(), doom.frame.as_ref().map_or(doom.cause.row().close, |frame| frame.code));
         let reason = doom.frame.as_ref().map(|frame| frame.reason.clone());
-        if super::close(legs, conn, doom) {
+        if super::close(legs, &self.crier, conn, doom) {
             tracing::info!(
                 conn = %conn,
                 route = %leg.info.route,
@@ -335,7 +336,11 @@ impl Sessions {
             let Some(check) = checks.iter().find(|check| check.plugin.name() == name) else { continue };
             slot.every = check.every;
             if !Arc::ptr_eq(&slot.plugin, &check.plugin) {
-                slot.plugin = Arc::clone(&check.plugin);
+                let from = std::mem::replace(&mut slot.plugin, Arc::clone(&check.plugin));
+                self.crier.tell(leg, "policy-swapped", || {
+                    let versions = [("plugin", &*name), ("from", from.identity()), ("to", check.plugin.identity())];
+                    versions.map(|(name, value)| (name.to_owned(), value.to_string())).into()
+                });
                 self.rounds.set(conn, at, slot, Some(Instant::now()));
             }
         }
