@@ -95,12 +95,13 @@ impl App {
             metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
             metrics.add(admin::Live::new(control.clone()));
             let drain = Drain::default();
+            let sessions = Sessions::start(&drain, &metrics);
             let board = Arc::new(Switchboard {
                 pool: Pool::new(drain.clone()),
                 current: ArcSwap::from_pointee(generation),
                 registry: Arc::new(Registry::default()),
                 metrics: Arc::new(metrics),
-                sessions: Sessions::start(&drain),
+                sessions,
                 drain,
                 relay,
             });

@@ -102,11 +102,11 @@ causes! {
     /// A role that this mode does not know.
     RoleModeMismatch = "role-mode-mismatch", Plugin, 503, 0, ERROR, "a policy gave a role that does not fit this route";
     /// A policy trapped, broke a bound or its own contract.
-    PluginFailed = "plugin-failed", Plugin, 503, 0, ERROR, "a policy failed";
+    PluginFailed = "plugin-failed", Plugin, 503, 1011, ERROR, "a policy failed";
     /// A policy did not answer within `decision`.
-    PluginDeadline = "plugin-deadline", Plugin, 503, 0, ERROR, "a policy did not answer in time";
+    PluginDeadline = "plugin-deadline", Plugin, 503, 1011, ERROR, "a policy did not answer in time";
     /// `instances` are busy and `queue` is full.
-    PluginBusy = "plugin-busy", Plugin, 503, 0, WARN, "policies are overloaded";
+    PluginBusy = "plugin-busy", Plugin, 503, 1011, WARN, "policies are overloaded";
     /// The service id is not in the configuration.
     UnknownService = "unknown-service", Client, 404, 0, INFO, "the service is not known";
     /// No endpoint with this tag and scheme, or all refused.

@@ -12,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::Notify;
@@ -57,8 +57,21 @@ pub struct Route {
     pub limits: Arc<Limits>,
     /// On a rendezvous route.
     pub rendezvous: Option<Arc<RendezvousRules>>,
+    /// Who is asked whether its sessions may go on; none where nobody is.
+    pub checks: Option<Arc<[Check]>>,
+    /// Who is told of its connections; none where nobody is.
+    pub observers: Option<Arc<[Arc<Plugin>]>>,
     /// How many it lets in; what it counts survives a reload.
     pub gate: Gate,
+}
+
+/// A plugin that is asked whether sessions may go on.
+#[derive(Clone)]
+pub struct Check {
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// How often; zero is only by order.
+    pub every: Duration,
 }
 
 impl Route {
@@ -206,9 +219,22 @@ impl Generation {
         }
         let mut warnings = candidate.warnings.clone();
         warnings.extend(undecided(config, &plugins, &candidate.places));
+        warnings.extend(never_asked(config, &plugins, &candidate.places));
         let routes = config.routes.iter().map(|route| {
             let kept = before.and_then(|before| before.routes.iter().find(|old| old.config.name == route.name));
+            let checks: Vec<_> = route
+                .plugins
+                .iter()
+                .filter_map(|name| {
+                    let plugin = plugins.get(name).filter(|plugin| plugin.rechecks())?;
+                    Some(Check { plugin: Arc::clone(plugin), every: config.plugins.get(name)?.recheck })
+                })
+                .collect();
+            let observers: Vec<_> =
+                route.plugins.iter().filter_map(|name| plugins.get(name).filter(|it| it.observes()).cloned()).collect();
             Arc::new(Route {
+                observers: Some(observers).filter(|observers| !observers.is_empty()).map(Into::into),
+                checks: Some(checks).filter(|checks| !checks.is_empty()).map(Into::into),
                 gate: Gate::new(route.admission, kept.map(|route| &route.gate)),
                 plugins: route.plugins.iter().filter_map(|name| plugins.get(name).cloned()).collect(),
                 limits: Arc::new(route.limits.clone()),
@@ -261,6 +287,22 @@ fn undecided(config: &Config, plugins: &BTreeMap<Arc<str>, Arc<Plugin>>, places:
                 Mode::Router | Mode::Http => "add a plugin that does, such as `builtin:router`, or a `service`",
             };
             warnings.push(places.route_plugins(index, message, hint));
+        }
+    }
+    warnings
+}
+
+/// The plugins that are to be asked whether sessions may go on, and cannot say.
+fn never_asked(config: &Config, plugins: &BTreeMap<Arc<str>, Arc<Plugin>>, places: &Places) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for (name, plugin) in plugins.iter().filter(|(_, plugin)| !plugin.rechecks()) {
+        let Some(config) = config.plugins.get(name) else { continue };
+        for (key, wanted) in [("recheck", !config.recheck.is_zero()), ("recheck_on_swap", config.recheck_on_swap)] {
+            if wanted {
+                let why =
+                    format!("`{}` does not export `session-authorization`: nothing is asked again", plugin.name());
+                warnings.push(places.unlikely_plugin(name, key, why));
+            }
         }
     }
     warnings

@@ -243,7 +243,8 @@ impl Control {
         self.board.metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
         let generation = Arc::new(generation);
         self.state().remember(&generation, why, changes);
-        self.board.current.store(generation);
+        self.board.current.store(Arc::clone(&generation));
+        self.board.sessions.swapped(&generation);
         self.listeners.commit(prepared, &self.board);
         self.host.in_use(&plugins);
         self.board.sessions.follow();

@@ -9,6 +9,8 @@ mod support;
 mod answers;
 #[path = "hooks/authorize.rs"]
 mod authorize;
+#[path = "hooks/events.rs"]
+mod events;
 #[path = "hooks/expiry.rs"]
 mod expiry;
 #[path = "policy/guests.rs"]
@@ -16,6 +18,8 @@ mod expiry;
 mod guests;
 #[path = "hooks/pairing.rs"]
 mod pairing;
+#[path = "hooks/recheck.rs"]
+mod recheck;
 
 use guests::Guest;
 use support::{Proxy, Setup, dial::within, wire::Wire};

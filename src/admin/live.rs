@@ -75,12 +75,16 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
     let labels = |plugin: &crate::policy::Plugin| {
         [("plugin", plugin.name().to_string()), ("version", plugin.identity().to_string())]
     };
-    let counters: [(&str, &str, Read); 4] = [
+    let counters: [(&str, &str, Read); 6] = [
         ("plugin_calls", "Policy calls", |stats| stats.calls.load(Ordering::Relaxed)),
         ("plugin_rejections", "Policy calls that refused a handshake", |stats| {
             stats.rejections.load(Ordering::Relaxed)
         }),
         ("plugin_instances", "Instances made", |stats| stats.instances.load(Ordering::Relaxed)),
+        ("plugin_events", "Events that were queued for a plugin", |stats| stats.events.load(Ordering::Relaxed)),
+        ("plugin_events_dropped", "Events for which the queue of a plugin had no room", |stats| {
+            stats.events_dropped.load(Ordering::Relaxed)
+        }),
         ("plugin_call_nanoseconds", "Time spent in policy calls", |stats| stats.nanoseconds.load(Ordering::Relaxed)),
     ];
     for (name, help, read) in counters {

@@ -24,7 +24,7 @@ use crate::reload::Control;
 /// Where there is something to GET.
 const PAGES: &str = "there is /livez, /readyz, /metrics, /generation, /generations, /sessions and /adm/modules\n";
 /// What can be done.
-const ORDERS: &str = "POST /explain, /reload, /rollback, /resume or /adm/modules; all else is only read\n";
+const ORDERS: &str = "POST /explain, /reload, /rollback, /resume, /revoke or /adm/modules; all else is only read\n";
 /// How long accept rests after an error.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// How long a request's head may take.

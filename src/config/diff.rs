@@ -221,6 +221,8 @@ fn plugin(one: &PluginConfig, other: &PluginConfig) -> Vec<&'static str> {
             config => "config",
             limits => "limits",
             on_failure => "on_failure",
+            recheck => "recheck",
+            recheck_on_swap => "recheck_on_swap",
         },
         one,
         other

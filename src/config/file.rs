@@ -218,6 +218,8 @@ sections! {
         grants: Later,
         limits: Option<PluginLimitsFile>,
         on_failure: Text,
+        recheck: Text,
+        recheck_on_swap: Text,
     }
 
     /// `limits` of a plugin.
@@ -230,6 +232,7 @@ sections! {
         instances: Text,
         queue: Text,
         reuse: Text,
+        events: Text,
         actions: Text,
         output: Option<OutputFile>,
         host_copy: Text,

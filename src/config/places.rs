@@ -31,7 +31,9 @@ impl Places {
             }
             // It may have many lines; this is the first.
             keep(&plugin.key("config"), plugin.key("config").name());
-            keep(&plugin.key("on_failure"), plugin.key("on_failure").value());
+            for key in ["on_failure", "recheck", "recheck_on_swap"] {
+                keep(&plugin.key(key), plugin.key(key).value());
+            }
         }
         let routes = at.key("routes");
         for index in 0..config.routes.len() {
@@ -69,10 +71,16 @@ impl Places {
         self.problem(format!("listeners[{index}].address"), message)
     }
 
-    /// A problem with one of `component`, `sha256`, `config` and `on_failure` of a plugin.
+    /// A problem with one of the keys of a plugin that are looked at when it is loaded.
     #[must_use]
     pub fn plugin(&self, name: &Arc<str>, key: &str, message: String) -> Problem {
         self.problem(format!("plugins.{name}.{key}"), message)
+    }
+
+    /// What is unlikely about one of these keys.
+    #[must_use]
+    pub fn unlikely_plugin(&self, name: &Arc<str>, key: &str, message: String) -> Problem {
+        self.plugin(name, key, message).into_warning()
     }
 
     /// What is unlikely about the plugins of a route.

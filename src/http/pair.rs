@@ -156,9 +156,7 @@ impl Seated {
         };
         match freed {
             Ok(freed) => {
-                if let Some(facts) = self.line.facts() {
-                    facts.opened(self.seat.subprotocol().map(AsRef::as_ref));
-                }
+                self.line.opened(self.seat.subprotocol().map(AsRef::as_ref), None);
                 let leg = leg_of(freed, self.line.conn(), party, self.line.limits());
                 self.join_or_wait(leg, opened).await;
             }

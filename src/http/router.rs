@@ -136,10 +136,7 @@ impl Dialled {
             Err(error) => return session::unanswered(&line, Party::Client, opened, &*error),
         };
         let client = leg_of(freed, line.conn(), Party::Client, &service.limits);
-        if let Some(facts) = line.facts() {
-            facts.opened(subprotocol.as_deref());
-            facts.joined(service.id);
-        }
+        line.opened(subprotocol.as_deref(), Some(service.id));
         let client = Leg { extensions: service.extensions, ..client };
         line.mark().to(State::Open);
         let board = Arc::clone(line.board());

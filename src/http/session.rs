@@ -2,7 +2,9 @@
 //! stop. What is said of it in the end is [`ended`]'s.
 
 mod ended;
+mod events;
 mod fate;
+mod recheck;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,9 +21,12 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
+pub use self::recheck::{Revoked, Whom};
 use self::{
     ended::{Over, account},
+    events::{Crier, Observers},
     fate::Fate,
+    recheck::{Rounds, Slots},
 };
 pub(super) use self::{
     ended::{milliseconds, unanswered},
@@ -31,10 +36,10 @@ use super::{Place, Switchboard, hooks::Hooks, watchman::Ends};
 use crate::{
     drain::Drain,
     error::Cause,
-    generation::Route,
-    metrics::routes::Mark,
+    generation::{Check, Route},
+    metrics::{Metrics, routes::Mark},
     model::{ConnId, Handshake, Identity, Limits, Mode, Role, ServiceId},
-    policy::{Facts, Known},
+    policy::{Facts, Known, Plugin},
     relay::{self, Report},
     rendezvous::Seat,
     route::Plan,
@@ -53,6 +58,10 @@ pub struct LegInfo {
     pub identity: Option<Arc<Identity>>,
     /// What plugins are told of it while it lives; none where none is asked.
     pub facts: Option<Arc<Facts>>,
+    /// Who is asked whether it may go on.
+    checks: Option<Arc<[Check]>>,
+    /// Who is told of it.
+    observers: Option<Arc<[Arc<Plugin>]>>,
     /// Number of the generation it was decided under.
     pub generation: u64,
     /// The socket's peer.
@@ -94,6 +103,8 @@ impl LegInfo {
             channel,
             policy: policy.unwrap_or_default(),
             identity: known.identity().cloned(),
+            checks: route.checks.clone().filter(|_| facts.is_some()),
+            observers: route.observers.clone().filter(|_| facts.is_some()),
             facts,
             generation,
             peer: handshake.peer,
@@ -158,6 +169,8 @@ pub(super) struct OneLeg {
     /// Its own, in which it is unless it is its partner's guest.
     session: relay::Handle,
     fate: Fate,
+    slots: Slots,
+    observers: Option<Observers>,
     /// Of a rendezvous leg: the place of its guest.
     guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
     /// What its plugins are asked while it lives.
@@ -187,32 +200,35 @@ pub struct Sessions {
     arriving: Arc<DashMap<ConnId, Arc<Facts>>>,
     /// When the identities of legs end.
     ends: Arc<Ends>,
+    rounds: Arc<Rounds>,
+    crier: Crier,
     over: UnboundedSender<Over>,
     /// There may be legs with hooks that are not on the generation that serves.
     pub(super) swapped: Notify,
-    _tasks: [AbortOnDropHandle<()>; 3],
+    _tasks: [AbortOnDropHandle<()>; 4],
 }
 
 impl Sessions {
     /// None yet.
     #[must_use]
-    pub fn start(drain: &Drain) -> Self {
+    pub fn start(drain: &Drain, metrics: &Metrics) -> Self {
         let legs = Arc::<Legs>::default();
         let (over, ended) = unbounded_channel();
-        let obeying = drain.spawn_beside(obey(Arc::clone(&legs), drain.clone()));
+        let crier = Crier::new(drain.clone());
+        let obeying = drain.spawn_beside(obey(Arc::clone(&legs), drain.clone(), crier.clone()));
         let ends = Arc::<Ends>::default();
         let watching = drain.spawn_beside({
-            let (legs, ends) = (Arc::clone(&legs), Arc::clone(&ends));
-            async move { ends.watch(|conn| _ = close(&legs, conn, Cause::Expired.into())).await }
+            let (legs, ends, crier) = (Arc::clone(&legs), Arc::clone(&ends), crier.clone());
+            async move { ends.watch(|conn| _ = close(&legs, &crier, conn, Cause::Expired.into())).await }
         });
-        Self {
-            legs,
-            arriving: Arc::default(),
-            ends,
-            over,
-            swapped: Notify::new(),
-            _tasks: [obeying, watching, drain.spawn_beside(account(ended))],
-        }
+        let rounds = Arc::new(Rounds::new(metrics.rechecks(), crier.clone()));
+        let asking = drain.spawn_beside({
+            let (legs, rounds) = (Arc::clone(&legs), Arc::clone(&rounds));
+            async move { rounds.go(&legs).await }
+        });
+        let tasks = [obeying, watching, asking, drain.spawn_beside(account(ended))];
+        let swapped = Notify::new();
+        Self { legs, arriving: Arc::default(), ends, rounds, crier, over, swapped, _tasks: tasks }
     }
 
     /// Legs alive.
@@ -261,7 +277,7 @@ impl Sessions {
 
     /// Has a leg closed, if it is on the line and not about to be closed already.
     pub(super) fn close(&self, conn: ConnId, doom: Doom) -> bool {
-        close(&self.legs, conn, doom)
+        close(&self.legs, &self.crier, conn, doom)
     }
 
     /// What plugins are told of a leg that holds a seat.
@@ -295,20 +311,28 @@ pub struct Listed {
     pub generation: Option<u64>,
 }
 
-fn close(legs: &Legs, conn: ConnId, doom: Doom) -> bool {
+fn close(legs: &Legs, crier: &Crier, conn: ConnId, doom: Doom) -> bool {
     let leg = legs.get(&conn).map(|leg| Arc::clone(&leg));
-    leg.is_some_and(|leg| leg.fate.seal(conn, &leg.session, doom))
+    let Some(leg) = leg else { return false };
+    let revoked = doom.cause == Cause::Revoked;
+    let sealed = leg.fate.seal(conn, &leg.session, doom);
+    if sealed && revoked {
+        crier.tell(&leg, "revoked", Vec::new);
+    }
+    sealed
 }
 
 /// Tells the sessions that we stop: those that wait at once, the others when it is their turn; and cuts them when that
 /// has taken too long.
-async fn obey(legs: Arc<Legs>, drain: Drain) {
+async fn obey(legs: Arc<Legs>, drain: Drain, crier: Crier) {
     drain.begun().await;
     let told = async {
-        let mut turns: Vec<_> = legs.iter().map(|leg| (leg.turn(*leg.key()), leg.session.clone())).collect();
+        let mut turns: Vec<_> = legs.iter().map(|leg| (leg.turn(*leg.key()), Arc::clone(leg.value()))).collect();
         turns.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        for (turn, session) in turns {
-            session.drain(None, drain.turn(turn).await, Cause::Draining);
+        for (turn, leg) in turns {
+            let code = drain.turn(turn).await;
+            crier.tell(&leg, "drained", Vec::new);
+            leg.session.drain(None, code, Cause::Draining);
         }
         std::future::pending::<()>().await;
     };
@@ -361,13 +385,17 @@ impl OnLine {
     fn with(
         board: &Arc<Switchboard>,
         conn: ConnId,
-        info: LegInfo,
+        mut info: LegInfo,
         place: Arc<Place>,
         guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
         hooks: Option<Hooks>,
     ) -> (Self, relay::Handle, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
-        let leg = Arc::new(OneLeg { info, session: session.clone(), fate: Fate::default(), guest, hooks });
+        // From here on no version is kept by what was known before.
+        let slots = info.checks.take().as_deref().map(Slots::of).unwrap_or_default();
+        let observers = info.observers.take().map(Observers::new);
+        let fate = Fate::default();
+        let leg = Arc::new(OneLeg { info, session: session.clone(), fate, slots, observers, guest, hooks });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
         // Whoever looked for legs to bring to the generation that serves may have missed this one.
         if leg.hooks.as_ref().is_some_and(|hooks| hooks.is_behind(&board.current.load())) {
@@ -376,15 +404,22 @@ impl OnLine {
         if let Some(end) = leg.info.end() {
             board.sessions.ends.insert(end, conn);
         }
+        board.sessions.rounds.begin(conn, &leg);
+        // Those that are in the map by now are seen when a generation is published; this one may have come too late.
+        board.sessions.catch_up(conn, &leg, &board.current.load());
         let drain = &board.drain;
         // Those that are in the map by now are told by `obey`; this one may have missed it.
         if drain.has_begun() {
-            let (turn, drain, session) = (leg.turn(conn), drain.clone(), session.clone());
+            let (turn, drain, leg) = (leg.turn(conn), drain.clone(), Arc::clone(&leg));
+            let crier = board.sessions.crier.clone();
             board.drain.spawn(async move {
                 tokio::select! {
                     biased;
-                    _ = drain.cut_off() => session.cut(Cause::Draining),
-                    code = drain.turn(turn) => session.drain(None, code, Cause::Draining),
+                    _ = drain.cut_off() => leg.session.cut(Cause::Draining),
+                    code = drain.turn(turn) => {
+                        crier.tell(&leg, "drained", Vec::new);
+                        leg.session.drain(None, code, Cause::Draining);
+                    }
                 }
             });
         }
@@ -414,9 +449,13 @@ impl OnLine {
         self.leg.fate.sealed().await
     }
 
-    /// What plugins are told of it.
-    pub(super) fn facts(&self) -> Option<&Arc<Facts>> {
-        self.leg.info.facts.as_ref()
+    /// Its 101 is out. `service` is the other leg of one that is routed.
+    pub(super) fn opened(&self, subprotocol: Option<&str>, service: Option<ConnId>) {
+        if let Some(facts) = &self.leg.info.facts {
+            facts.opened(subprotocol);
+            service.into_iter().for_each(|service| facts.joined(service));
+        }
+        self.board.sessions.crier.opened(&self.leg, subprotocol);
     }
 
     /// Where the leg is on its way.
@@ -439,6 +478,7 @@ impl Drop for OnLine {
         if let Some(end) = self.leg.info.end() {
             sessions.ends.remove(end, self.conn);
         }
+        sessions.rounds.end(self.conn, &self.leg);
     }
 }
 
@@ -474,6 +514,11 @@ impl Ticket {
         }
         if let Some(facts) = sessions.facts(partner) {
             facts.joined(self.conn);
+        }
+        sessions.crier.paired(&self.leg, partner);
+        let host = sessions.legs.get(&partner).map(|leg| Arc::clone(&leg));
+        if let Some(host) = host {
+            sessions.crier.paired(&host, self.conn);
         }
     }
 }

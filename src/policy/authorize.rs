@@ -22,6 +22,14 @@ const ROLES: usize = 64;
 /// Most bytes of everything that an identity consists of.
 const IDENTITY_BYTES: usize = 16 << 10;
 
+impl Plugin {
+    /// Whether it exports what says who somebody is.
+    #[must_use]
+    pub const fn authorizes(&self) -> bool {
+        self.answers(Question::Authorize)
+    }
+}
+
 /// Asks all of them.
 pub(super) async fn authorize(
     plugins: &[Arc<Plugin>],

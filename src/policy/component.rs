@@ -22,6 +22,7 @@ use super::{
     context::{Call, Scene},
     deadline::{self, REASON_BYTES, Stopped, arm, bounded},
     engine::Runtime,
+    events::Queue,
     host::State,
     inspect,
     output::{LogBudget, one_line},
@@ -30,6 +31,7 @@ use super::{
 };
 use crate::{
     config::{OnFailure, PluginLimits},
+    error::Cause,
     model::Mode,
 };
 
@@ -116,6 +118,15 @@ impl Failure {
             Self::Contract(_) => "contract",
         }
     }
+
+    /// What it means for the connection that the call was about, unless the plugin may fail.
+    pub(super) const fn cause(&self) -> Cause {
+        match self {
+            Self::Busy(_) => Cause::PluginBusy,
+            Self::Deadline(..) => Cause::PluginDeadline,
+            Self::Trap(_) | Self::Configuration(_) | Self::Contract(_) => Cause::PluginFailed,
+        }
+    }
 }
 
 /// What a plugin version has done so far.
@@ -131,6 +142,10 @@ pub struct Stats {
     pub nanoseconds: AtomicU64,
     /// Instances made.
     pub instances: AtomicU64,
+    /// Events that were queued for it.
+    pub events: AtomicU64,
+    /// Events for which its queue had no room.
+    pub events_dropped: AtomicU64,
 }
 
 impl Stats {
@@ -158,6 +173,10 @@ pub struct Plugin {
     idle: Mutex<Vec<Instance>>,
     slots: Semaphore,
     waiting: AtomicUsize,
+    /// Calls at once about sessions that live: a part of the instances, so that handshakes find others.
+    pub(super) rechecks: Semaphore,
+    /// What it is still to be told.
+    pub(super) events: Queue,
     retired: AtomicBool,
     /// Connections whose filters are of this version.
     users: AtomicUsize,
@@ -204,6 +223,8 @@ impl Plugin {
             indices,
             idle: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            events: Queue::default(),
+            rechecks: Semaphore::new((spec.limits.instances / 4).max(1)),
             retired: AtomicBool::new(false),
             users: AtomicUsize::new(0),
             stats: Stats::default(),
@@ -291,6 +312,10 @@ impl Plugin {
         self.indices.answers(question)
     }
 
+    pub(super) const fn indices(&self) -> &Indices {
+        &self.indices
+    }
+
     /// Whether it exports what a route of this kind cannot do without: roles for a rendezvous, services otherwise.
     #[must_use]
     pub fn decides(&self, mode: Mode) -> bool {
@@ -310,30 +335,6 @@ impl Plugin {
     #[must_use]
     pub fn finds_channels(&self) -> bool {
         self.answers(Question::Channel)
-    }
-
-    /// Whether it exports what says who somebody is.
-    #[must_use]
-    pub const fn authorizes(&self) -> bool {
-        self.answers(Question::Authorize)
-    }
-
-    /// Whether it exports what says who is joined with whom.
-    #[must_use]
-    pub const fn pairs(&self) -> bool {
-        self.answers(Question::Pair)
-    }
-
-    /// Whether it exports what edits answers.
-    #[must_use]
-    pub const fn rewrites_answers(&self) -> bool {
-        self.answers(Question::Response(0, &[]))
-    }
-
-    /// Whether it is asked about connections that live, so that what it is to be told of them must be kept.
-    #[must_use]
-    pub const fn asks_later(&self) -> bool {
-        self.pairs() || self.answers(Question::Open) || self.answers(Question::Recheck) || self.indices.observes()
     }
 
     /// Whether new handshakes use this version. One that they do not use gives its idle instances back and keeps none

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::context::{Call, Facts};
+use super::{
+    Plugin,
+    context::{Call, Facts},
+    v0_1::Question,
+};
 use crate::model::{ChannelId, Identity, Role, Verdict};
 
 /// A request with all that was said of it.
@@ -15,6 +19,14 @@ pub struct Ruling {
     pub verdict: Verdict,
     /// What later questions are about.
     pub known: Known,
+}
+
+impl Plugin {
+    /// Whether it is asked about connections that live, so that what it is to be told of them must be kept.
+    #[must_use]
+    pub const fn asks_later(&self) -> bool {
+        self.pairs() || self.answers(Question::Open) || self.answers(Question::Recheck) || self.observes()
+    }
 }
 
 impl Known {

@@ -12,6 +12,7 @@ mod component;
 mod context;
 mod deadline;
 mod engine;
+mod events;
 pub mod filter;
 mod host;
 mod inspect;
@@ -21,6 +22,7 @@ mod known;
 pub mod micro;
 mod output;
 mod pair;
+mod recheck;
 mod response;
 mod tally;
 mod ticker;
@@ -37,6 +39,7 @@ use context::{Call, Scene};
 pub use engine::MAX_MEMORY;
 pub use known::{Known, Ruling};
 pub use pair::pair;
+pub use recheck::{Rechecked, recheck};
 pub use response::rewrite_answer;
 use sha2::{Digest, Sha256};
 pub use trace::{Opinion, Trace};
@@ -285,11 +288,7 @@ fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<
     report(plugin, handshake.id, &handshake.route, failure);
     match plugin.spec().on_failure {
         OnFailure::Open => Ok(()),
-        OnFailure::Closed => Err(Refused::Failed(Refusal::new(match failure {
-            Failure::Busy(_) => Cause::PluginBusy,
-            Failure::Deadline(..) => Cause::PluginDeadline,
-            Failure::Trap(_) | Failure::Configuration(_) | Failure::Contract(_) => Cause::PluginFailed,
-        }))),
+        OnFailure::Closed => Err(Refused::Failed(Refusal::new(failure.cause()))),
     }
 }
 

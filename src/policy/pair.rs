@@ -11,6 +11,14 @@ use super::{
 };
 use crate::model::PairingDecision;
 
+impl Plugin {
+    /// Whether it exports what says who is joined with whom.
+    #[must_use]
+    pub const fn pairs(&self) -> bool {
+        self.answers(Question::Pair)
+    }
+}
+
 /// Asks about the holder of the newcomer's own seat, or, where `complementary`, of the one opposite.
 ///
 /// # Errors

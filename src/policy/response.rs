@@ -20,6 +20,14 @@ use crate::{
 /// Tells a client the channel it is on, which is not a plugin's to say.
 const CHANNEL: &str = "x-channel-id";
 
+impl Plugin {
+    /// Whether it exports what edits answers.
+    #[must_use]
+    pub const fn rewrites_answers(&self) -> bool {
+        self.answers(Question::Response(0, &[]))
+    }
+}
+
 /// Asks about an answer, and edits its header. Fields whose value is not UTF-8 are not shown, and stay unless their name is
 /// edited.
 ///
@@ -60,8 +68,8 @@ fn not_the_channel(edits: &[Edit]) -> Result<(), String> {
     let named = |edit: &Edit| match edit {
         Edit::Set(name, _) | Edit::Append(name, _) | Edit::Remove(name) => name.eq_ignore_ascii_case(CHANNEL),
     };
-    match edits.iter().any(named) {
-        true => Err(format!("the header {CHANNEL} is the proxy's own and may not be edited")),
-        false => Ok(()),
+    if edits.iter().any(named) {
+        return Err(format!("the header {CHANNEL} is the proxy's own and may not be edited"));
     }
+    Ok(())
 }

@@ -51,6 +51,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
+pub(crate) use self::close::is_allowed;
 pub use self::{
     driver::Relay,
     leaving::leave,

@@ -18,11 +18,11 @@ const GONE: Option<(u16, &str)> = Some((1001, "the other side is gone"));
 /// Long enough for the connection to be there by then.
 const LIFE: u64 = 400;
 
-fn said(close: &Option<(u16, String)>) -> Option<(u16, &str)> {
-    close.as_ref().map(|(code, reason)| (*code, reason.as_str()))
+fn said(close: Option<&(u16, String)>) -> Option<(u16, &str)> {
+    close.map(|(code, reason)| (*code, reason.as_str()))
 }
 
-async fn proxy(upstream: &Upstream) -> Proxy {
+fn proxy(upstream: &Upstream) -> Proxy {
     let more = format!(
         "{}  - {{name: ws, match: {{path: /ws}}, mode: router, plugins: [one], service: up}}
   - {{name: plain, match: {{path: /plain}}, mode: http, plugins: [one], service: up}}
@@ -40,7 +40,7 @@ fn ending() -> [(&'static str, String); 2] {
 
 #[tokio::test]
 async fn a_leg_that_waits_is_closed_with_4401_when_its_identity_ends() {
-    let proxy = proxy(&Upstream::bind().await).await;
+    let proxy = proxy(&Upstream::bind().await);
     // One that ends much later is there first.
     let late = in_ms(3_600_000);
     let (_later, _) = dial_with(&proxy, "/chat?channelId=later", &[("x-who", "bob"), ("x-end", &late)]).await;
@@ -48,7 +48,7 @@ async fn a_leg_that_waits_is_closed_with_4401_when_its_identity_ends() {
     let fields = ending();
     let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
     let (mut client, _) = dial_with(&proxy, "/chat?channelId=1", &fields).await;
-    assert_eq!(said(&hear_close(&mut client).await), EXPIRED);
+    assert_eq!(said(hear_close(&mut client).await.as_ref()), EXPIRED);
     not_before(since, Duration::from_millis(LIFE - 10));
     drop(client);
     let line = proxy.logged(&["session ended", "cause=expired", "subject=alice", "outcome=lonely"]);
@@ -59,7 +59,7 @@ async fn a_leg_that_waits_is_closed_with_4401_when_its_identity_ends() {
 
 #[tokio::test]
 async fn of_a_pair_the_one_whose_identity_ends_is_told_so_and_the_other_that_it_is_gone() {
-    let proxy = proxy(&Upstream::bind().await).await;
+    let proxy = proxy(&Upstream::bind().await);
     for (ends_first, paths) in [
         (true, ["/chat?channelId=1", "/chat/connect?channelId=1"]),
         (false, ["/chat?channelId=2", "/chat/connect?channelId=2"]),
@@ -71,7 +71,7 @@ async fn of_a_pair_the_one_whose_identity_ends_is_told_so_and_the_other_that_it_
         let (mut guest, _) = dial_with(&proxy, paths[1], second).await;
         let (to_host, to_guest) = tokio::join!(hear_close(&mut host), hear_close(&mut guest));
         let expected = if ends_first { (EXPIRED, GONE) } else { (GONE, EXPIRED) };
-        assert_eq!((said(&to_host), said(&to_guest)), expected);
+        assert_eq!((said(to_host.as_ref()), said(to_guest.as_ref())), expected);
         let channel = if ends_first { "channel=1 " } else { "channel=2 " };
         drop((host, guest));
         proxy.logged(&["session ended", "cause=expired", channel, "outcome=paired"]);
@@ -81,7 +81,7 @@ async fn of_a_pair_the_one_whose_identity_ends_is_told_so_and_the_other_that_it_
 /// Between its own session and its partner's a leg is in neither.
 #[tokio::test]
 async fn a_leg_that_is_just_being_joined_is_not_forgotten() {
-    let proxy = proxy(&Upstream::bind().await).await;
+    let proxy = proxy(&Upstream::bind().await);
     let guests = (0..60).map(|n| {
         let proxy = &proxy;
         async move {
@@ -95,7 +95,7 @@ async fn a_leg_that_is_just_being_joined_is_not_forgotten() {
             }
             assert_eq!(guest.status(), 101, "{}", guest.head);
             let close = guest.expect_close().await;
-            assert_eq!(said(&close), EXPIRED, "{n}");
+            assert_eq!(said(close.as_ref()), EXPIRED, "{n}");
             true
         }
     });
@@ -106,7 +106,7 @@ async fn a_leg_that_is_just_being_joined_is_not_forgotten() {
 #[tokio::test]
 async fn a_routed_leg_and_a_tunnel_end_too() {
     let upstream = Upstream::bind().await;
-    let proxy = proxy(&upstream).await;
+    let proxy = proxy(&upstream);
     let fields = ending();
     let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
     let (mut client, mut service) = tokio::join!(knock(&proxy, "/ws", &fields), async {
@@ -115,8 +115,8 @@ async fn a_routed_leg_and_a_tunnel_end_too() {
         service
     });
     assert_eq!(client.status(), 101);
-    assert_eq!(said(&client.expect_close().await), EXPIRED);
-    assert_eq!(said(&service.expect_close().await), GONE);
+    assert_eq!(said(client.expect_close().await.as_ref()), EXPIRED);
+    assert_eq!(said(service.expect_close().await.as_ref()), GONE);
     client.write(&masked(CLOSE, &close(4401, ""))).await;
     service.write(&bare(CLOSE, &close(1001, ""))).await;
     drop((client, service));

@@ -67,11 +67,16 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
         board.metrics.holds_filled.inc_by(leg.hold_filled.into());
         board.metrics.closes_overdue.inc_by(leg.overdue.into());
     }
+    let known: Vec<Option<Arc<OneLeg>>> =
+        report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
+    for (leg, own) in known.iter().zip(&report.legs) {
+        if let Some(leg) = leg {
+            board.sessions.crier.closed(leg, report, own);
+        }
+    }
     if !board.current.load().config.log.sessions {
         return;
     }
-    let known: Vec<Option<Arc<OneLeg>>> =
-        report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
     let filters =
         |n: usize| known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_ref()).map(Hooks::labels);
     let filters = [filters(0), filters(1)];
