@@ -77,6 +77,8 @@ impl App {
         let generation = Generation::build(Arc::new(candidate), &host, None, &population).await.map_err(refused)?;
         reload::warn(&generation, None);
         host.serve();
+        host.in_use(&generation.plugins.values().cloned().collect::<Vec<_>>());
+        host.serve_services(generation.config.services.values().map(AsRef::as_ref));
         let config = Arc::clone(&generation.config);
         let mut handed_over = options.handed_over;
         let file = options.paths.config.display().to_string();

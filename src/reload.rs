@@ -248,6 +248,7 @@ impl Control {
         self.listeners.commit(prepared, &self.board);
         self.host.in_use(&plugins);
         self.board.sessions.follow();
+        self.host.serve_services(self.board.current.load().config.services.values().map(AsRef::as_ref));
         self.published.notify_one();
     }
 

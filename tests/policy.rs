@@ -13,6 +13,8 @@ mod calls;
 mod chain;
 #[path = "policy/filters.rs"]
 mod filters;
+#[path = "policy/granted.rs"]
+mod granted;
 #[path = "policy/guests.rs"]
 mod guests;
 #[path = "policy/instances.rs"]
@@ -21,6 +23,8 @@ mod instances;
 mod load;
 #[path = "policy/output.rs"]
 mod output;
+#[path = "policy/schema.rs"]
+mod schema;
 #[path = "policy/swaps.rs"]
 mod swaps;
 #[path = "policy/wasi.rs"]

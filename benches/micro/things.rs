@@ -8,7 +8,7 @@ use std::{
 };
 
 use cordboard::{
-    config::{OnFailure, PluginLimits},
+    config::{Grants, OnFailure, PluginLimits},
     model::{ChannelId, Client, ConnId, Handshake, MessageKind, Mode, Payload, RendezvousRules},
     policy::{
         self, Plugin, PluginSpec, PolicyHost, Trace,
@@ -150,6 +150,7 @@ impl Policies {
             origin: format!("builtin:{name}"),
             wasm: policy::builtin(name).expect("it is built in").into(),
             config: config.to_owned(),
+            grants: Grants::default(),
             limits,
             on_failure: OnFailure::Closed,
         };

@@ -219,6 +219,7 @@ fn plugin(one: &PluginConfig, other: &PluginConfig) -> Vec<&'static str> {
             component => "component",
             sha256 => "sha256",
             config => "config",
+            grants => "grants",
             limits => "limits",
             on_failure => "on_failure",
             recheck => "recheck",

@@ -21,6 +21,7 @@ mod file;
 mod fill;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod grants;
 mod input;
 mod matching;
 mod places;
@@ -51,14 +52,18 @@ use std::{
 
 use ipnet::IpNet;
 
-pub(crate) use self::value::shown_duration;
 pub use self::{
     diagnose::{Problem, Severity},
+    grants::{Bucket, Grants, HttpClient},
     input::{MAX_BYTES, Reading, Source, Values, ValuesFile, parse, read},
     places::Places,
     plugin_config::{Component, OnFailure, PluginConfig, PluginLimits, PluginSettings},
     schema::schema,
     secrets::Secrets,
+};
+pub(crate) use self::{
+    diagnose::{quoted, suggestion},
+    value::shown_duration,
 };
 use crate::{
     head::{matching::Match, rewrite::Rewrite},
@@ -355,6 +360,14 @@ pub struct Service {
 impl Service {
     /// The default of `connect_timeout`.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// One plain endpoint (`host:port`), and the defaults.
+    #[must_use]
+    pub fn lone(id: ServiceId, authority: Arc<str>) -> Self {
+        let endpoints = vec![Endpoint { transport: Transport::Plain, authority, env_tag: None }];
+        let (balance, pool) = (Balance::default(), PoolRules::default());
+        Self { id, endpoints, balance, connect_timeout: Self::CONNECT_TIMEOUT, pool }
+    }
 }
 
 /// How an endpoint is chosen.

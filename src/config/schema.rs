@@ -120,7 +120,10 @@ impl Maker {
                 nullable = matches!((section, key), ("PluginFile", "sha256") | ("EndpointMap", "env_tag"));
                 must |= matches!(
                     (section, key),
-                    ("File", "listeners") | ("RouteFile", "match") | ("ServiceFile", "endpoints")
+                    ("File", "listeners")
+                        | ("RouteFile", "match")
+                        | ("ServiceFile", "endpoints")
+                        | ("HttpClientFile", "allow")
                 );
                 let on_its_own = (section, key) == ("File", "admin");
                 nullable |= !must && !on_its_own && !matches!(form, Form::Scalar | Form::Text);

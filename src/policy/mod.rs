@@ -14,6 +14,7 @@ mod deadline;
 mod engine;
 mod events;
 pub mod filter;
+mod granted;
 mod host;
 mod inspect;
 mod interest;
@@ -24,6 +25,7 @@ mod output;
 mod pair;
 mod recheck;
 mod response;
+mod stats;
 mod tally;
 mod ticker;
 mod trace;
@@ -32,21 +34,24 @@ mod v0_1;
 use std::{path::Path, sync::Arc};
 
 pub use builtin::{builtin, builtin_names};
-pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
+pub use component::{Failure, LoadError, Plugin, PluginSpec};
 pub use context::Facts;
 pub(crate) use context::now_ms;
 use context::{Call, Scene};
 pub use engine::MAX_MEMORY;
+pub use granted::Filled;
 pub use known::{Known, Ruling};
 pub use pair::pair;
+use prometheus_client::encoding::DescriptorEncoder;
 pub use recheck::{Rechecked, recheck};
 pub use response::rewrite_answer;
 use sha2::{Digest, Sha256};
+pub use stats::Stats;
 pub use trace::{Opinion, Trace};
 use v0_1::{Answer, Question, Wanted};
 
 use crate::{
-    config::OnFailure,
+    config::{self, OnFailure},
     error::Cause,
     model::{ChannelId, ConnId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
 };
@@ -105,8 +110,29 @@ impl PolicyHost {
         self.runtime.tallies.read()
     }
 
-    /// Tells the host which versions new handshakes use; the others give their idle instances back.
+    /// What plugins may look up from now on.
+    pub fn serve_services<'a>(&self, services: impl Iterator<Item = &'a config::Service>) {
+        self.runtime.shared.serve(services);
+    }
+
+    /// How full the buckets of plugins are.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<Filled> {
+        self.runtime.shared.buckets()
+    }
+
+    /// Writes the plugins' own metrics.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub fn encode_custom(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        self.runtime.shared.encode(encoder)
+    }
+
+    /// Tells the host which versions new handshakes use: their bounds count, and the others give their idle instances
+    /// back.
     pub fn in_use(&self, current: &[Arc<Plugin>]) {
+        granted::Shared::in_use(current);
         for plugin in self.loaded() {
             plugin.retire(!current.iter().any(|other| Arc::ptr_eq(other, &plugin)));
         }
@@ -224,10 +250,10 @@ async fn resolve(
             continue;
         };
         let handshake = Arc::clone(&call.handshake);
-        let checked = answer::target(target)
-            .and_then(|wanted| Arc::make_mut(call).add(&plugin.name(), attributes).map(|()| wanted));
-        let Wanted { id, scheme, env_tag, path_and_query, connect_timeout } = match checked {
-            Ok(wanted) => wanted,
+        let checked = answer::target(target, &plugin.spec().grants.endpoints)
+            .and_then(|checked| Arc::make_mut(call).add(&plugin.name(), attributes).map(|()| checked));
+        let (Wanted { id, scheme, env_tag, path_and_query, connect_timeout }, endpoint) = match checked {
+            Ok(checked) => checked,
             Err(why) => {
                 broken(plugin, &handshake, why)?;
                 continue;
@@ -235,7 +261,7 @@ async fn resolve(
         };
         let service = ServiceId::new(&id)
             .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the service id: {why}"))))?;
-        verdict.resolution = Some(Resolution { service, scheme, env_tag, path_and_query, connect_timeout });
+        verdict.resolution = Some(Resolution { service, endpoint, scheme, env_tag, path_and_query, connect_timeout });
         verdict.policy = Some(plugin.label());
         break;
     }
