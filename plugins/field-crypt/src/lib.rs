@@ -26,6 +26,7 @@
 //! plugins:
 //!   field-crypt:
 //!     component: builtin:field-crypt
+//!     grants: { random: true }
 //!     config:
 //!       pointers: [/card/number, /patients/*/notes]
 //!       keys:

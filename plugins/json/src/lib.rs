@@ -23,6 +23,7 @@
 //! plugins:
 //!   stamp:
 //!     component: builtin:json
+//!     grants: { random: true }
 //!     config:
 //!       direction: to-backend
 //!       remove: [/debug, /items/*/internal]

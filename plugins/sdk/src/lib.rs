@@ -171,6 +171,11 @@ pub use traits::{
     ResponseRewriting, RoleDetection, ServiceResolution, SessionAuthorization,
 };
 
+/// The examples of the page of hooks, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/hooks.md")]
+struct Hooks;
+
 #[doc(hidden)]
 pub mod __private {
     pub use crate::{
