@@ -15,7 +15,8 @@ GUEST_PROFILE := --config 'profile.release.opt-level=3' --config profile.release
 	--config profile.release.debug=false --config 'profile.release.strip="debuginfo"'
 
 # Apart from the proxy: built together, their features would add up, and wasmtime be built again.
-GUESTS := -p cordboard-plugin-sdk -p cordboard-plugin-rendezvous -p cordboard-plugin-router
+GUESTS := $(addprefix -p cordboard-plugin-,sdk api-key deny-list field-crypt json json-schema newest-wins redact \
+	rendezvous router xml-json)
 BENCH := -p cordboard-bench
 
 # Where rustup cannot fetch the target, `setup` notes another compiler for the guests; build.rs is told of it here.

@@ -15,7 +15,7 @@ use crate::{
     drain::{Cut, Drain, Orders},
     generation::{Generation, Population},
     handover::Sockets,
-    http::{Switchboard, session::Sessions},
+    http::{Switchboard, hooks, session::Sessions},
     listener,
     metrics::Metrics,
     policy::PolicyHost,
@@ -97,12 +97,13 @@ impl App {
             metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
             metrics.add(admin::Live::new(control.clone()));
             let drain = Drain::default();
+            let sessions = Sessions::start(&drain, &metrics);
             let board = Arc::new(Switchboard {
                 pool: Pool::new(drain.clone()),
                 current: ArcSwap::from_pointee(generation),
                 registry: Arc::new(Registry::default()),
                 metrics: Arc::new(metrics),
-                sessions: Sessions::start(&drain),
+                sessions,
                 drain,
                 relay,
             });
@@ -113,6 +114,7 @@ impl App {
         control.listeners.commit(prepared, &control.board);
         let drain = &control.board.drain;
         drain.spawn(reload::watch(Arc::clone(&control)));
+        drain.spawn(hooks::follow(Arc::clone(&control.board)));
         let admin_address = admin.as_ref().and_then(|socket| socket.local_addr().ok());
         let admin = admin.map(|socket| drain.spawn_beside(admin::serve(Arc::clone(&control), socket)));
         Ok(Self { admin: admin_address, _admin: admin, control })

@@ -95,16 +95,18 @@ causes! {
     BadId = "bad-id", Client, 400, 0, INFO, "an id must have 1 to 128 bytes and no control characters";
     /// No policy named a service and the route has none.
     NoService = "no-service", Client, 404, 0, INFO, "no service was named";
+    /// An identity is over: at the handshake already, or while the session lasted.
+    Expired = "expired", Client, 401, 4401, INFO, "the identity has expired";
     /// A policy refused; its own status is used.
     Rejected = "rejected", Client, 403, 0, INFO, "refused by policy";
     /// A role that this mode does not know.
     RoleModeMismatch = "role-mode-mismatch", Plugin, 503, 0, ERROR, "a policy gave a role that does not fit this route";
     /// A policy trapped, broke a bound or its own contract.
-    PluginFailed = "plugin-failed", Plugin, 503, 0, ERROR, "a policy failed";
+    PluginFailed = "plugin-failed", Plugin, 503, 1011, ERROR, "a policy failed";
     /// A policy did not answer within `decision`.
-    PluginDeadline = "plugin-deadline", Plugin, 503, 0, ERROR, "a policy did not answer in time";
+    PluginDeadline = "plugin-deadline", Plugin, 503, 1011, ERROR, "a policy did not answer in time";
     /// `instances` are busy and `queue` is full.
-    PluginBusy = "plugin-busy", Plugin, 503, 0, WARN, "policies are overloaded";
+    PluginBusy = "plugin-busy", Plugin, 503, 1011, WARN, "policies are overloaded";
     /// The service id is not in the configuration.
     UnknownService = "unknown-service", Client, 404, 0, INFO, "the service is not known";
     /// No endpoint with this tag and scheme, or all refused.
@@ -145,6 +147,8 @@ causes! {
     NoPartner = "no-partner", Client, 504, 4408, INFO, "no partner";
     /// A newcomer took this leg's seat.
     Replaced = "replaced", Client, 0, 4409, INFO, "replaced by a newer connection";
+    /// The permission was taken back: by an order, or by a plugin that was asked again.
+    Revoked = "revoked", Client, 0, 4401, INFO, "the permission was taken back";
     /// A holder that showed no life when probed.
     Dead = "dead", Client, 0, 0, INFO, "no sign of life";
     /// The other leg of this session is gone for a reason of its own.
@@ -155,12 +159,18 @@ causes! {
     ClientBroken = "client-broken", Client, 0, 1001, INFO, "the client connection broke";
     /// RFC 6455 was broken.
     Protocol = "protocol-error", Client, 0, 1002, INFO, "protocol error";
-    /// The reason of a Close is not UTF-8; messages are not looked at.
+    /// The reason of a Close is not UTF-8, or a text message that a filter wants to see.
     InvalidUtf8 = "invalid-utf8", Client, 0, 1007, INFO, "invalid UTF-8";
     /// A message over `limits.message`.
     MessageTooBig = "message-too-big", Client, 0, 1009, INFO, "message too big";
     /// A message of more than `limits.fragments` frames.
     TooManyFragments = "too-many-fragments", Client, 0, 1008, INFO, "too many fragments";
+    /// The version of a filter that the session began with is to make way (`reload.sessions`, `reload.oldest`).
+    Outdated = "outdated", Internal, 0, 1012, INFO, "its policies have changed";
+    /// A message filter closed the session; its own code is used.
+    Filtered = "filtered", Plugin, 0, 1008, INFO, "closed by policy";
+    /// A message filter trapped, broke a bound or its own contract, or did not answer in time.
+    FilterFailed = "filter-failed", Plugin, 0, 1011, ERROR, "a policy failed";
     /// No byte within `pong_within` of our Ping.
     KeepAlive = "keep-alive", Client, 0, 0, INFO, "no answer to our ping";
     /// No data frame for `idle`.

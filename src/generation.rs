@@ -12,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::Notify;
@@ -21,7 +21,7 @@ use crate::{
     admission::Gate,
     balance::Cursor,
     candidate::{Candidate, origin},
-    config::{self, Config, Endpoint, Places, PluginConfig, Problem},
+    config::{self, Config, Endpoint, OnFailure, Places, PluginConfig, Problem},
     model::{Limits, Mode, RendezvousRules, ServiceId},
     policy::{Plugin, PluginSpec, PolicyHost},
 };
@@ -57,8 +57,21 @@ pub struct Route {
     pub limits: Arc<Limits>,
     /// On a rendezvous route.
     pub rendezvous: Option<Arc<RendezvousRules>>,
+    /// Who is asked whether its sessions may go on; none where nobody is.
+    pub checks: Option<Arc<[Check]>>,
+    /// Who is told of its connections; none where nobody is.
+    pub observers: Option<Arc<[Arc<Plugin>]>>,
     /// How many it lets in; what it counts survives a reload.
     pub gate: Gate,
+}
+
+/// A plugin that is asked whether sessions may go on.
+#[derive(Clone)]
+pub struct Check {
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// How often; zero is only by order.
+    pub every: Duration,
 }
 
 impl Route {
@@ -66,6 +79,12 @@ impl Route {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.config.mode()
+    }
+
+    /// Whether a plugin is asked about its connections while they live.
+    #[must_use]
+    pub fn asks_later(&self) -> bool {
+        self.plugins.iter().any(|plugin| plugin.asks_later())
     }
 }
 
@@ -186,6 +205,12 @@ impl Generation {
                 None => host.load(spec).await,
             };
             match loaded {
+                Ok(loaded) if loaded.authorizes() && plugin.on_failure == OnFailure::Open => {
+                    let why = format!(
+                        "`open` lets everybody in while `{name}`, which exports `authorization`, fails: it must be `closed`"
+                    );
+                    problems.push(candidate.places.plugin(name, "on_failure", why));
+                }
                 Ok(plugin) => drop(plugins.insert(Arc::clone(name), plugin)),
                 Err(error) => {
                     let why = candidate.secrets.hide(&error.to_string());
@@ -199,12 +224,25 @@ impl Generation {
         }
         let mut warnings = candidate.warnings.clone();
         warnings.extend(undecided(config, &plugins, &candidate.places));
+        warnings.extend(never_asked(config, &plugins, &candidate.places));
         warnings.extend(plugins.iter().flat_map(|(name, plugin)| {
             plugin.unused_grants().iter().map(|key| candidate.places.unused_grant(name, key))
         }));
         let routes = config.routes.iter().map(|route| {
             let kept = before.and_then(|before| before.routes.iter().find(|old| old.config.name == route.name));
+            let checks: Vec<_> = route
+                .plugins
+                .iter()
+                .filter_map(|name| {
+                    let plugin = plugins.get(name).filter(|plugin| plugin.rechecks())?;
+                    Some(Check { plugin: Arc::clone(plugin), every: config.plugins.get(name)?.recheck })
+                })
+                .collect();
+            let observers: Vec<_> =
+                route.plugins.iter().filter_map(|name| plugins.get(name).filter(|it| it.observes()).cloned()).collect();
             Arc::new(Route {
+                observers: Some(observers).filter(|observers| !observers.is_empty()).map(Into::into),
+                checks: Some(checks).filter(|checks| !checks.is_empty()).map(Into::into),
                 gate: Gate::new(route.admission, kept.map(|route| &route.gate)),
                 plugins: route.plugins.iter().filter_map(|name| plugins.get(name).cloned()).collect(),
                 limits: Arc::new(route.limits.clone()),
@@ -257,6 +295,22 @@ fn undecided(config: &Config, plugins: &BTreeMap<Arc<str>, Arc<Plugin>>, places:
                 Mode::Router | Mode::Http => "add a plugin that does, such as `builtin:router`, or a `service`",
             };
             warnings.push(places.route_plugins(index, message, hint));
+        }
+    }
+    warnings
+}
+
+/// The plugins that are to be asked whether sessions may go on, and cannot say.
+fn never_asked(config: &Config, plugins: &BTreeMap<Arc<str>, Arc<Plugin>>, places: &Places) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for (name, plugin) in plugins.iter().filter(|(_, plugin)| !plugin.rechecks()) {
+        let Some(config) = config.plugins.get(name) else { continue };
+        for (key, wanted) in [("recheck", !config.recheck.is_zero()), ("recheck_on_swap", config.recheck_on_swap)] {
+            if wanted {
+                let why =
+                    format!("`{}` does not export `session-authorization`: nothing is asked again", plugin.name());
+                warnings.push(places.unlikely_plugin(name, key, why));
+            }
         }
     }
     warnings

@@ -44,6 +44,17 @@ struct ByWhy {
     why: &'static str,
 }
 
+/// What became of sessions whose plugins were asked again.
+#[derive(Clone, Debug)]
+pub struct Rechecks {
+    /// They go on.
+    pub kept: Counter,
+    /// They were closed.
+    pub closed: Counter,
+    /// The plugin failed; what follows is its configuration's affair.
+    pub failed: Counter,
+}
+
 /// Why a connection was closed without an answer, before an upgrade or behind one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -90,6 +101,8 @@ pub struct Metrics {
     outcomes: Family<ByOutcome, Counter>,
     causes: Family<ByCause, Counter>,
     reloads: Family<ByResult, Counter>,
+    swept: Family<ByResult, Counter>,
+    rechecks: Family<ByResult, Counter>,
     /// Payload and header bytes received from all legs.
     pub bytes: Counter,
     /// Messages received from all legs.
@@ -119,6 +132,8 @@ impl Metrics {
             outcomes: Family::default(),
             causes: Family::default(),
             reloads: Family::default(),
+            swept: Family::default(),
+            rechecks: Family::default(),
             bytes: Counter::default(),
             messages: Counter::default(),
             http: Http::default(),
@@ -139,6 +154,12 @@ impl Metrics {
         registry.register("outcomes", "Ended sessions and refused requests by outcome", this.outcomes.clone());
         registry.register("causes", "Refusals and session ends by cause", this.causes.clone());
         registry.register("reloads", "Candidates by what became of them", this.reloads.clone());
+        registry.register(
+            "swept_legs",
+            "Legs with message filters of an older version, by what became of them at a swap",
+            this.swept.clone(),
+        );
+        registry.register("rechecks", "Sessions that were asked again, by what became of them", this.rechecks.clone());
         registry.register("received_bytes", "Bytes received from all legs", this.bytes.clone());
         registry.register("received_messages", "Messages received from all legs", this.messages.clone());
         this.http.register(&mut registry);
@@ -163,7 +184,15 @@ impl Metrics {
         for result in ["applied", "pinned", "refused", "unchanged"] {
             drop(this.reloads.get_or_create(&ByResult { result }));
         }
+        drop(this.rechecks());
         Self { registry, ..this }
+    }
+
+    /// The counters of sessions that are asked again.
+    #[must_use]
+    pub fn rechecks(&self) -> Rechecks {
+        let count = |result| self.rechecks.get_or_create(&ByResult { result }).clone();
+        Rechecks { kept: count("kept"), closed: count("closed"), failed: count("failed") }
     }
 
     /// Adds what is counted by looking.
@@ -198,6 +227,11 @@ impl Metrics {
         account.ended(outcome);
         self.outcomes.get_or_create(&ByOutcome { mode: account.mode(), outcome: outcome.label() }).inc();
         self.causes.get_or_create(&ByCause { cause: cause.label() }).inc();
+    }
+
+    /// So many legs with filters of an older version `moved`, `stayed` or were `closed` at a swap.
+    pub fn swept(&self, result: &'static str, legs: usize) {
+        self.swept.get_or_create(&ByResult { result }).inc_by(legs as u64);
     }
 
     /// A candidate was `applied`, `refused` or found `unchanged`.

@@ -8,6 +8,7 @@ mod settings;
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    str::FromStr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -53,6 +54,22 @@ impl ConnId {
     #[must_use]
     pub const fn from_raw(raw: u64) -> Self {
         Self(raw)
+    }
+}
+
+impl FromStr for ConnId {
+    type Err = &'static str;
+
+    /// As it is shown.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "a connection has 16 hexadecimal digits, as `conn` in the log";
+        if text.len() != 16 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(wrong);
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| wrong)
     }
 }
 

@@ -11,6 +11,8 @@ mod cache;
 mod calls;
 #[path = "policy/chain.rs"]
 mod chain;
+#[path = "policy/filters.rs"]
+mod filters;
 #[path = "policy/granted.rs"]
 mod granted;
 #[path = "policy/guests.rs"]
@@ -23,6 +25,8 @@ mod load;
 mod output;
 #[path = "policy/schema.rs"]
 mod schema;
+#[path = "policy/swaps.rs"]
+mod swaps;
 #[path = "policy/wasi.rs"]
 mod wasi;
 

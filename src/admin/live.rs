@@ -81,7 +81,7 @@ type Row<T, N> = (&'static str, &'static str, Read<T, N>);
 fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let plugins = control.host.loaded();
     let labels = |plugin: &Plugin| [("plugin", plugin.name().to_string()), ("version", plugin.identity().to_string())];
-    let counters: [Row<Stats, u64>; 6] = [
+    let counters: [Row<Stats, u64>; 8] = [
         ("plugin_calls", "Policy calls", |stats| stats.calls.load(Ordering::Relaxed)),
         ("plugin_opinions", "Policy calls that had something to say and refused nothing", |stats| {
             stats.opinions.load(Ordering::Relaxed)
@@ -93,6 +93,10 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
             stats.rejections.load(Ordering::Relaxed)
         }),
         ("plugin_instances", "Instances made", |stats| stats.instances.load(Ordering::Relaxed)),
+        ("plugin_events", "Events that were queued for a plugin", |stats| stats.events.load(Ordering::Relaxed)),
+        ("plugin_events_dropped", "Events for which the queue of a plugin had no room", |stats| {
+            stats.events_dropped.load(Ordering::Relaxed)
+        }),
         ("plugin_call_nanoseconds", "Time spent in policy calls", |stats| stats.nanoseconds.load(Ordering::Relaxed)),
     ];
     for (name, help, read) in counters {
@@ -114,7 +118,8 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
             ConstCounter::new(read(plugin)).encode(family.encode_family(&labels(plugin))?)?;
         }
     }
-    let gauges: [Row<Plugin, usize>; 2] = [
+    let gauges: [Row<Plugin, usize>; 3] = [
+        ("plugin_connections", "Connections whose message filters are of this version", |plugin| plugin.users()),
         ("plugin_instances_alive", "Instances that are there, idle or not", |plugin| plugin.instances().0),
         ("plugin_instance_memory_bytes", "Most memory that one instance of the version had", |plugin| {
             plugin.instances().1

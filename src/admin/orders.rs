@@ -1,17 +1,21 @@
-//! What can be asked of the proxy at the admin address: to reload, to go back, to go on, and to explain.
+//! What can be asked of the proxy at the admin address: to reload, to go back, to go on, to take
+//! permissions back, and to explain.
 //!
 //! An order is a POST with a body of JSON, or with none. A page in the operator's browser cannot give one: what it sends
 //! of its own accord has an `Origin`, and a name that was made to point here is not a loopback name.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Request, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
-    http::explain,
+    http::{
+        explain,
+        session::{Revoked, Whom},
+    },
     local,
     reload::{Control, NoRollback, Reloaded, Why, short},
 };
@@ -27,7 +31,7 @@ pub(super) type Reply = (StatusCode, Value);
 
 /// Whether there is such an order.
 pub(super) fn is_known(path: &str) -> bool {
-    matches!(path, "/explain" | "/reload" | "/rollback" | "/resume" | "/adm/modules")
+    matches!(path, "/explain" | "/reload" | "/rollback" | "/resume" | "/revoke" | "/adm/modules")
 }
 
 /// Carries out an order.
@@ -50,6 +54,7 @@ pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> 
                 Err(why) => problem(StatusCode::BAD_REQUEST, why),
             },
             "/reload" => reload(control, &asked).await,
+            "/revoke" => revoke(control, &asked).await,
             "/rollback" => rollback(control, &asked).await,
             "/resume" => match nothing_but(&asked, &[]) {
                 Some(reply) => reply,
@@ -127,6 +132,43 @@ async fn rollback(control: &Control, asked: &Value) -> Reply {
         }
         Err(none @ NoRollback::Unknown(..)) => problem(StatusCode::NOT_FOUND, none.to_string()),
         Err(none) => problem(StatusCode::CONFLICT, none.to_string()),
+    }
+}
+
+/// Has the permission of sessions taken back. That goes on to its end, whether its answer is waited for or not.
+async fn revoke(control: &Control, asked: &Value) -> Reply {
+    let whom = match whom(asked) {
+        Ok(whom) => whom,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, why),
+    };
+    let (reply, done) = oneshot::channel();
+    let (board, named) = (Arc::clone(&control.board), whom.clone());
+    control.board.drain.spawn(async move {
+        // Nobody may wait for it any more.
+        let _ = reply.send(board.sessions.revoke(&named).await);
+    });
+    match (done.await, whom) {
+        (Err(_), _) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the order came to no end"),
+        (Ok(Revoked { sessions: 0, .. }), Whom::Connection(conn)) => {
+            problem(StatusCode::NOT_FOUND, format!("there is no session with the connection {conn}"))
+        }
+        (Ok(Revoked { sessions, closed }), _) => {
+            (StatusCode::OK, json!({"result": "revoked", "sessions": sessions, "closed": closed}))
+        }
+    }
+}
+
+fn whom(asked: &Value) -> Result<Whom, String> {
+    let keys = "`token_id`, `subject` or `connection`";
+    let one = asked.as_object().and_then(|map| map.iter().next().filter(|_| map.len() == 1));
+    match one {
+        Some((key, Value::String(text))) => match key.as_str() {
+            "token_id" => Ok(Whom::Token(text.clone())),
+            "subject" => Ok(Whom::Subject(text.clone())),
+            "connection" => text.parse().map(Whom::Connection).map_err(|why: &str| format!("`{text}`: {why}")),
+            _ => Err(format!("unknown key `{key}`: there is {keys}")),
+        },
+        _ => Err(format!("one of {keys} is needed, with a text")),
     }
 }
 

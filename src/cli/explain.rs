@@ -132,6 +132,9 @@ fn shown(told: &Value) -> String {
         }
     }
     let (plan, refusal) = (&told["plan"], &told["refusal"]);
+    if let Some(subject) = plan["subject"].as_str() {
+        let _ = writeln!(out, "subject: {subject}");
+    }
     let _ = match plan["action"].as_str() {
         Some("pair") => writeln!(
             out,

@@ -109,6 +109,13 @@ enum Command {
         #[command(flatten)]
         remote: remote::Remote,
     },
+    /// Has a running proxy ask its policies again whether sessions may go on, and close those that may not
+    Revoke {
+        #[command(flatten)]
+        remote: remote::Remote,
+        #[command(flatten)]
+        whom: remote::Whom,
+    },
     /// Says what would be done with a request, and why: which routes match, what each policy says, what follows
     Explain(explain::Explain),
     /// Prints the JSON Schema of the configuration, with which editors complete and check it
@@ -176,6 +183,7 @@ pub fn main() -> ExitCode {
         Command::Reload { remote, hash } => remote::reload(remote, hash.as_deref()),
         Command::Rollback { remote, generation } => remote::rollback(remote, generation),
         Command::Resume { remote } => remote::resume(remote),
+        Command::Revoke { remote, whom } => remote::revoke(remote, &whom),
         Command::Explain(asked) => explain::explain(&asked),
         Command::Demo { config, values } => demo::demo(config, values),
         Command::Import { from: Import::Light4j { files, output } } => import::light4j(&files, output.as_deref()),

@@ -1,4 +1,4 @@
-//! What is asked of a running proxy: `cordboard generations | reload | rollback | resume | health`, at its admin address.
+//! What is asked of a running proxy: `cordboard generations | reload | rollback | resume | revoke | health`, at its admin address.
 
 use std::{
     error::Error,
@@ -12,7 +12,7 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{exit, print};
@@ -39,6 +39,21 @@ pub(super) struct Remote {
     /// The answer as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Whose permission is taken back.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Whom {
+    /// Of everybody whose identity has this token, by its key for revocation
+    #[arg(long, value_name = "ID")]
+    token_id: Option<String>,
+    /// Of everybody with this subject
+    #[arg(long, value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// Of this connection, whatever its policies say: `conn` in the log
+    #[arg(long, value_name = "CONN")]
+    connection: Option<String>,
 }
 
 /// An answer of the admin address.
@@ -90,6 +105,18 @@ pub(super) fn rollback(remote: Remote, generation: Option<u64>) -> u8 {
 /// `cordboard resume`.
 pub(super) fn resume(remote: Remote) -> u8 {
     order(remote, "/resume", None)
+}
+
+/// `cordboard revoke --token-id ID | --subject SUBJECT | --connection CONN`.
+pub(super) fn revoke(remote: Remote, whom: &Whom) -> u8 {
+    let Whom { token_id, subject, connection } = whom;
+    let named = [("token_id", token_id), ("subject", subject), ("connection", connection)];
+    let body: Map<_, _> =
+        named.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text.clone()?.into()))).collect();
+    finish(remote, ask(remote.admin, Method::POST, "/revoke", Some(&body.into())), |body| {
+        let (sessions, closed) = (&body["sessions"], &body["closed"]);
+        format!("sessions asked about: {sessions}; closed: {closed}\n")
+    })
 }
 
 /// `cordboard health [--live]`: what `/readyz` or `/livez` says, as an exit code.

@@ -205,8 +205,8 @@ sections! {
         watch: Text,
         quiet: Text,
         generations: Text,
-        oldest: Later,
-        sessions: Later,
+        oldest: Text,
+        sessions: Text,
         history: Text,
     }
 
@@ -218,6 +218,8 @@ sections! {
         grants: Option<GrantsFile>,
         limits: Option<PluginLimitsFile>,
         on_failure: Text,
+        recheck: Text,
+        recheck_on_swap: Text,
     }
 
     /// `limits` of a plugin.
@@ -231,6 +233,7 @@ sections! {
         instances: Text,
         queue: Text,
         reuse: Text,
+        events: Text,
         actions: Text,
         output: Option<OutputFile>,
         host_copy: Text,

@@ -197,14 +197,49 @@ pub struct Reload {
     /// Most generations in memory at once; a candidate beyond them waits until handshakes have let go of one. Default
     /// 16, 2 to 1000.
     pub generations: usize,
+    /// What makes room for a candidate that waits. Default wait.
+    pub oldest: Oldest,
+    /// What becomes of sessions whose filters have a new version. Default pin.
+    pub sessions: OnSwap,
     /// How many generations are remembered, with what it takes to go back to them. Default 16, 1 to 1000.
     pub history: usize,
 }
 
 impl Default for Reload {
     fn default() -> Self {
-        Self { watch: Watch::Auto, quiet: Duration::from_millis(200), generations: 16, history: 16 }
+        Self {
+            watch: Watch::Auto,
+            quiet: Duration::from_millis(200),
+            generations: 16,
+            oldest: Oldest::default(),
+            sessions: OnSwap::default(),
+            history: 16,
+        }
     }
+}
+
+/// What is done about the oldest generation when there are as many as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Oldest {
+    /// Its sessions are waited for.
+    #[default]
+    Wait,
+    /// Its sessions move to the versions that serve; those that cannot are waited for.
+    Migrate,
+    /// Its sessions are closed, with 1012.
+    Close,
+}
+
+/// What becomes of a session when its message filters have a new version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnSwap {
+    /// It keeps the versions that it began with.
+    #[default]
+    Pin,
+    /// It moves to the new ones, if those agree.
+    Migrate,
+    /// It is closed, with `drain.close_code`, some time within `drain.spread`.
+    Drain,
 }
 
 /// How changes are noticed.

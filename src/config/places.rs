@@ -73,6 +73,9 @@ impl Places {
             let mut found = HashMap::new();
             spots(&plugin.key("config"), "", &lines, &mut found);
             configs.insert(Arc::clone(name), found);
+            for key in ["on_failure", "recheck", "recheck_on_swap"] {
+                keep(&plugin.key(key), plugin.key(key).value());
+            }
             let grants = plugin.key("grants");
             for key in ["random", "metrics", "key_value", "http_client", "discovery", "endpoints"] {
                 keep(&grants.key(key), grants.key(key).name());
@@ -121,7 +124,7 @@ impl Places {
         self.problem(format!("plugins.{name}.grants.{key}"), message).with_hint("leave the key out").into_warning()
     }
 
-    /// A problem with one of `component`, `sha256`, `config` and `grants` of a plugin.
+    /// A problem with one of the keys of a plugin that are looked at when it is loaded.
     #[must_use]
     pub fn plugin(&self, name: &Arc<str>, key: &str, message: String) -> Problem {
         self.problem(format!("plugins.{name}.{key}"), message)
@@ -130,6 +133,12 @@ impl Places {
     /// Lets go of the places in plugins' `config`s: there may be many, and a candidate may live long.
     pub fn forget_configs(&mut self) {
         self.configs = HashMap::new();
+    }
+
+    /// What is unlikely about one of these keys.
+    #[must_use]
+    pub fn unlikely_plugin(&self, name: &Arc<str>, key: &str, message: String) -> Problem {
+        self.plugin(name, key, message).into_warning()
     }
 
     /// A problem with a place in the `config` of a plugin, by JSON pointer: with its key, or with its value. Where there is

@@ -27,8 +27,21 @@ pub(super) fn plugin(check: &mut Check, at: &At<'_>, name: &str, file: PluginFil
     let limits = limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
     let outcomes = [("closed", OnFailure::Closed), ("open", OnFailure::Open)];
     let on_failure = check.choice(&at.key("on_failure"), &file.on_failure, OnFailure::default(), &outcomes, &[]);
+    let interval = Range { min: Duration::from_secs(1), max: Duration::from_hours(24), zero: Some("never") };
+    let recheck = check.duration(&at.key("recheck"), &file.recheck, Duration::ZERO, &interval);
+    let recheck_on_swap = check.flag(&at.key("recheck_on_swap"), &file.recheck_on_swap, false);
     let config = PluginSettings::new(file.config.unwrap_or_default());
-    Some(PluginConfig { name: name?, component: component?, sha256, config, grants, limits, on_failure })
+    Some(PluginConfig {
+        name: name?,
+        component: component?,
+        sha256,
+        config,
+        grants,
+        limits,
+        on_failure,
+        recheck,
+        recheck_on_swap,
+    })
 }
 
 fn component(check: &mut Check, at: &At<'_>, text: &str, dir: &Path) -> Option<Component> {
@@ -71,7 +84,7 @@ fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimi
     let default = PluginLimits::default();
     let time = |min, max| Range { min: Duration::from_millis(min), max: Duration::from_millis(max), zero: None };
     let size = |min, max| Range { min, max, zero: None };
-    let free = |max| Range { min: 0, max, zero: Some("nothing") };
+    let free = |max| Range { min: 1, max, zero: Some("nothing") };
     let output_at = at.key("output");
     let none = OutputFile::default();
     let OutputFile { factor, plus } = file.output.as_ref().unwrap_or(&none);
@@ -90,6 +103,7 @@ fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimi
         instances: check.count(&at.key("instances"), &file.instances, default.instances, &(1..=1000)),
         queue: check.count(&at.key("queue"), &file.queue, default.queue, &(0..=1_000_000)),
         reuse: check.count(&at.key("reuse"), &file.reuse, default.reuse, &(1..=1_000_000_000)),
+        events: check.count(&at.key("events"), &file.events, default.events, &(1..=1_000_000)),
         host_copy: check.memory(&at.key("host_copy"), &file.host_copy, default.host_copy, &size(KIB, 64 * KIB * KIB)),
         handles: check.count(&at.key("handles"), &file.handles, default.handles, &(1..=65_536)),
         actions: check.count(&at.key("actions"), &file.actions, default.actions, &(1..=1024)),

@@ -23,6 +23,10 @@ pub struct PluginConfig {
     pub limits: PluginLimits,
     /// What a failure means. Default closed.
     pub on_failure: OnFailure,
+    /// How often it is asked whether a session may go on. Default 0, which is never; 1s to 24h.
+    pub recheck: Duration,
+    /// Whether it is asked about older sessions, too, when another version of it serves. Default false.
+    pub recheck_on_swap: bool,
 }
 
 /// Where a plugin's code comes from.
@@ -98,6 +102,8 @@ pub struct PluginLimits {
     pub queue: usize,
     /// Calls after which an instance is thrown away. Default 10 000, 1 to 1 000 000 000.
     pub reuse: u32,
+    /// Events that wait to be told; over it they are dropped. Default 1024, 1 to 1 000 000.
+    pub events: usize,
     /// Bytes a guest may hand to the host in one host call, and in one answer. Default 1MiB, 1KiB to 64MiB.
     pub host_copy: usize,
     /// Resource handles alive at once in one instance. Default 256, 1 to 65 536.
@@ -123,6 +129,7 @@ impl Default for PluginLimits {
             instances: 64,
             queue: 1024,
             reuse: 10_000,
+            events: 1024,
             host_copy: 1 << 20,
             handles: 256,
             actions: 16,

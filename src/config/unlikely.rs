@@ -66,9 +66,10 @@ fn routes(check: &mut Check, at: &At<'_>, config: &Config) {
         let at = at.key("rendezvous");
         for (key, rule) in [("second_client", rules.second_client), ("second_backend", rules.second_backend)] {
             if rule == Second::Replace {
-                let message = "whoever knows the channel's id can take this seat: all legs are anonymous, because this \
-                               version authenticates nobody";
-                let hint = "let a plugin reject strangers, and make ids hard to guess; or leave it at `reject`";
+                let message = "whoever knows the channel's id can take this seat, unless a plugin of this route says who \
+                               is who: two without an identity count as the same";
+                let hint =
+                    "add a plugin that exports `authorization`, or one that rejects strangers; or leave it at `reject`";
                 check.unlikely(&at.key(key), message, hint);
             }
         }

@@ -175,6 +175,7 @@ impl Attempt {
                     route = self.route.as_deref(),
                     role = info.map(|info| info.role).filter(|role| !role.is_empty()),
                     channel = info.map(|info| info.channel.escape_default().to_string()).filter(|id| !id.is_empty()),
+                    subject = info.and_then(LegInfo::shown_subject),
                     policy = policy.map(|policy| &**policy),
                     upstream,
                     status = status.map(|status| status.as_u16()),

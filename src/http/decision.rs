@@ -29,6 +29,7 @@ pub(super) struct Decision {
     names: String,
     opinions: String,
     route: Option<String>,
+    subject: Option<String>,
     cause: Option<Cause>,
 }
 
@@ -44,6 +45,7 @@ impl Decision {
             names: String::new(),
             opinions: String::new(),
             route: None,
+            subject: None,
             cause: None,
         }
     }
@@ -76,7 +78,11 @@ impl Decision {
 
     pub(super) fn made<P>(&mut self, judged: &Result<Judged<P>, Refuse>) {
         match judged {
-            Ok(judged) => self.route = Some(judged.route.config.name.to_string()),
+            Ok(judged) => {
+                self.route = Some(judged.route.config.name.to_string());
+                let subject = judged.known.identity().and_then(|identity| identity.subject.as_deref());
+                self.subject = subject.map(|subject| subject.escape_default().to_string());
+            }
             Err(Refuse::Refusal(refusal)) => self.cause = Some(refusal.cause),
             Err(Refuse::Rejection { .. }) => self.cause = Some(Cause::Rejected),
             // Nobody was dialled yet.
@@ -105,6 +111,7 @@ impl Drop for Decision {
             method = self.method,
             path = self.path,
             route = self.route,
+            subject = self.subject,
             cause = self.cause.map(Cause::label),
             misses = some(misses.join("; ")),
             tried = some(std::mem::take(&mut self.names)),

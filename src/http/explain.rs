@@ -253,7 +253,8 @@ fn opinion(opinion: &Opinion) -> Value {
 }
 
 fn shown(judged: &Judged<()>) -> Result<Value, Refuse> {
-    let Judged { handshake, route, plan, edits, .. } = judged;
+    let Judged { handshake, route, plan, edits, known, .. } = judged;
+    let subject = known.identity().map(|identity| identity.subject.as_deref());
     let (service, wishes, action) = match plan {
         Plan::Pair { key, side, .. } => {
             return Ok(json!({
@@ -264,6 +265,7 @@ fn shown(judged: &Judged<()>) -> Result<Value, Refuse> {
                     Side::Client => "client",
                     Side::Backend => "backend",
                 },
+                "subject": subject,
             }));
         }
         Plan::Dial { service, wishes, .. } => (service, wishes, "dial"),
@@ -295,6 +297,7 @@ fn shown(judged: &Judged<()>) -> Result<Value, Refuse> {
         "endpoints": endpoints,
         "request": format!("{} {}", head.method, head.uri),
         "headers": headers.collect::<Vec<_>>(),
+        "subject": subject,
     }))
 }
 

@@ -34,6 +34,7 @@ use crate::{
     },
     metrics::Counted,
     model::{Handshake, HostHeader, HttpRules, PoolRules, Refusal},
+    policy::{self, Known},
     route::{Plan, Wishes},
     upstream::{
         NotOpen, Tried,
@@ -48,7 +49,7 @@ pub(super) async fn answer(
     received: &mut Option<Incoming>,
     upgrade: OnUpgrade,
 ) -> Result<Answer, Refuse> {
-    let Admitted { handshake, route, plan, edits, info, place, .. } = admitted;
+    let Admitted { handshake, route, plan, edits, known, info, place, .. } = admitted;
     let (Plan::Forward { service, wishes }, Some(rules)) = (&plan, route.config.http()) else {
         return Err(Cause::Internal.into());
     };
@@ -67,12 +68,13 @@ pub(super) async fn answer(
     let Outgoing { head, asks_first, upgrades } = Outgoing::of(&handshake, &changes, length, rules)?;
     let body = body.is_some().then(|| received.take()).flatten();
     let exchange = Exchange::begin(connection, &handshake, &info, *rules, place, (body.is_some(), asks_first));
-    let task = Task { connection, watch, handshake: &handshake, route: &route, service, wishes, exchange };
+    let task =
+        Task { connection, watch, handshake: &handshake, known: &known, route: &route, service, wishes, exchange };
     if upgrades {
-        return Ok(tunnel::answer(&task, head, info, upgrade).await?);
+        return tunnel::answer(&task, head, info, upgrade).await;
     }
     let (response, lent) = task.send(&head, body, true).await?;
-    Ok(task.passed_on(response, lent, service.config.pool)?)
+    task.passed_on(response, lent, service.config.pool).await
 }
 
 /// A request as a service gets it, but for its `Host`, which is the endpoint's affair ([`name_host`]).
@@ -134,6 +136,7 @@ struct Task<'a> {
     connection: &'a Arc<Connection>,
     watch: &'a Watch,
     handshake: &'a Handshake,
+    known: &'a Known,
     route: &'a Route,
     service: &'a Service,
     wishes: &'a Wishes,
@@ -142,16 +145,22 @@ struct Task<'a> {
 
 impl Task<'_> {
     /// A service's answer as the client gets it.
-    fn passed_on(&self, response: Response<Incoming>, lent: Lent<Upload>, pool: PoolRules) -> Result<Answer, Refusal> {
+    async fn passed_on(
+        &self,
+        response: Response<Incoming>,
+        lent: Lent<Upload>,
+        pool: PoolRules,
+    ) -> Result<Answer, Refuse> {
         let (head, body) = response.into_parts();
         let wrong = |why: &str| Refusal {
             endpoint: Some(Arc::clone(lent.address())),
             ..Refusal::new(Cause::UpstreamProtocol).with_detail(format!("{}: {why}", lent.address()))
         };
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(wrong("it switches protocols without being asked"));
+            return Err(wrong("it switches protocols without being asked").into());
         }
         let mut headers = plain::answer(head.status, &head.headers).map_err(wrong)?;
+        self.rewritten(head.status, &mut headers).await?;
         self.answered(head.status, &lent);
         if self.exchange.gate().is_some_and(|gate| !gate.is_open()) && self.handshake.version < Version::HTTP_2 {
             // The body is not read, so nothing can follow it (RFC 9112 §9.3).
@@ -165,6 +174,11 @@ impl Task<'_> {
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;
         Ok(response)
+    }
+
+    /// Has the plugins edit the header of an answer. One that they reject is dropped with its body.
+    async fn rewritten(&self, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Refuse> {
+        Ok(policy::rewrite_answer(&self.route.plugins, self.known, status, headers).await?)
     }
 
     fn answered(&self, status: StatusCode, lent: &Lent<Upload>) {

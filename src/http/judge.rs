@@ -18,7 +18,7 @@ use crate::{
         upgrade::{self, Asked, UpgradeRequest},
     },
     model::{Client, ConnId, Edit, Handshake, Mode, Refusal},
-    policy::{self, Opinion, Trace},
+    policy::{self, Known, Opinion, Ruling, Trace},
     route::{self, Plan},
 };
 
@@ -60,6 +60,8 @@ pub(super) struct Judged<P> {
     pub(super) route: Arc<Route>,
     pub(super) plan: Plan,
     pub(super) edits: Vec<Edit>,
+    /// What later questions are about.
+    pub(super) known: Known,
     /// Who decided.
     pub(super) policy: Option<Arc<str>>,
     /// None where the request is forwarded, whatever it asks for.
@@ -119,17 +121,17 @@ pub(super) async fn judge<O: Onlooker>(
             }
         }
         let permit = onlooker.enter(&route, request.is_some() || plain::upgrade_asked(&handshake).is_some())?;
-        let verdict = policy::decide(&route.plugins, &handshake, route.mode(), &mut trace).await;
+        let ruling = policy::decide(&route.plugins, &handshake, route.mode(), &mut trace).await;
         if let Some(opinions) = trace.take() {
             onlooker.heard(&handshake, &opinions);
         }
-        let mut verdict = verdict?;
+        let Ruling { mut verdict, known } = ruling?;
         let edits = std::mem::take(&mut verdict.edits);
         let policy = verdict.policy.clone();
         let plan = route::plan(generation, &route, verdict);
         let plan = plan.map_err(|refusal| Refusal { policy: policy.clone(), ..refusal })?;
         if let Some(plan) = plan {
-            return Ok(Judged { handshake, route, plan, edits, policy, request, permit });
+            return Ok(Judged { handshake, route, plan, edits, known, policy, request, permit });
         }
     }
     Err(route::no_opinion(Some(first_mode)).into())
@@ -204,8 +206,8 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
         decision.made(&judged);
     }
     let judged = judged?;
-    let Judged { handshake, route, plan, edits, policy, request, permit } = judged;
-    let info = LegInfo::new(&handshake, &route, &plan, policy, generation.number);
+    let Judged { handshake, route, plan, edits, known, policy, request, permit } = judged;
+    let info = LegInfo::new(&handshake, &known, &route, &plan, policy, generation.number);
     attempt.info = Some(info.clone());
     attempt.service = match &plan {
         Plan::Pair { .. } => None,
@@ -213,5 +215,5 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
     };
     let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
     let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
-    Ok(Admitted { handshake, _generation: generation, route, plan, edits, info, request, place })
+    Ok(Admitted { handshake, generation, route, plan, edits, known, info, request, place })
 }

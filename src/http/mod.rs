@@ -10,11 +10,13 @@ mod decision;
 pub mod edge;
 pub mod explain;
 mod forward;
+pub mod hooks;
 mod judge;
 mod pair;
 mod router;
 pub mod session;
 mod watch;
+mod watchman;
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -49,7 +51,7 @@ use crate::{
     metrics::{Metrics, routes::Presence},
     model::{ConnId, Edit, Handshake, Limits, Refusal, Rejection},
     places,
-    policy::Refused,
+    policy::{self, Known, Refused},
     relay::{End, Leg, Party, Relay},
     rendezvous::Registry,
     route::Plan,
@@ -159,10 +161,11 @@ impl From<Refused> for Refuse {
 struct Admitted {
     handshake: Arc<Handshake>,
     /// What judged it, pinned until it is answered.
-    _generation: Arc<Generation>,
+    generation: Arc<Generation>,
     route: Arc<Route>,
     plan: Plan,
     edits: Vec<Edit>,
+    known: Known,
     info: LegInfo,
     /// None where the request is forwarded, whatever it asks for.
     request: Option<UpgradeRequest>,
@@ -170,9 +173,9 @@ struct Admitted {
 }
 
 impl Admitted {
-    /// Lets go of everything else: a session keeps its route's limits only, and no generation.
-    fn into_place(self) -> Place {
-        self.place
+    /// Lets go of everything else: a session keeps its route's limits only, and its generation only for its hooks.
+    fn into_place(self) -> (Arc<Generation>, Place) {
+        (self.generation, self.place)
     }
 }
 
@@ -353,7 +356,7 @@ async fn unless_draining<T>(drain: &Drain, step: impl Future<Output = Result<T, 
 fn leg_of((stream, early): (TcpStream, Bytes), id: ConnId, party: Party, limits: &Arc<Limits>) -> Leg {
     // A socket that is gone already shows it at the first read.
     let _ = upstream::limit_unacknowledged(&stream, upstream::user_timeout(limits.stall));
-    Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false }
+    Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false, screen: None }
 }
 
 /// The socket behind an upgraded connection, and what was read beyond the 101.
@@ -366,6 +369,12 @@ fn bare(upgraded: Upgraded) -> (TcpStream, Bytes) {
     let Ok(freed) = upgraded.downcast::<TokioIo<Socket>>() else { unreachable!("dialled on TokioIo<Socket>") };
     let Some(stream) = freed.io.into_inner().into_stream() else { unreachable!("taken out here only") };
     (stream, freed.read_buf)
+}
+
+/// Has the plugins of its route edit an answer before it goes out. Each of them has its own limit of time.
+async fn rewritten(admitted: &Admitted, response: &mut Answer) -> Result<(), Refuse> {
+    let status = response.status();
+    Ok(policy::rewrite_answer(&admitted.route.plugins, &admitted.known, status, response.headers_mut()).await?)
 }
 
 fn channel_header(response: &mut Answer, channel: &str) {

@@ -9,21 +9,25 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of,
+    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
+    hooks::{self, Hooks},
+    leg_of, rewritten,
     session::{self, Guest, OnLine, SessionHandle},
 };
 use crate::{
     error::Cause,
     head::upgrade,
     metrics::routes::State,
-    model::{ConnId, Refusal, RendezvousRules},
+    model::{ConnId, PairingDecision, Refusal, RendezvousRules},
+    policy,
     relay::{self, Leg, Party, Report},
-    rendezvous::{Arrival, Evicted, Key, Life, Readied, Reservation, Seat, Side},
+    rendezvous::{Arrival, Evicted, Key, Life, Opposite, Readied, Reservation, Seat, Side},
     route::Plan,
 };
 
-/// How often a newcomer asks for a seat whose holder changes between probe and answer.
-const TRIES: usize = 4;
+/// How often a newcomer asks for a seat whose holder, or that opposite, changes between the question about it and the
+/// answer.
+const TRIES: usize = 8;
 
 pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadline: Instant) -> Result<Step, Refuse> {
     let (Plan::Pair { key, side, rules }, Some(asked)) = (&admitted.plan, &admitted.request) else {
@@ -32,30 +36,39 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let arrival = Arrival {
         conn: admitted.handshake.id,
         side: *side,
-        subject: None,
+        subject: admitted.info.subject().map(Into::into),
         offers: admitted.handshake.subprotocols.iter().map(|offer| offer.as_str().into()).collect(),
     };
-    let mut seat = timeout_at(deadline, reserve(board, key, &arrival, rules))
+    let arriving = board.sessions.arrives(&admitted.info);
+    let mut seat = timeout_at(deadline, reserve(board, &admitted, key, &arrival, rules))
         .await
         .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+    let filters = hooks::open(&admitted).await?;
     admitted.place.presence.mark().to(State::Waiting);
     // Waiting for a partner is not part of the establish budget.
     let subprotocol = timeout_at(seat.deadline().into(), seat.may_answer()).await.map_err(|_| Cause::NoPartner)??;
     let mut response =
         upgrade::switching_protocols(&asked.key, subprotocol.as_deref(), &[], &HeaderMap::new()).map(Answered::from);
     channel_header(&mut response, key.channel.as_str());
+    rewritten(&admitted, &mut response).await?;
     let hold = rules.hold;
-    let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, admitted.info, admitted.place);
+    let Admitted { info, generation, place, .. } = admitted;
+    let hooks = Hooks::of(filters, generation);
+    let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, info, place, hooks);
+    drop(arriving);
     Ok(Step::Switch(response, Switched::Pair(Box::new(Seated { seat, line, handle, mailbox, hold }))))
 }
 
-/// A seat, once a dead or replaced holder has made way.
+/// A seat, once a dead or replaced holder has made way, and the plugins have agreed to who sits opposite.
 async fn reserve(
     board: &Switchboard,
+    admitted: &Admitted,
     key: &Key,
     arrival: &Arrival,
     rules: &RendezvousRules,
-) -> Result<Seat<SessionHandle>, Refusal> {
+) -> Result<Seat<SessionHandle>, Refuse> {
+    let asks = admitted.route.plugins.iter().any(|plugin| plugin.pairs());
+    let mut opposite = if asks { Opposite::Only(None) } else { Opposite::Anybody };
     let (mut verdict, mut last) = (None, None);
     let taken = |holder: ConnId| {
         let peer = board.sessions.peer(holder).map_or("before its 101".to_owned(), |peer| format!("from {peer}"));
@@ -63,7 +76,7 @@ async fn reserve(
     };
     for _ in 0..TRIES {
         let now = Instant::now().into_std();
-        match board.registry.reserve(key, arrival.clone(), rules, verdict.take(), now) {
+        match board.registry.reserve_opposite(key, arrival.clone(), rules, verdict, opposite, now) {
             Reservation::Seated { seat, evicted } => {
                 tell(evicted);
                 return Ok(seat);
@@ -71,9 +84,13 @@ async fn reserve(
             Reservation::Refused { cause, evicted } => {
                 tell(evicted);
                 return Err(match (cause, last) {
-                    (Cause::SeatTaken, Some(holder)) => taken(holder),
-                    _ => Refusal::new(cause),
+                    (Cause::SeatTaken, Some(holder)) => taken(holder).into(),
+                    _ => cause.into(),
                 });
+            }
+            Reservation::Opposite { holder } => {
+                decide(board, admitted, holder, true).await?;
+                opposite = Opposite::Only(Some(holder));
             }
             Reservation::Occupied { holder, handle } => {
                 last = Some(holder);
@@ -83,11 +100,31 @@ async fn reserve(
                         timeout(rules.probe, handle.relay.probe(holder)).await.is_ok_and(std::convert::identity)
                     }
                 };
-                verdict = Some((holder, if alive { Life::Alive } else { Life::Dead }));
+                // One that is dead makes way in any case.
+                let replaced = alive && decide(board, admitted, holder, false).await?.is_some();
+                verdict = Some((
+                    holder,
+                    match alive {
+                        true if replaced => Life::Yields,
+                        true => Life::Alive,
+                        false => Life::Dead,
+                    },
+                ));
             }
         }
     }
-    Err(last.map_or_else(|| Refusal::new(Cause::SeatTaken), taken))
+    Err(last.map_or_else(|| Refusal::new(Cause::SeatTaken), taken).into())
+}
+
+/// What the newcomer's plugins say of the holder of a seat; nothing if it has just left it.
+async fn decide(
+    board: &Switchboard,
+    admitted: &Admitted,
+    holder: ConnId,
+    complementary: bool,
+) -> Result<Option<PairingDecision>, Refuse> {
+    let Some(facts) = board.sessions.facts(holder) else { return Ok(None) };
+    Ok(policy::pair(&admitted.route.plugins, &admitted.known, &facts, complementary).await?)
 }
 
 fn tell(evicted: Option<Evicted<SessionHandle>>) {
@@ -119,6 +156,7 @@ impl Seated {
         };
         match freed {
             Ok(freed) => {
+                self.line.opened(self.seat.subprotocol().map(AsRef::as_ref), None);
                 let leg = leg_of(freed, self.line.conn(), party, self.line.limits());
                 self.join_or_wait(leg, opened).await;
             }
@@ -137,9 +175,13 @@ impl Seated {
                     handle.relay.close(None, cause);
                     break;
                 }
-                Readied::Join { handle: partner, .. } => {
+                Readied::Join { handle: partner, partner: conn } => {
+                    leg.screen = hooks::screen(seat.side(), &handle, &partner);
+                    let (ticket, board) = (line.ticket(), Arc::clone(line.board()));
+                    ticket.goes_to(&partner);
                     *partner.guest() = Some(Box::new(Guest { seat: Some(seat), line }));
                     let Err(returned) = partner.relay.join(leg).await else {
+                        ticket.arrived(&board.sessions, conn);
                         partner.mark.to(State::Open);
                         return handle.mark.to(State::Open);
                     };

@@ -1,12 +1,15 @@
 //! A routed leg: its service is dialled before the client's 101, so that every failure is an HTTP status; then the two
 //! are joined until one ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use http::header;
+use tokio::{net::TcpStream, time::Instant};
 
 use super::{
-    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of,
+    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
+    hooks::{self, Hooks},
+    leg_of, rewritten,
     session::{self, OnLine},
 };
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
     },
     metrics::routes::State,
     model::ConnId,
+    policy::filter,
     relay::{self, End, Leg, Party, Report},
     route::Plan,
     upstream::{self, Dial, DialError},
@@ -35,7 +39,12 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         rewrite: Some(&route.rewrite),
         captured: captured.as_ref(),
     };
-    let request = upstream_request(&admitted.handshake, &changes)?;
+    let mut request = upstream_request(&admitted.handshake, &changes)?;
+    let filters = hooks::open(&admitted).await?;
+    if filters.as_ref().is_some_and(|filters| filters.want_any()) {
+        // A compressed message cannot be read.
+        request.headers_mut().remove(header::SEC_WEBSOCKET_EXTENSIONS);
+    }
     let mut candidates = Vec::new();
     for endpoint in service.candidates(wishes.env_tag.as_deref(), wishes.transport.unwrap_or(Transport::Plain)) {
         candidates.push(upstream::Endpoint { address: Arc::clone(&endpoint.authority) });
@@ -52,6 +61,8 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         DialError::Answer(answer) => Refuse::Upstream { answer },
         other => other.refusal().into(),
     })?;
+    // What follows may fail, or the client may leave meanwhile.
+    let dialled = Taken { board: Arc::clone(board), limit: admitted.info.limits.close, stream: Some(connected.stream) };
     let mut response = upgrade::switching_protocols(
         &asked.key,
         connected.subprotocol.as_deref(),
@@ -60,19 +71,52 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     )
     .map(Answered::from);
     channel_header(&mut response, channel.as_str());
+    rewritten(&admitted, &mut response).await?;
+    let Some(stream) = dialled.keep() else { return Err(Cause::Internal.into()) };
     let mut info = admitted.info.clone();
     info.upstream = Some((service.config.id.clone(), connected.endpoint.address));
     let service = Leg {
         id: ConnId::next(),
-        stream: connected.stream,
+        stream,
         early: connected.early,
         end: End::Client,
         party: Party::Backend,
         limits: Arc::clone(&info.limits),
         extensions: !connected.extensions.is_empty(),
+        screen: filters
+            .as_ref()
+            .filter(|_| connected.extensions.is_empty())
+            .and_then(|it| filter::screen(Some(it), None)),
     };
-    let (line, mailbox) = OnLine::enter(board, admitted.handshake.id, info, admitted.into_place());
-    Ok(Step::Switch(response, Switched::Dial(Box::new(Dialled { line, mailbox, service }))))
+    let conn = admitted.handshake.id;
+    let (generation, place) = admitted.into_place();
+    let (line, mailbox) = OnLine::enter(board, conn, info, place, Hooks::of(filters, generation));
+    Ok(Step::Switch(
+        response,
+        Switched::Dial(Box::new(Dialled { line, mailbox, service, subprotocol: connected.subprotocol })),
+    ))
+}
+
+/// The socket of a service that has answered, of which leave is taken if nobody keeps it.
+struct Taken {
+    board: Arc<Switchboard>,
+    /// How long that may last.
+    limit: Duration,
+    stream: Option<TcpStream>,
+}
+
+impl Taken {
+    fn keep(mut self) -> Option<TcpStream> {
+        self.stream.take()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            self.board.drain.spawn(relay::leave(stream, Cause::PartnerGone, self.limit));
+        }
+    }
 }
 
 /// A client that gets its 101, and the service it is joined to then.
@@ -80,17 +124,19 @@ pub struct Dialled {
     line: OnLine,
     mailbox: relay::Mailbox,
     service: Leg,
+    subprotocol: Option<String>,
 }
 
 impl Dialled {
     pub(super) fn go(self, freed: Freed) {
-        let Self { line, mailbox, service } = self;
+        let Self { line, mailbox, service, subprotocol } = self;
         let opened = Instant::now();
         let freed = match freed {
             Ok(freed) => freed,
             Err(error) => return session::unanswered(&line, Party::Client, opened, &*error),
         };
         let client = leg_of(freed, line.conn(), Party::Client, &service.limits);
+        line.opened(subprotocol.as_deref(), Some(service.id));
         let client = Leg { extensions: service.extensions, ..client };
         line.mark().to(State::Open);
         let board = Arc::clone(line.board());

@@ -22,6 +22,7 @@ use super::{
     context::{Call, Scene},
     deadline::{self, REASON_BYTES, Stopped, arm, bounded},
     engine::Runtime,
+    events::Queue,
     granted::Powers,
     host::State,
     inspect::{self, Unfit},
@@ -32,6 +33,7 @@ use super::{
 };
 use crate::{
     config::{Grants, OnFailure, PluginLimits},
+    error::Cause,
     model::Mode,
 };
 
@@ -125,6 +127,15 @@ impl Failure {
             Self::Contract(_) => "contract",
         }
     }
+
+    /// What it means for the connection that the call was about, unless the plugin may fail.
+    pub(super) const fn cause(&self) -> Cause {
+        match self {
+            Self::Busy(_) => Cause::PluginBusy,
+            Self::Deadline(..) => Cause::PluginDeadline,
+            Self::Trap(_) | Self::Configuration(_) | Self::Contract(_) => Cause::PluginFailed,
+        }
+    }
 }
 
 /// One loaded version.
@@ -140,7 +151,13 @@ pub struct Plugin {
     idle: Mutex<Vec<Instance>>,
     slots: Semaphore,
     waiting: AtomicUsize,
+    /// Calls at once about sessions that live: a part of the instances, so that handshakes find others.
+    pub(super) rechecks: Semaphore,
+    /// What it is still to be told.
+    pub(super) events: Queue,
     retired: AtomicBool,
+    /// Connections whose filters are of this version.
+    users: AtomicUsize,
     stats: Stats,
     /// Of all versions of this name.
     tally: Arc<Tally>,
@@ -193,7 +210,10 @@ impl Plugin {
             indices,
             idle: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            events: Queue::default(),
+            rechecks: Semaphore::new((spec.limits.instances / 4).max(1)),
             retired: AtomicBool::new(false),
+            users: AtomicUsize::new(0),
             stats: Stats::default(),
             tally: runtime.tallies.of(&spec.name),
             spec,
@@ -294,6 +314,10 @@ impl Plugin {
         self.indices.answers(question)
     }
 
+    pub(super) const fn indices(&self) -> &Indices {
+        &self.indices
+    }
+
     /// Whether it exports what a route of this kind cannot do without: roles for a rendezvous, services otherwise.
     #[must_use]
     pub fn decides(&self, mode: Mode) -> bool {
@@ -303,16 +327,39 @@ impl Plugin {
         })
     }
 
+    /// Whether it exports what looks at messages.
+    #[must_use]
+    pub fn filters(&self) -> bool {
+        self.answers(Question::Open)
+    }
+
     /// Whether it exports what finds a channel.
     #[must_use]
     pub fn finds_channels(&self) -> bool {
         self.answers(Question::Channel)
     }
 
-    /// No new generation uses this version: it gives its idle instances back and keeps none from now on.
-    pub(super) fn retire(&self) {
-        self.retired.store(true, Ordering::SeqCst);
-        drop(self.take_back(usize::MAX));
+    /// Whether new handshakes use this version. One that they do not use gives its idle instances back and keeps none
+    /// from now on, as soon as no connection is left that uses it.
+    pub(super) fn retire(&self, retired: bool) {
+        self.retired.store(retired, Ordering::SeqCst);
+        self.keep_or_not();
+    }
+
+    fn is_kept(&self) -> bool {
+        !self.retired.load(Ordering::SeqCst) || self.users.load(Ordering::SeqCst) > 0
+    }
+
+    fn keep_or_not(&self) {
+        if !self.is_kept() {
+            drop(self.take_back(usize::MAX));
+        }
+    }
+
+    /// Connections whose filters are of this version.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.users.load(Ordering::Relaxed)
     }
 
     /// Instances that are there, idle or not, and the most memory that one of this version had, in bytes.
@@ -424,8 +471,8 @@ impl Plugin {
             return;
         }
         let mut idle = self.pool();
-        // Looked at under the lock: `retire` empties the pool after it has said so.
-        if !self.retired.load(Ordering::SeqCst) {
+        // Looked at under the lock: who says that none is kept empties the pool after that.
+        if self.is_kept() {
             idle.push(instance);
         }
     }
@@ -475,6 +522,32 @@ impl Plugin {
             Err(Stopped::Failed(why)) => {
                 Err(Failure::Trap(format!("could not be instantiated: {why}{}", store.data().said())))
             }
+        }
+    }
+}
+
+/// A version in the hands of one connection.
+pub(super) struct User(Arc<Plugin>);
+
+impl User {
+    pub(super) fn of(plugin: &Arc<Plugin>) -> Self {
+        plugin.users.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(plugin))
+    }
+}
+
+impl std::ops::Deref for User {
+    type Target = Arc<Plugin>;
+
+    fn deref(&self) -> &Arc<Plugin> {
+        &self.0
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if self.0.users.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.keep_or_not();
         }
     }
 }

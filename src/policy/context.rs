@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -96,6 +96,8 @@ pub struct Facts {
     peer: OnceLock<ConnId>,
     /// In milliseconds since 1970; when it was judged, until its 101 is out.
     opened_at: AtomicU64,
+    /// What each plugin keeps of it, by its name. A version finds what the one before it left.
+    attachments: Mutex<Vec<(Arc<str>, Vec<u8>)>>,
 }
 
 impl Facts {
@@ -110,6 +112,7 @@ impl Facts {
             subprotocol: OnceLock::new(),
             peer: OnceLock::new(),
             opened_at: AtomicU64::new(now_ms()),
+            attachments: Mutex::default(),
         }
     }
 
@@ -138,6 +141,23 @@ impl Facts {
         self.peer.get().copied()
     }
 
+    /// It for a call of this plugin.
+    pub(super) fn live(self: &Arc<Self>, plugin: &str) -> Live {
+        let attachments = self.attachments.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = attachments.iter().find(|(name, _)| **name == *plugin);
+        let attachment = kept.map(|(_, bytes)| bytes.clone()).unwrap_or_default();
+        Live { facts: Arc::clone(self), attachment, attached: None }
+    }
+
+    /// A plugin keeps this of it from now on.
+    fn attach(&self, plugin: &Arc<str>, bytes: Vec<u8>) {
+        let mut attachments = self.attachments.lock().unwrap_or_else(PoisonError::into_inner);
+        match attachments.iter_mut().find(|(name, _)| name == plugin) {
+            Some((_, kept)) => *kept = bytes,
+            None => attachments.push((Arc::clone(plugin), bytes)),
+        }
+    }
+
     /// When its 101 went out, in milliseconds since 1970.
     #[must_use]
     pub fn opened_at(&self) -> u64 {
@@ -146,7 +166,7 @@ impl Facts {
 }
 
 /// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -179,6 +199,15 @@ impl Scene {
     /// A decision about a request.
     pub(super) fn about(call: &Arc<Call>) -> Self {
         Self { call: Some(Arc::clone(call)), ..Self::default() }
+    }
+
+    /// The call has succeeded: what the plugin has put by counts.
+    pub(super) fn keep(&mut self, plugin: &Arc<str>) {
+        if let Some(live) = &mut self.live
+            && let Some(bytes) = live.attached.take()
+        {
+            live.facts.attach(plugin, bytes);
+        }
     }
 
     /// The connection that it is about, for logs.

@@ -5,19 +5,26 @@
 //! plugin, version and connection. It keeps no state of connections; what a plugin said is a [`Verdict`].
 
 mod answer;
+mod authorize;
 mod builtin;
 mod cache;
 mod component;
 mod context;
 mod deadline;
 mod engine;
+mod events;
+pub mod filter;
 mod granted;
 mod host;
 mod inspect;
 mod interest;
+mod known;
 #[doc(hidden)]
 pub mod micro;
 mod output;
+mod pair;
+mod recheck;
+mod response;
 mod stats;
 mod tally;
 mod ticker;
@@ -28,10 +35,16 @@ use std::{path::Path, sync::Arc};
 
 pub use builtin::{builtin, builtin_names};
 pub use component::{Failure, LoadError, Plugin, PluginSpec};
-use context::Call;
+pub use context::Facts;
+pub(crate) use context::now_ms;
+use context::{Call, Scene};
 pub use engine::MAX_MEMORY;
 pub use granted::Filled;
+pub use known::{Known, Ruling};
+pub use pair::pair;
 use prometheus_client::encoding::DescriptorEncoder;
+pub use recheck::{Rechecked, recheck};
+pub use response::rewrite_answer;
 use sha2::{Digest, Sha256};
 pub use stats::Stats;
 pub use trace::{Opinion, Trace};
@@ -40,7 +53,7 @@ use v0_1::{Answer, Question, Wanted};
 use crate::{
     config::{self, OnFailure},
     error::Cause,
-    model::{ChannelId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
+    model::{ChannelId, ConnId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
 };
 
 /// The host: one engine, and every version that is still in use.
@@ -121,16 +134,14 @@ impl PolicyHost {
     pub fn in_use(&self, current: &[Arc<Plugin>]) {
         granted::Shared::in_use(current);
         for plugin in self.loaded() {
-            if !current.iter().any(|other| Arc::ptr_eq(other, &plugin)) {
-                plugin.retire();
-            }
+            plugin.retire(!current.iter().any(|other| Arc::ptr_eq(other, &plugin)));
         }
     }
 }
 
-/// What the plugins of a route say of a handshake: role, then channel and service, then header edits. First opinion
-/// wins, edits add up. A verdict without a role and without a service is "no opinion". A request that is forwarded has
-/// neither role nor channel, so nobody is asked for them.
+/// What the plugins of a route say of a handshake: role, then who it is, then channel and service, then header edits.
+/// First opinion wins, edits add up, and every authorizer is asked. A verdict without a role and without a service is "no
+/// opinion". A request that is forwarded has neither role nor channel, so nobody is asked for them.
 ///
 /// # Errors
 /// [`Refused`]: a plugin rejected, or failed and is not `on_failure: open`.
@@ -139,21 +150,24 @@ pub async fn decide(
     handshake: &Arc<Handshake>,
     mode: Mode,
     trace: &mut Trace,
-) -> Result<Verdict, Refused> {
+) -> Result<Ruling, Refused> {
     let mut verdict = Verdict::default();
     let mut call = Arc::new(Call::about(handshake));
     if mode != Mode::Http {
         detect(plugins, &mut call, &mut verdict, mode, trace).await?;
         if mode == Mode::Rendezvous && verdict.role.is_none() {
-            return Ok(verdict);
+            return Ok(Ruling { verdict, known: Known(call) });
         }
+    }
+    authorize::authorize(plugins, &mut call, &mut verdict, trace).await?;
+    if mode != Mode::Http {
         extract(plugins, &mut call, &mut verdict, trace).await?;
     }
     if mode != Mode::Rendezvous {
         resolve(plugins, &mut call, &mut verdict, trace).await?;
         rewrite(plugins, &call, &mut verdict, trace).await?;
     }
-    Ok(verdict)
+    Ok(Ruling { verdict, known: Known(call) })
 }
 
 async fn detect(
@@ -171,7 +185,7 @@ async fn detect(
             let detail = format!("plugin `{}` {why}", plugin.name());
             let failure = Failure::Contract(why);
             plugin.failed(&failure);
-            report(plugin, &call.handshake, &failure);
+            report(plugin, call.handshake.id, &call.handshake.route, &failure);
             return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(detail)));
         }
         Arc::make_mut(call).role = Some(role.clone());
@@ -264,13 +278,27 @@ async fn ask(
     if !plugin.answers(question) {
         return Ok(None);
     }
+    answered(plugin, question, &mut Scene::about(call), &call.handshake, trace).await
+}
+
+/// The same of a plugin that has something to say, about a scene that belongs to this handshake.
+async fn answered(
+    plugin: &Arc<Plugin>,
+    question: Question<'_>,
+    scene: &mut Scene,
+    handshake: &Handshake,
+    trace: &mut Trace,
+) -> Result<Option<Answer>, Refused> {
     let asked = trace.asking();
-    let said = plugin.ask(question, call).await;
+    let said = plugin.ask_about(question, scene).await;
     trace.note(plugin, question, &said, asked);
     match said {
         Ok(Answer::Rejected(rejection)) => Err(Refused::Rejected { policy: plugin.label(), rejection }),
-        Ok(answer) => Ok(Some(answer)),
-        Err(failure) => refused(plugin, &call.handshake, &failure).map(|()| None),
+        Ok(answer) => {
+            scene.keep(&plugin.name());
+            Ok(Some(answer))
+        }
+        Err(failure) => refused(plugin, handshake, &failure).map(|()| None),
     }
 }
 
@@ -283,18 +311,14 @@ fn broken(plugin: &Plugin, handshake: &Handshake, why: String) -> Result<(), Ref
 
 /// Reports a failure; fine where the plugin is then treated as if it had no opinion.
 fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<(), Refused> {
-    report(plugin, handshake, failure);
+    report(plugin, handshake.id, &handshake.route, failure);
     match plugin.spec().on_failure {
         OnFailure::Open => Ok(()),
-        OnFailure::Closed => Err(Refused::Failed(Refusal::new(match failure {
-            Failure::Busy(_) => Cause::PluginBusy,
-            Failure::Deadline(..) => Cause::PluginDeadline,
-            Failure::Trap(_) | Failure::Configuration(_) | Failure::Contract(_) => Cause::PluginFailed,
-        }))),
+        OnFailure::Closed => Err(Refused::Failed(Refusal::new(failure.cause()))),
     }
 }
 
-fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
+fn report(plugin: &Plugin, conn: ConnId, route: &str, failure: &Failure) {
     macro_rules! at {
         ($level:ident) => {
             tracing::event!(
@@ -302,8 +326,8 @@ fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
                 plugin = %plugin.name(),
                 version = %plugin.identity(),
                 component = plugin.described(),
-                conn = %handshake.id,
-                route = %handshake.route,
+                conn = %conn,
+                route,
                 failure = failure.label(),
                 "a policy failed: {failure}"
             )

@@ -27,6 +27,10 @@ pub struct Stats {
     pub latency: [AtomicU64; Self::LATENCIES.len() + 1],
     /// Instances made.
     pub instances: AtomicU64,
+    /// Events that were queued for it.
+    pub events: AtomicU64,
+    /// Events for which its queue had no room.
+    pub events_dropped: AtomicU64,
 }
 
 impl Stats {

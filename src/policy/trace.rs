@@ -19,7 +19,7 @@ pub struct Opinion {
     pub plugin: Arc<str>,
     /// The identity of its version.
     pub version: Arc<str>,
-    /// What it was asked: `role`, `channel`, `service`, `rewrite`.
+    /// What it was asked: `role`, `authorize`, `channel`, `service`, `rewrite`.
     pub question: &'static str,
     /// What it said, in one line. Values of header fields are not repeated.
     pub answer: String,

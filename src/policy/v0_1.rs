@@ -237,6 +237,11 @@ macro_rules! interfaces {
                 match question { $($($question)|+ => self.$field.is_some(),)+ }
             }
 
+            /// Whether it is told of events; there is no question without one.
+            pub(super) const fn observes(&self) -> bool {
+                self.observe.is_some()
+            }
+
             /// Whether it exports anything that a plugin is for.
             pub(super) fn exported(&self) -> impl Iterator<Item = &'static str> {
                 [$(self.$field.as_ref().map(|_| $interface),)+].into_iter().flatten()

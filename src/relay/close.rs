@@ -47,8 +47,14 @@ impl CloseFrame {
     }
 }
 
+impl From<crate::model::CloseFrame> for CloseFrame {
+    fn from(frame: crate::model::CloseFrame) -> Self {
+        Self { code: frame.code, reason: Cow::Owned(frame.reason) }
+    }
+}
+
 /// Whether a peer may send this code (RFC 6455 §7.4, and the codes registered since).
-pub(super) const fn is_allowed(code: u16) -> bool {
+pub(crate) const fn is_allowed(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 

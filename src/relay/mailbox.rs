@@ -11,8 +11,11 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Leg, lane::Bell};
-use crate::{error::Cause, model::ConnId};
+use super::{Leg, Screened, lane::Bell};
+use crate::{
+    error::Cause,
+    model::{self, ConnId},
+};
 
 /// Probes that may wait; a session takes them as soon as it runs.
 const BOUND: usize = 32;
@@ -21,10 +24,32 @@ const BOUND: usize = 32;
 #[derive(Debug)]
 pub(super) enum Command {
     Join(Ticket),
-    Probe { conn: ConnId, reply: oneshot::Sender<bool> },
-    Close { conn: Option<ConnId>, cause: Cause },
-    Drain { code: u16 },
-    Cut { cause: Cause },
+    Probe {
+        conn: ConnId,
+        reply: oneshot::Sender<bool>,
+    },
+    Close {
+        conn: Option<ConnId>,
+        cause: Cause,
+    },
+    Dismiss {
+        conn: ConnId,
+        cause: Cause,
+        frame: Box<model::CloseFrame>,
+    },
+    Drain {
+        conn: Option<ConnId>,
+        code: u16,
+        cause: Cause,
+    },
+    Cut {
+        cause: Cause,
+    },
+    /// What becomes of the message of this leg that is looked at.
+    Screened {
+        at: usize,
+        screened: Box<Screened>,
+    },
 }
 
 /// A leg on its way into a session. Dropped unused, it goes back to its sender.
@@ -105,15 +130,27 @@ impl Handle {
         self.send(Command::Close { conn, cause });
     }
 
-    /// Ends the session because we stop: each leg gets `code` behind what the other has sent until then, as soon as
-    /// nothing more comes and after `close` at the latest. Does nothing if the session is already ending.
-    pub fn drain(&self, code: u16) {
-        self.send(Command::Drain { code });
+    /// Ends one of the session's legs, which gets this Close; its partner gets 1001. Does nothing if the session is already
+    /// ending. The frame's code is one that may be sent.
+    pub fn dismiss(&self, conn: ConnId, cause: Cause, frame: model::CloseFrame) {
+        self.send(Command::Dismiss { conn, cause, frame: Box::new(frame) });
+    }
+
+    /// Ends the session because we stop, or its policies are too old: each leg gets `code` behind what the other has
+    /// sent until then, as soon as
+    /// nothing more comes and after `close` at the latest. Does nothing if the session is already ending, or has not this
+    /// leg.
+    pub fn drain(&self, conn: Option<ConnId>, code: u16, cause: Cause) {
+        self.send(Command::Drain { conn, code, cause });
     }
 
     /// Lets go of both legs at once, without a Close. The cause is that of a session that was not ending yet.
     pub fn cut(&self, cause: Cause) {
         self.send(Command::Cut { cause });
+    }
+
+    pub(super) fn screened(&self, at: usize, screened: Box<Screened>) {
+        self.send(Command::Screened { at, screened });
     }
 
     /// Whether the session is over and its sockets are closed.
@@ -155,6 +192,11 @@ impl Mailbox {
     /// Rings for each command that comes while there is no other. Those that are here already are not rung for.
     pub(super) fn ring_at(&self, bell: Bell) {
         lock(&self.0).bell = Some(bell);
+    }
+
+    /// A handle to it.
+    pub(super) fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.0))
     }
 
     /// The next command.

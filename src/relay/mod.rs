@@ -30,6 +30,7 @@ mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod lane;
+mod leaving;
 mod mailbox;
 mod mask;
 #[doc(hidden)]
@@ -39,23 +40,35 @@ mod pending;
 mod pipe;
 mod pump;
 pub mod raw;
+mod screen;
+mod screening;
 mod session;
 mod side;
+mod sieve;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
+pub(crate) use self::close::is_allowed;
 pub use self::{
     driver::Relay,
+    leaving::leave,
     mailbox::{Handle, Mailbox, mailbox},
     owner::Owner,
+    screen::{Passed, Promise, Reply, Screen, Screened},
 };
 use crate::{
     error::Cause,
     model::{ConnId, Limits},
 };
+
+/// Whether a Close may carry this code (RFC 6455 §7.4, and the codes registered since).
+#[must_use]
+pub const fn may_be_sent(code: u16) -> bool {
+    close::is_allowed(code)
+}
 
 /// Who we are towards a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +104,8 @@ pub struct Leg {
     pub limits: Arc<Limits>,
     /// An extension was negotiated end to end, so that reserved bits pass.
     pub extensions: bool,
+    /// What looks at the messages of both legs; counts of the leg that makes the pair complete.
+    pub screen: Option<Arc<dyn Screen>>,
 }
 
 impl fmt::Debug for Leg {

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{After, Arrival, Bell, Evicted, Gauges, Life, Readied, Side, subprotocol::Offer};
+use super::{After, Arrival, Bell, Evicted, Gauges, Life, Opposite, Readied, Side, subprotocol::Offer};
 use crate::{
     error::Cause,
     model::{Accept, BackendFirst, ConnId, RendezvousRules, Second},
@@ -100,6 +100,7 @@ impl<H: Clone> Holder<H> {
 pub(super) enum Decision<H> {
     Seated { bell: Arc<Bell>, deadline: Instant, subprotocol: Option<Arc<str>>, evicted: Option<Evicted<H>> },
     Occupied { holder: ConnId, handle: Option<H> },
+    Opposite { holder: ConnId },
     Refused { cause: Cause, evicted: Option<Evicted<H>> },
 }
 
@@ -216,6 +217,7 @@ impl<H: Clone> Channel<H> {
         arrival: Arrival,
         rules: &RendezvousRules,
         verdict: Option<(ConnId, Life)>,
+        opposite: Opposite,
         now: Instant,
         after: &mut After<H>,
     ) -> Decision<H> {
@@ -235,12 +237,20 @@ impl<H: Clone> Channel<H> {
             return Decision::Refused { cause: Cause::BackendFirst, evicted };
         }
         if let Some(holder) = self.seat(side) {
-            if verdict(holder).is_none() {
+            let Some(life) = verdict(holder) else {
                 return Decision::Occupied { holder: holder.conn, handle: holder.state.handle().cloned() };
-            }
-            if rules.second(&side.role()) == Second::Reject || holder.subject != subject {
+            };
+            let may_replace = rules.second(&side.role()) == Second::Replace && holder.subject == subject;
+            if life != Life::Yields && !may_replace {
                 return Decision::Refused { cause: Cause::SeatTaken, evicted };
             }
+        }
+        if let Some(partner) = self.seat(side.opposite())
+            && !partner.state.is_taken()
+            && let Opposite::Only(known) = opposite
+            && known != Some(partner.conn)
+        {
+            return Decision::Opposite { holder: partner.conn };
         }
         // From here on a holder is replaced, and a leg that it is joined with will not be there to agree with.
         let offer = Offer::new(offers, rules);

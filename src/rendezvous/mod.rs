@@ -127,6 +127,17 @@ pub enum Life {
     Alive,
     /// It was silent for [`RendezvousRules::probe`].
     Dead,
+    /// It lives, and makes way whatever the rules and its subject say: somebody who may has decided so.
+    Yields,
+}
+
+/// Who may sit opposite a newcomer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opposite {
+    /// Whoever it is.
+    Anybody,
+    /// Nobody but this one, or nobody at all.
+    Only(Option<ConnId>),
 }
 
 /// A leg that was taken off its seat for a newcomer. Reported once; its session must be told.
@@ -161,6 +172,11 @@ pub enum Reservation<H> {
         holder: ConnId,
         /// Its session; none if it has none yet, then it counts as [`Life::Alive`].
         handle: Option<H>,
+    },
+    /// Another one than was said sits opposite and waits: find out whether the two may be joined and ask again.
+    Opposite {
+        /// Who it is.
+        holder: ConnId,
     },
     /// The newcomer is answered with the cause's status.
     Refused {
@@ -326,12 +342,25 @@ impl<H: Clone> Registry<H> {
         verdict: Option<(ConnId, Life)>,
         now: Instant,
     ) -> Reservation<H> {
+        self.reserve_opposite(key, arrival, rules, verdict, Opposite::Anybody, now)
+    }
+
+    /// The same for one that must not be joined with just anybody.
+    pub fn reserve_opposite(
+        self: &Arc<Self>,
+        key: &Key,
+        arrival: Arrival,
+        rules: &RendezvousRules,
+        verdict: Option<(ConnId, Life)>,
+        opposite: Opposite,
+        now: Instant,
+    ) -> Reservation<H> {
         let (conn, side) = (arrival.conn, arrival.side);
         let mut after = After::new();
         let decision = match self.channels.entry(key.clone()) {
             Entry::Occupied(mut entry) => {
                 let before = entry.get().census();
-                let decision = entry.get_mut().reserve(arrival, rules, verdict, now, &mut after);
+                let decision = entry.get_mut().reserve(arrival, rules, verdict, opposite, now, &mut after);
                 self.counters.moved(before, entry.get().census());
                 if entry.get().is_empty() {
                     entry.remove();
@@ -340,7 +369,7 @@ impl<H: Clone> Registry<H> {
             }
             Entry::Vacant(entry) => {
                 let mut channel = Channel::default();
-                let decision = channel.reserve(arrival, rules, verdict, now, &mut after);
+                let decision = channel.reserve(arrival, rules, verdict, opposite, now, &mut after);
                 if !channel.is_empty() {
                     self.counters.moved(Gauges::default(), channel.census());
                     entry.insert(channel);
@@ -355,6 +384,7 @@ impl<H: Clone> Registry<H> {
                 evicted,
             },
             Decision::Occupied { holder, handle } => Reservation::Occupied { holder, handle },
+            Decision::Opposite { holder } => Reservation::Opposite { holder },
             Decision::Refused { cause, evicted } => Reservation::Refused { cause, evicted },
         }
     }

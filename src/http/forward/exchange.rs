@@ -238,7 +238,7 @@ impl Drop for Exchange {
         let failed = self.failed.get();
         let cause = failed.map_or(Cause::Closed, |(cause, _)| *cause);
         let outcome = match cause {
-            Cause::Closed | Cause::Idle => Outcome::Forwarded,
+            Cause::Closed | Cause::Idle | Cause::Expired | Cause::Revoked => Outcome::Forwarded,
             Cause::Draining => Outcome::Drained,
             _ => Outcome::Error,
         };
@@ -261,6 +261,7 @@ impl Drop for Exchange {
                     method = %self.method,
                     path = %self.path.escape_default(),
                     route = &*self.info.route,
+                    subject = self.info.shown_subject(),
                     policy = Some(&*self.info.policy).filter(|policy| !policy.is_empty()),
                     generation = self.info.generation,
                     upstream,

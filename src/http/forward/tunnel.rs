@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::{
     super::{
-        Answer, Switchboard, bare,
+        Answer, Refuse, Switchboard, bare,
         body::{Answered, Upload},
         session::{LegInfo, OnLine},
     },
@@ -23,7 +23,7 @@ use crate::{
     error::Cause,
     head::plain,
     metrics::routes::State,
-    model::{ConnId, PoolRules, Refusal},
+    model::{ConnId, PoolRules},
     relay::{
         Party,
         raw::{self, End},
@@ -39,15 +39,16 @@ pub(super) async fn answer(
     head: Request<()>,
     info: LegInfo,
     upgrade: OnUpgrade,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, Refuse> {
     let (mut response, lent) = task.send(&head, None, false).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return task.passed_on(response, lent, ALONE);
+        return task.passed_on(response, lent, ALONE).await;
     }
     let theirs = hyper::upgrade::on(&mut response);
     let mut ours = Response::new(Answered::from(http_body_util::Full::default()));
     *ours.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *ours.headers_mut() = plain::switching(response.headers());
+    task.rewritten(ours.status(), ours.headers_mut()).await?;
     task.answered(response.status(), &lent);
     let (board, conn, exchange) = (Arc::clone(&task.connection.board), task.handshake.id, Arc::clone(&task.exchange));
     task.connection.board.drain.spawn(async move {
@@ -75,7 +76,7 @@ async fn tunnel(
         Ok(upgraded) => bare(upgraded),
         Err(error) => return exchange.fail(Cause::ClientGone, error.to_string()),
     };
-    let (line, _) = OnLine::enter(board, conn, info, Arc::clone(exchange.place()));
+    let (line, _) = OnLine::enter(board, conn, info, Arc::clone(exchange.place()), None);
     // Nothing is known of Closes, so there is no closing that could be waited for.
     let turn = std::pin::pin!(beside(async {
         tokio::select! {
@@ -101,6 +102,7 @@ async fn tunnel(
                 let _ = SockRef::from(&other.stream).set_linger(Some(Duration::ZERO));
             }
         }
+        doom = line.sealed() => exchange.fail(doom.cause, ""),
         () = idle(exchange) => exchange.fail(Cause::Idle, ""),
         () = turn => exchange.fail(Cause::Draining, ""),
     }

@@ -8,6 +8,7 @@ use super::{Guest, LegInfo, OnLine, OneLeg};
 use crate::{
     drain::Cut,
     error::Cause,
+    http::hooks::Hooks,
     model::{Mode, Outcome},
     relay::{LegReport, Party, Report},
 };
@@ -66,11 +67,19 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
         board.metrics.holds_filled.inc_by(leg.hold_filled.into());
         board.metrics.closes_overdue.inc_by(leg.overdue.into());
     }
+    let known: Vec<Option<Arc<OneLeg>>> =
+        report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
+    for (leg, own) in known.iter().zip(&report.legs) {
+        if let Some(leg) = leg {
+            board.sessions.crier.closed(leg, report, own);
+        }
+    }
     if !board.current.load().config.log.sessions {
         return;
     }
-    let known: Vec<Option<Arc<OneLeg>>> =
-        report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
+    let filters =
+        |n: usize| known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_ref()).map(Hooks::labels);
+    let filters = [filters(0), filters(1)];
     let known = |n: usize| known.get(n).and_then(Option::as_ref).map(|leg| &leg.info);
     let leg = |n: usize| Shown { report: report.legs.get(n), info: known(n) };
     let (first, second) = (leg(0), leg(1));
@@ -102,7 +111,9 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 role = first.role(),
                 peer = first.peer(),
                 client = first.client(),
+                subject = first.subject(),
                 policy = first.policy(),
+                filters = filters[0].as_deref(),
                 generation = first.generation(),
                 close_received = first.received(),
                 close_sent = first.sent(),
@@ -114,7 +125,9 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 partner_route = second.route(),
                 partner_generation = second.generation(),
                 partner_client = second.client(),
+                partner_subject = second.subject(),
                 partner_policy = second.policy(),
+                partner_filters = filters[1].as_deref(),
                 partner_close_received = second.received(),
                 partner_close_sent = second.sent(),
                 partner_bytes_in = second.bytes(),
@@ -165,6 +178,10 @@ impl Shown<'_> {
         self.info.and_then(|info| info.client.as_ref()).map(ToString::to_string)
     }
 
+    fn subject(&self) -> Option<String> {
+        self.info.and_then(LegInfo::shown_subject)
+    }
+
     fn policy(&self) -> Option<&str> {
         self.info.map(|info| &*info.policy).filter(|policy| !policy.is_empty())
     }
@@ -199,11 +216,18 @@ fn outcome(mode: Mode, report: &Report) -> Outcome {
     match report.cause {
         Cause::NoPartner => Outcome::Timeout,
         Cause::Replaced | Cause::Dead => Outcome::Replaced,
-        Cause::Draining => Outcome::Drained,
-        Cause::Closed | Cause::ClientBroken | Cause::BackendBroken | Cause::ClientGone if !report.joined => {
+        Cause::Draining | Cause::Outdated => Outcome::Drained,
+        Cause::Closed
+        | Cause::ClientBroken
+        | Cause::BackendBroken
+        | Cause::ClientGone
+        | Cause::Expired
+        | Cause::Revoked
+            if !report.joined =>
+        {
             Outcome::Lonely
         }
-        Cause::Closed | Cause::Idle | Cause::Lifetime => match mode {
+        Cause::Closed | Cause::Idle | Cause::Lifetime | Cause::Expired | Cause::Revoked => match mode {
             Mode::Rendezvous => Outcome::Paired,
             Mode::Router | Mode::Http => Outcome::Routed,
         },

@@ -150,6 +150,7 @@ impl Sim {
                 assert_eq!(handle, self.session(held_by));
                 self.legs.insert(id, Leg::Asking { wish, probing: Some(holder) });
             }
+            Reservation::Opposite { .. } => unreachable!("anybody may sit there"),
             Reservation::Refused { cause, evicted } => {
                 match cause {
                     Cause::BackendFirst => assert!(side == Side::Backend && other.is_none()),

@@ -36,6 +36,46 @@ fn a_silent_waiting_holder_makes_way_even_where_a_second_one_is_rejected() {
 }
 
 #[test]
+fn one_that_yields_makes_way_whatever_the_rules_and_the_subjects_say() {
+    let board = Board::new();
+    let _old = board.waiting(1, Side::Client, &rules(|_| ()));
+    let answer = board.ask_as(2, Side::Client, Some("somebody else"), &[], &rules(|_| ()), Some((1, Life::Yields)));
+    let (_new, evicted) = seated_instead(answer);
+    assert_eq!(evicted, Some(Evicted { conn: conn(1), handle: Some(1), cause: Cause::Replaced, partner: None }));
+    // Of one that has no session yet, too, and of nobody else.
+    let (_newest, evicted) = seated_instead(board.ask(3, Side::Client, &rules(|_| ()), Some((2, Life::Yields))));
+    assert_eq!(evicted, Some(Evicted { conn: conn(2), handle: None, cause: Cause::Replaced, partner: None }));
+    assert_eq!(occupied(board.ask(4, Side::Client, &rules(|_| ()), Some((2, Life::Yields)))), (conn(3), None));
+}
+
+#[test]
+fn one_that_must_not_be_joined_with_just_anybody_is_told_who_sits_opposite() {
+    let board = Board::new();
+    let ask = |id, side, verdict, opposite| {
+        let arrival = Arrival { conn: conn(id), side, subject: None, offers: Vec::new() };
+        board.registry.reserve_opposite(&board.key, arrival, &rules(|_| ()), verdict, opposite, board.now)
+    };
+    let nobody = Opposite::Only(None);
+    let _client = seated(ask(1, Side::Client, None, nobody));
+    for known in [nobody, Opposite::Only(Some(conn(9)))] {
+        let answer = ask(2, Side::Backend, None, known);
+        assert!(matches!(answer, Reservation::Opposite { holder } if holder == conn(1)), "{answer:?}");
+    }
+    assert_eq!(board.gauges().reserved, 1);
+    let _backend = seated(ask(2, Side::Backend, None, Opposite::Only(Some(conn(1)))));
+    // Who replaces one of two that are not joined yet sits opposite the other.
+    let answer = ask(3, Side::Backend, Some((conn(2), Life::Yields)), nobody);
+    assert!(matches!(answer, Reservation::Opposite { holder } if holder == conn(1)), "{answer:?}");
+    // Who ends a pair sits opposite nobody.
+    let board = Board::new();
+    let _pair = board.pair();
+    let arrival = Arrival { conn: conn(3), side: Side::Client, subject: None, offers: Vec::new() };
+    let yields = Some((conn(1), Life::Yields));
+    let answer = board.registry.reserve_opposite(&board.key, arrival, &rules(|_| ()), yields, nobody, board.now);
+    assert_eq!(seated_instead(answer).1.map(|gone| gone.conn), Some(conn(1)));
+}
+
+#[test]
 fn replacing_a_paired_leg_ends_its_pair_and_the_newcomer_waits() {
     for (id, side, partner) in [(1, Side::Client, 2), (2, Side::Backend, 1)] {
         let board = Board::new();

@@ -84,7 +84,7 @@ fn of_many_threads_that_replace_one_holder_exactly_one_evicts_it() {
                         match board.ask(id, Side::Client, &replacing(), Some((1, Life::Alive))) {
                             Reservation::Seated { seat, evicted } => (Some(seat), evicted),
                             Reservation::Occupied { .. } => (None, None),
-                            refused @ Reservation::Refused { .. } => panic!("{refused:?}"),
+                            refused => panic!("{refused:?}"),
                         }
                     })
                 })

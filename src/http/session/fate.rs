@@ -1,0 +1,93 @@
+//! How a leg is ended by somebody else than its peers: because its identity is over, by order, or because a plugin said so
+//! when it was asked again.
+//!
+//! A leg may be on its way from its own session into its partner's just then, and neither of the two has it. So the end
+//! is written down first, then both are told, and who has moved a leg looks whether there is something written.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::SetOnce;
+
+use crate::{
+    error::Cause,
+    model::{CloseFrame, ConnId},
+    relay,
+};
+
+/// Why a leg is to be closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::http) struct Doom {
+    pub(in crate::http) cause: Cause,
+    /// What it is told, where that is not the cause's own.
+    pub(in crate::http) frame: Option<CloseFrame>,
+}
+
+impl From<Cause> for Doom {
+    fn from(cause: Cause) -> Self {
+        Self { cause, frame: None }
+    }
+}
+
+/// What is written down of a leg's end, and who has the leg.
+#[derive(Debug, Default)]
+pub(super) struct Fate {
+    doom: SetOnce<Doom>,
+    /// Its partner's session, where it is that one's guest.
+    host: Mutex<Option<relay::Handle>>,
+}
+
+impl Fate {
+    /// The leg is to be closed; false if that was settled before. `own` is its own session.
+    pub(super) fn seal(&self, conn: ConnId, own: &relay::Handle, doom: Doom) -> bool {
+        let told = doom.clone();
+        if self.doom.set(doom).is_err() {
+            return false;
+        }
+        tell(own, conn, &told);
+        let host = self.host().clone();
+        if let Some(host) = host {
+            tell(&host, conn, &told);
+        }
+        true
+    }
+
+    /// The session that has the leg is to end, each leg behind what the other has sent until then. `own` is its own.
+    pub(super) fn drain(&self, conn: ConnId, own: &relay::Handle, code: u16, cause: Cause) {
+        own.drain(Some(conn), code, cause);
+        let host = self.host().clone();
+        if let Some(host) = host {
+            host.drain(Some(conn), code, cause);
+        }
+    }
+
+    /// The leg is about to be handed over to this session.
+    pub(super) fn goes_to(&self, host: &relay::Handle) {
+        *self.host() = Some(host.clone());
+    }
+
+    /// The session to which the leg went has it.
+    pub(super) fn arrived(&self, conn: ConnId) {
+        let Some(doom) = self.doom.get() else { return };
+        let host = self.host().clone();
+        if let Some(host) = host {
+            // It may have been told before it had the leg.
+            tell(&host, conn, doom);
+        }
+    }
+
+    /// Waits until it is settled that the leg is to be closed.
+    pub(super) async fn sealed(&self) -> &Doom {
+        self.doom.wait().await
+    }
+
+    fn host(&self) -> MutexGuard<'_, Option<relay::Handle>> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(session: &relay::Handle, conn: ConnId, doom: &Doom) {
+    match &doom.frame {
+        None => session.close(Some(conn), doom.cause),
+        Some(frame) => session.dismiss(conn, doom.cause, frame.clone()),
+    }
+}

@@ -1,0 +1,44 @@
+//! What is known of a request once its plugins have decided, for what they are asked later.
+
+use std::sync::Arc;
+
+use super::{
+    Plugin,
+    context::{Call, Facts},
+    v0_1::Question,
+};
+use crate::model::{ChannelId, Identity, Role, Verdict};
+
+/// A request with all that was said of it.
+#[derive(Clone)]
+pub struct Known(pub(super) Arc<Call>);
+
+/// What the plugins of a route have decided.
+pub struct Ruling {
+    /// What they said.
+    pub verdict: Verdict,
+    /// What later questions are about.
+    pub known: Known,
+}
+
+impl Plugin {
+    /// Whether it is asked about connections that live, so that what it is to be told of them must be kept.
+    #[must_use]
+    pub const fn asks_later(&self) -> bool {
+        self.pairs() || self.answers(Question::Open) || self.answers(Question::Recheck) || self.observes()
+    }
+}
+
+impl Known {
+    /// Who it is, if an authorizer said so.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        self.0.identity.as_ref()
+    }
+
+    /// The connection that the request becomes, on this channel.
+    #[must_use]
+    pub fn facts(&self, role: Role, channel: ChannelId) -> Arc<Facts> {
+        Arc::new(Facts::new(&self.0, role, channel))
+    }
+}

@@ -1,0 +1,47 @@
+  ;; What it says of the holder stands in the field `x-pair`: `j` joins, `r` replaces, `x` rejects with 423, `t` traps, and
+  ;; anything else is no opinion. It tells the log who holds the seat and since when it knows that one: what it keeps of it
+  ;; grows by a letter with each question.
+  (data (i32.const 64) "x-pair")
+  (data (i32.const 80) "subject")
+  (data (i32.const 96) "kept")
+  (data (i32.const 112) "peer")
+  (data (i32.const 128) "asked about ")
+
+  (func (export "cordboard:plugin/pairing@0.1.0#decide") (result i32)
+    (local $do i32) (local $kept i32)
+    (call $enter)
+    ;; The message: "asked about " and the id.
+    (call $id (i32.const 8192))
+    (memory.copy (i32.const 12288) (i32.const 128) (i32.const 12))
+    (memory.copy (i32.const 12300) (i32.load (i32.const 8192)) (i32.const 16))
+    ;; Three fields at 8256.
+    (call $string (i32.const 8256) (i32.const 80) (i32.const 7))
+    (call $string (i32.const 8264) (i32.const 16) (i32.const 0))
+    (call $identity (i32.const 8320))
+    (if (i32.and (i32.load8_u (i32.const 8320)) (i32.load8_u (i32.const 8328)))
+      (then (call $string (i32.const 8264) (i32.load (i32.const 8332)) (i32.load (i32.const 8336)))))
+    (call $attachment (i32.const 8200))
+    (local.set $kept (i32.load (i32.const 8204)))
+    (memory.copy (i32.const 12352) (i32.load (i32.const 8200)) (local.get $kept))
+    (i32.store8 (i32.add (i32.const 12352) (local.get $kept)) (i32.const 'k'))
+    (local.set $kept (i32.add (local.get $kept) (i32.const 1)))
+    (call $set_attachment (i32.const 12352) (local.get $kept) (i32.const 8208))
+    (call $string (i32.const 8272) (i32.const 96) (i32.const 4))
+    (call $string (i32.const 8280) (i32.const 12352) (local.get $kept))
+    (call $string (i32.const 8288) (i32.const 112) (i32.const 4))
+    (call $string (i32.const 8296) (i32.const 16) (i32.const 0))
+    (call $peer_id (i32.const 8224))
+    (if (i32.load8_u (i32.const 8224))
+      (then (call $string (i32.const 8296) (i32.load (i32.const 8228)) (i32.load (i32.const 8232)))))
+    (call $write (i32.const 2) (i32.const 12288) (i32.const 28) (i32.const 8256) (i32.const 3))
+
+    (call $header (i32.const 64) (i32.const 6) (i32.const 8192))
+    (if (i32.load8_u (i32.const 8192)) (then (local.set $do (i32.load8_u (i32.load (i32.const 8196))))))
+    (if (i32.eq (local.get $do) (i32.const 't')) (then unreachable))
+    (if (i32.eq (local.get $do) (i32.const 'x')) (then (call $reject (i32.const 4100) (i32.const 423))))
+    (if (i32.eq (local.get $do) (i32.const 'j')) (then (i32.store8 (i32.const 4100) (i32.const 1))))
+    (if (i32.eq (local.get $do) (i32.const 'r'))
+      (then
+        (i32.store8 (i32.const 4100) (i32.const 1))
+        (i32.store8 (i32.const 4101) (i32.const 1))))
+    (i32.const 4096))
