@@ -38,12 +38,14 @@ use crate::{
     config::OnFailure,
     error::Cause,
     model::{CloseFrame, Direction, MessageKind, Oversize, Payload},
-    relay::{Passed, Reply, Screen, Screened, may_be_sent},
+    relay::{Passed, Reply, Screen, Screened, is_allowed},
 };
 
-/// A call of a filter that takes longer is not begun on a thread of the relay for a while.
+/// A look that takes longer is a long one. One alone may be the machine's doing.
 const LONG: Duration = Duration::from_micros(500);
-/// So many calls begin elsewhere then.
+/// So many of them in a row, and the next do not begin on a thread of the relay.
+const IN_A_ROW: u32 = 4;
+/// So many begin elsewhere then.
 const DETOURS: u32 = 64;
 
 /// One filter of one connection.
@@ -154,6 +156,7 @@ pub fn screen(client: Option<&Arc<Filters>>, backend: Option<&Arc<Filters>>) -> 
     Some(Arc::new(Chains {
         chains: [chain(&client, &backend), chain(&backend, &client)],
         runtime: Handle::current(),
+        long: AtomicU32::new(0),
         detours: AtomicU32::new(0),
     }))
 }
@@ -163,7 +166,9 @@ struct Chains {
     /// By [`Direction`].
     chains: [Arc<[Arc<Filter>]>; 2],
     runtime: Handle,
-    /// Calls that are still to begin elsewhere.
+    /// Long looks in a row, until now.
+    long: AtomicU32,
+    /// Looks that are still to begin elsewhere.
     detours: AtomicU32,
 }
 
@@ -205,10 +210,14 @@ impl Screen for Chains {
             // Timers are made in it.
             let _runtime = self.runtime.enter();
             let begun = Instant::now();
-            if let Poll::Ready(screened) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                if begun.elapsed() > LONG {
-                    self.detours.store(DETOURS, Ordering::Relaxed);
-                }
+            let looked = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if begun.elapsed() <= LONG {
+                self.long.store(0, Ordering::Relaxed);
+            } else if self.long.fetch_add(1, Ordering::Relaxed) + 1 >= IN_A_ROW {
+                self.long.store(0, Ordering::Relaxed);
+                self.detours.store(DETOURS, Ordering::Relaxed);
+            }
+            if let Poll::Ready(screened) = looked {
                 return Some(screened);
             }
         } else {
@@ -436,7 +445,7 @@ impl Budget {
             let most = limits.output.most(budget.seen);
             format!("made {} bytes of {}; limits.output allows {most}", budget.bytes, budget.seen)
         } else if let Some(code) = actions.iter().find_map(|action| match action {
-            Action::Close(frame) if !may_be_sent(frame.code) => Some(frame.code),
+            Action::Close(frame) if !is_allowed(frame.code) => Some(frame.code),
             _ => None,
         }) {
             format!("closes with {code}, which may not be sent (RFC 6455 §7.4)")

@@ -64,12 +64,6 @@ use crate::{
     model::{ConnId, Limits},
 };
 
-/// Whether a Close may carry this code (RFC 6455 §7.4, and the codes registered since).
-#[must_use]
-pub const fn may_be_sent(code: u16) -> bool {
-    close::is_allowed(code)
-}
-
 /// Who we are towards a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {

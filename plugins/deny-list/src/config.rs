@@ -13,6 +13,8 @@ pub(crate) struct Config {
     pub(crate) directions: &'static [Direction],
     pub(crate) rules: Vec<Rule>,
     pub(crate) size: Size,
+    /// Whether binary messages are searched, too.
+    pub(crate) binary: bool,
 }
 
 /// Which messages, and what becomes of them.
@@ -49,6 +51,7 @@ impl Config {
         let directions = filter::directions(&mut keys)?;
         let listed: Vec<Object> = keys.take("rules", Vec::new())?;
         let size = Size::take(&mut keys)?;
+        let binary = keys.choose("binary", &[("pass", false), ("search", true)])?;
         keys.finish()?;
         let mut rules: Vec<Rule> = Vec::with_capacity(listed.len());
         for (index, object) in listed.into_iter().enumerate() {
@@ -61,7 +64,7 @@ impl Config {
         if rules.is_empty() {
             return Err("rules: there is none, so nothing would be denied".to_owned());
         }
-        Ok(Self { directions, rules, size })
+        Ok(Self { directions, rules, size, binary })
     }
 }
 

@@ -12,7 +12,8 @@
 //! `"\u003cscript"` is no way around `<script`.
 //!
 //! `direction`: `both` (default), `to-backend` or `to-client`. `maxBytes` (default 65536) and `oversize` (default
-//! `close`; `drop`, `pass`): what becomes of longer messages. Binary messages pass unseen.
+//! `close`; `drop`, `pass`): what becomes of longer messages. `binary`: `pass` (default: binary messages pass unseen) or `search`
+//! (they are searched as if they were text, with U+FFFD for what is not UTF-8): for services that take either opcode.
 //!
 //! Every hit is logged at level `warn` with the rule, the direction and the size, never with the text. Neither the close
 //! reason nor anything else tells the sender which rule it was.
@@ -56,10 +57,18 @@ impl Plugin for DenyList {
 impl MessageFiltering for DenyList {
     fn open(&self, _: &impl Request, _: &impl Connection, interest: &impl Interest) {
         self.config.size.want(interest, self.config.directions, MessageKind::Text);
+        if self.config.binary {
+            self.config.size.want(interest, self.config.directions, MessageKind::Binary);
+        }
     }
 
     fn on_message(&self, message: &impl Message, _: &impl Connection, _: &impl Interest) -> Vec<Action> {
-        let Some(text) = message.text() else { return vec![Action::Forward] };
+        let text = match message.kind() {
+            MessageKind::Text => message.text().unwrap_or_default(),
+            MessageKind::Binary if !self.config.binary => return vec![Action::Forward],
+            MessageKind::Binary => String::from_utf8(message.bytes())
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        };
         let Some(rule) = self.first_match(&text) else { return vec![Action::Forward] };
         report(rule, message.direction(), text.len());
         match &rule.answer {

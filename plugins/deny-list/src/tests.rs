@@ -97,3 +97,21 @@ fn a_bad_configuration_is_told() {
 fn the_schema_names_the_keys_that_there_are() {
     assert_schema_names_the_keys::<DenyList>(include_str!("schema.json"));
 }
+
+#[test]
+fn binary_messages_are_searched_where_that_is_asked_for() {
+    let config = r#"{"rules": [{"id": "a", "literal": "<script"}], "binary": "search", "direction": "to-backend"}"#;
+    let (deny, interest) = (DenyList::init(config).unwrap(), TestInterest::new());
+    deny.open(&TestRequest::upgrade("/"), &TestConnection::new(), &interest);
+    let kinds: Vec<_> = interest.wanted().iter().map(|wanted| wanted.kind).collect();
+    assert_eq!(kinds, [MessageKind::Text, MessageKind::Binary]);
+    for (bytes, expected) in [
+        (&b"a <script>"[..], refused()),
+        (b"\xff\x00<script\xfe", refused()),
+        (b"\xff\xfe", vec![Action::Forward]),
+        (b"", vec![Action::Forward]),
+    ] {
+        let message = TestMessage::binary(Direction::ToBackend, bytes);
+        assert_eq!(deny.on_message(&message, &TestConnection::new(), &interest), expected, "{bytes:?}");
+    }
+}
