@@ -230,7 +230,12 @@ async fn judged(generation: &Generation, asked: &Asked, listener: &Listener, tol
         listener: &listener.name,
         trusted_proxies: &listener.trusted_proxies,
     };
-    shown(&judge(generation, origin, head, told).await?)
+    let judged = judge(generation, origin, head, told).await?;
+    let mut plan = shown(&judged)?;
+    if let Some(identity) = judged.known.identity() {
+        plan["subject"] = identity.subject.as_deref().into();
+    }
+    Ok(plan)
 }
 
 /// Of each route, the condition that a request does not fulfil.
@@ -253,8 +258,7 @@ fn opinion(opinion: &Opinion) -> Value {
 }
 
 fn shown(judged: &Judged<()>) -> Result<Value, Refuse> {
-    let Judged { handshake, route, plan, edits, known, .. } = judged;
-    let subject = known.identity().map(|identity| identity.subject.as_deref());
+    let Judged { handshake, route, plan, edits, .. } = judged;
     let (service, wishes, action) = match plan {
         Plan::Pair { key, side, .. } => {
             return Ok(json!({
@@ -265,7 +269,6 @@ fn shown(judged: &Judged<()>) -> Result<Value, Refuse> {
                     Side::Client => "client",
                     Side::Backend => "backend",
                 },
-                "subject": subject,
             }));
         }
         Plan::Dial { service, wishes, .. } => (service, wishes, "dial"),
@@ -297,7 +300,6 @@ fn shown(judged: &Judged<()>) -> Result<Value, Refuse> {
         "endpoints": endpoints,
         "request": format!("{} {}", head.method, head.uri),
         "headers": headers.collect::<Vec<_>>(),
-        "subject": subject,
     }))
 }
 

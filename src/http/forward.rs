@@ -16,7 +16,7 @@ use hyper::{
     body::{Body as _, Incoming},
     upgrade::OnUpgrade,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 pub(in crate::http) use self::exchange::Exchange;
 pub(in crate::http) use self::gate::Gate;
@@ -178,7 +178,8 @@ impl Task<'_> {
 
     /// Has the plugins edit the header of an answer. One that they reject is dropped with its body.
     async fn rewritten(&self, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Refuse> {
-        Ok(policy::rewrite_answer(&self.route.plugins, self.known, status, headers).await?)
+        let edited = policy::rewrite_answer(&self.route.plugins, self.known, status, headers);
+        Ok(timeout(self.connection.establish, edited).await.map_err(|_| Refuse::from(Cause::EstablishTimeout))??)
     }
 
     fn answered(&self, status: StatusCode, lent: &Lent<Upload>) {

@@ -371,10 +371,11 @@ fn bare(upgraded: Upgraded) -> (TcpStream, Bytes) {
     (stream, freed.read_buf)
 }
 
-/// Has the plugins of its route edit an answer before it goes out. Each of them has its own limit of time.
-async fn rewritten(admitted: &Admitted, response: &mut Answer) -> Result<(), Refuse> {
+/// Has the plugins of its route edit an answer before it goes out.
+async fn rewritten(admitted: &Admitted, response: &mut Answer, deadline: Instant) -> Result<(), Refuse> {
     let status = response.status();
-    Ok(policy::rewrite_answer(&admitted.route.plugins, &admitted.known, status, response.headers_mut()).await?)
+    let edited = policy::rewrite_answer(&admitted.route.plugins, &admitted.known, status, response.headers_mut());
+    Ok(timeout_at(deadline, edited).await.map_err(|_| Refuse::from(Cause::EstablishTimeout))??)
 }
 
 fn channel_header(response: &mut Answer, channel: &str) {

@@ -45,12 +45,13 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
     let filters = hooks::open(&admitted).await?;
     admitted.place.presence.mark().to(State::Waiting);
-    // Waiting for a partner is not part of the establish budget.
+    // Waiting for a partner is not part of the establish budget; what is left of it counts on behind that.
+    let left = deadline.saturating_duration_since(Instant::now());
     let subprotocol = timeout_at(seat.deadline().into(), seat.may_answer()).await.map_err(|_| Cause::NoPartner)??;
     let mut response =
         upgrade::switching_protocols(&asked.key, subprotocol.as_deref(), &[], &HeaderMap::new()).map(Answered::from);
     channel_header(&mut response, key.channel.as_str());
-    rewritten(&admitted, &mut response).await?;
+    rewritten(&admitted, &mut response, Instant::now() + left).await?;
     let hold = rules.hold;
     let Admitted { info, generation, place, .. } = admitted;
     let hooks = Hooks::of(filters, generation);

@@ -71,7 +71,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     )
     .map(Answered::from);
     channel_header(&mut response, channel.as_str());
-    rewritten(&admitted, &mut response).await?;
+    rewritten(&admitted, &mut response, deadline).await?;
     let Some(stream) = dialled.keep() else { return Err(Cause::Internal.into()) };
     let mut info = admitted.info.clone();
     info.upstream = Some((service.config.id.clone(), connected.endpoint.address));

@@ -453,7 +453,9 @@ impl OnLine {
     pub(super) fn opened(&self, subprotocol: Option<&str>, service: Option<ConnId>) {
         if let Some(facts) = &self.leg.info.facts {
             facts.opened(subprotocol);
-            service.into_iter().for_each(|service| facts.joined(service));
+            if let Some(service) = service {
+                facts.joined(service);
+            }
         }
         self.board.sessions.crier.opened(&self.leg, subprotocol);
     }

@@ -208,6 +208,14 @@ impl Mailbox {
         }
         command
     }
+
+    /// Closings that it was asked for.
+    #[cfg(test)]
+    pub(crate) fn closings(&self) -> usize {
+        let shared = lock(&self.0);
+        let closes = |command: &&Command| matches!(command, Command::Close { .. } | Command::Dismiss { .. });
+        shared.queue.as_ref().map_or(0, |queue| queue.iter().filter(closes).count())
+    }
 }
 
 impl Drop for Mailbox {

@@ -87,8 +87,8 @@ async fn both_legs_of_a_pair_are_told_of_in_order() {
     proxy.metric_becomes(&format!("cordboard_plugin_events_total{{{labels}}}"), 8.0);
     proxy.metric_becomes(&format!("cordboard_plugin_events_dropped_total{{{labels}}}"), 0.0);
     // One that is refused never was open.
-    let (head, _) = http(proxy.address, &upgrade("/chat", ""));
-    assert_eq!(status(&head), 400);
+    let refused = http(proxy.address, &upgrade("/chat", "")).0;
+    assert_eq!(status(&refused), 400);
     assert_eq!(told(&proxy).len(), 2);
 }
 

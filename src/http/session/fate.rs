@@ -91,3 +91,41 @@ fn tell(session: &relay::Handle, conn: ConnId, doom: &Doom) {
         Some(frame) => session.dismiss(conn, doom.cause, frame.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conn() -> ConnId {
+        ConnId::from_raw(1)
+    }
+
+    #[test]
+    fn a_leg_that_is_on_its_way_is_closed_on_arrival() {
+        let ((own, ours), (host, theirs)) = (relay::mailbox(), relay::mailbox());
+        let fate = Fate::default();
+        assert!(fate.seal(conn(), &own, Cause::Expired.into()));
+        assert_eq!((ours.closings(), theirs.closings()), (1, 0));
+        // Its own session never has it, and its host was not known then.
+        fate.goes_to(&host);
+        fate.arrived(conn());
+        assert_eq!((ours.closings(), theirs.closings()), (1, 1));
+        assert!(!fate.seal(conn(), &own, Cause::Revoked.into()), "once is enough");
+    }
+
+    #[test]
+    fn both_sessions_of_a_leg_are_told_and_its_host_again_once_it_has_the_leg() {
+        let ((own, ours), (host, theirs)) = (relay::mailbox(), relay::mailbox());
+        let fate = Fate::default();
+        fate.goes_to(&host);
+        let frame = CloseFrame { code: 4001, reason: "no".to_owned() };
+        assert!(fate.seal(conn(), &own, Doom { cause: Cause::Revoked, frame: Some(frame) }));
+        assert_eq!((ours.closings(), theirs.closings()), (1, 1));
+        fate.arrived(conn());
+        assert_eq!(theirs.closings(), 2);
+        // Nothing is to be done about one that lives.
+        let (_other, mail) = relay::mailbox();
+        Fate::default().arrived(conn());
+        assert_eq!(mail.closings(), 0);
+    }
+}
