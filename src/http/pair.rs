@@ -176,13 +176,13 @@ impl Seated {
                     handle.relay.close(None, cause);
                     break;
                 }
-                Readied::Join { handle: partner, partner: conn } => {
+                Readied::Join { handle: partner, .. } => {
                     leg.screen = hooks::screen(seat.side(), &handle, &partner);
-                    let (ticket, board) = (line.ticket(), Arc::clone(line.board()));
+                    let ticket = line.ticket();
                     ticket.goes_to(&partner);
                     *partner.guest() = Some(Box::new(Guest { seat: Some(seat), line }));
                     let Err(returned) = partner.relay.join(leg).await else {
-                        ticket.arrived(&board.sessions, conn);
+                        ticket.arrived();
                         partner.mark.to(State::Open);
                         return handle.mark.to(State::Open);
                     };
@@ -210,6 +210,12 @@ struct Host {
 }
 
 impl relay::Owner for Host {
+    fn joined(&mut self) {
+        if let Some(guest) = self.handle.guest().as_ref() {
+            self.line.joined(&guest.line);
+        }
+    }
+
     /// Gives up the seats.
     fn ending(&mut self, joined: bool) {
         self.handle.mark.to(State::Closing);

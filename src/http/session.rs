@@ -450,6 +450,16 @@ impl OnLine {
         self.conn
     }
 
+    /// It is joined with this one; nothing has passed between the two yet.
+    pub(super) fn joined(&self, guest: &Self) {
+        for (one, other) in [(self, guest), (guest, self)] {
+            if let Some(facts) = &one.leg.info.facts {
+                facts.joined(other.conn);
+            }
+            self.board.sessions.crier.paired(&one.leg, other.conn);
+        }
+    }
+
     pub(super) fn limits(&self) -> &Arc<Limits> {
         &self.leg.info.limits
     }
@@ -527,19 +537,8 @@ impl Ticket {
         self.leg.fate.goes_to(&host.relay);
     }
 
-    /// It was taken by the session of this leg.
-    pub(super) fn arrived(self, sessions: &Sessions, partner: ConnId) {
+    /// It was taken by the session.
+    pub(super) fn arrived(self) {
         self.leg.fate.arrived(self.conn);
-        if let Some(facts) = &self.leg.info.facts {
-            facts.joined(partner);
-        }
-        if let Some(facts) = sessions.facts(partner) {
-            facts.joined(self.conn);
-        }
-        sessions.crier.paired(&self.leg, partner);
-        let host = sessions.legs.get(&partner).map(|leg| Arc::clone(&leg));
-        if let Some(host) = host {
-            sessions.crier.paired(&host, self.conn);
-        }
     }
 }

@@ -7,6 +7,9 @@ use crate::error::Cause;
 
 /// Whom a session belongs to. It is told on a thread of the relay, so it must not block.
 pub trait Owner: Send {
+    /// A second leg is joined to the one that waited, and nothing has passed between the two yet.
+    fn joined(&mut self) {}
+
     /// The session begins to end: the first Close, end or error of either leg was read, or we decided to end it, and
     /// nobody has heard of it yet. Sockets may live a little longer, but no partner is accepted any more. `joined` says
     /// whether there were two legs.
@@ -27,6 +30,14 @@ pub(super) struct Owned {
 impl Owned {
     pub(super) fn by(owner: Box<dyn Owner>, joined: bool) -> Self {
         Self { owner: Some(owner), told: false, joined }
+    }
+
+    /// Tells that a second leg is joined.
+    pub(super) fn join(&mut self) {
+        self.joined = true;
+        if let Some(owner) = &mut self.owner {
+            owner.joined();
+        }
     }
 
     /// Tells of the ending, unless that was done.

@@ -172,7 +172,7 @@ impl<I: Io> Session<I> {
         self.joined = now;
         self.active = now;
         self.calm = Calm::Unknown;
-        self.owner.joined = true;
+        self.owner.join();
         self.sides.push(second);
     }
 

@@ -200,3 +200,29 @@ async fn a_new_version_of_who_is_asked_again_is_told_of() {
     let swapped = all[0].1.iter().find(|event| event.starts_with("policy-swapped")).unwrap();
     assert!(swapped.starts_with("policy-swapped plugin=again from="), "{all:#?}");
 }
+
+#[tokio::test]
+async fn a_session_counts_for_the_generation_whose_observer_hears_of_it() {
+    let settings = |label: &str| format!(", config: {{do: {label}}}");
+    for (sessions, alive) in [("pin", 2.0), ("migrate", 1.0), ("drain", 1.0)] {
+        let more = format!("{}reload: {{quiet: 10ms, sessions: {sessions}}}\n", chat("sees", ""));
+        let proxy = setup(&[("sees", &observer(), &settings("o"))], &more).start();
+        let mut client = dial(&proxy, CLIENT).await;
+        let before = proxy.generation();
+        proxy.setup.write(&yaml(&[("sees", &[], &settings("p"))], &more));
+        proxy.reloaded(before);
+        // Until the leg was looked at, the old one is there in any case.
+        match sessions {
+            "pin" => drop(proxy.logged(&["legs with plugins of an older version", "stayed=1"])),
+            _ => proxy.metric_becomes("cordboard_generations_alive", alive),
+        }
+        assert!((proxy.metric("cordboard_generations_alive") - alive).abs() < 0.5, "{sessions}");
+        // It goes on in any case, and is told of to its end.
+        let mut backend = dial(&proxy, BACKEND).await;
+        converse(&mut client, &mut backend, "still there").await;
+        part(client, backend).await;
+        let all = ended(&proxy, 2).await;
+        assert_eq!(names(&all[0].1), ["opened", "paired", "unpaired", "closed"], "{sessions}");
+        proxy.metric_becomes("cordboard_generations_alive", 1.0);
+    }
+}

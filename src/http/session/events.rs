@@ -6,6 +6,8 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
+use tokio::runtime::Handle;
+
 use super::OneLeg;
 use crate::{
     drain::Drain,
@@ -54,11 +56,13 @@ impl Observers {
 #[derive(Clone)]
 pub(super) struct Crier {
     drain: Drain,
+    /// What is told of on a thread of the relay is worked off there.
+    runtime: Handle,
 }
 
 impl Crier {
-    pub(super) const fn new(drain: Drain) -> Self {
-        Self { drain }
+    pub(super) fn new(drain: Drain) -> Self {
+        Self { drain, runtime: Handle::current() }
     }
 
     /// The 101 is out.
@@ -114,6 +118,7 @@ impl Crier {
 
     fn queue(&self, leg: &OneLeg, name: &'static str, attributes: Vec<Attribute>) {
         let (Some(observers), Some(facts)) = (&leg.observers, &leg.info.facts) else { return };
+        let _runtime = self.runtime.enter();
         let event = Arc::new(Event { name, at_ms: now_ms(), attributes });
         for plugin in observers.plugins().iter().filter(|plugin| plugin.tell(facts, &event)) {
             let (plugin, drain) = (Arc::clone(plugin), self.drain.clone());
