@@ -4,6 +4,7 @@
 mod ended;
 mod events;
 mod fate;
+mod passage;
 mod recheck;
 
 use std::{
@@ -28,6 +29,7 @@ use self::{
 pub(super) use self::{
     ended::{milliseconds, unanswered},
     fate::Doom,
+    passage::{Arriving, Ticket},
 };
 use super::{Place, Switchboard, watchman::Ends};
 use crate::{
@@ -411,46 +413,5 @@ impl Drop for OnLine {
             sessions.ends.remove(end, self.conn);
         }
         sessions.rounds.end(self.conn, &self.leg);
-    }
-}
-
-/// A leg that is on its way to a seat or before its 101.
-pub(super) struct Arriving {
-    all: Arc<DashMap<ConnId, Arc<Facts>>>,
-    conn: ConnId,
-}
-
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        self.all.remove(&self.conn);
-    }
-}
-
-/// A leg on its way into its partner's session.
-pub(super) struct Ticket {
-    conn: ConnId,
-    leg: Arc<OneLeg>,
-}
-
-impl Ticket {
-    /// It is about to be handed over to this one.
-    pub(super) fn goes_to(&self, host: &SessionHandle) {
-        self.leg.fate.goes_to(&host.relay);
-    }
-
-    /// It was taken by the session of this leg.
-    pub(super) fn arrived(self, sessions: &Sessions, partner: ConnId) {
-        self.leg.fate.arrived(self.conn);
-        if let Some(facts) = &self.leg.info.facts {
-            facts.joined(partner);
-        }
-        if let Some(facts) = sessions.facts(partner) {
-            facts.joined(self.conn);
-        }
-        sessions.crier.paired(&self.leg, partner);
-        let host = sessions.legs.get(&partner).map(|leg| Arc::clone(&leg));
-        if let Some(host) = host {
-            sessions.crier.paired(&host, self.conn);
-        }
     }
 }
