@@ -15,7 +15,8 @@ GUEST_PROFILE := --config 'profile.release.opt-level=3' --config profile.release
 	--config profile.release.debug=false --config 'profile.release.strip="debuginfo"'
 
 # Apart from the proxy: built together, their features would add up, and wasmtime be built again.
-GUESTS := -p cordboard-plugin-sdk -p cordboard-plugin-rendezvous -p cordboard-plugin-router
+GUESTS := $(addprefix -p cordboard-plugin-,sdk api-key deny-list field-crypt json json-schema newest-wins redact \
+	rendezvous router xml-json) -p cordboard-bench-filter
 BENCH := -p cordboard-bench
 
 # Where rustup cannot fetch the target, `setup` notes another compiler for the guests; build.rs is told of it here.
@@ -54,8 +55,9 @@ soak: setup ## the long proofs in full: swaps under load, 210,000 connections of
 bench: setup bench-tools ## what the proxy costs beside its peers; parts: ROWS=routed-64B,idle PEERS=cordboard,nginx QUICK=1
 	@$(WITH_GUESTS) cargo build --locked --release
 	@cargo build --locked --release $(BENCH)
-	@policy=$$($(MAKE) -s --no-print-directory plugin DIR=plugins/router) && "$(TARGET_DIR)/release/cordboard-bench" run \
-		--cordboard "$(TARGET_DIR)/release/cordboard" --policy "$$policy" --tools "$(TOOLS)/peers" \
+	@policy=$$($(MAKE) -s --no-print-directory plugin DIR=plugins/router) && \
+		filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter) && "$(TARGET_DIR)/release/cordboard-bench" run \
+		--cordboard "$(TARGET_DIR)/release/cordboard" --policy "$$policy" --filter "$$filter" --tools "$(TOOLS)/peers" \
 		--work "$(TARGET_DIR)/bench" $(if $(ROWS)$(PEERS)$(QUICK)$(ARGS),,--docs docs) \
 		$(if $(ROWS),--rows $(ROWS)) $(if $(PEERS),--peers $(PEERS)) $(if $(QUICK),--quick) $(ARGS)
 

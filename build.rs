@@ -15,7 +15,18 @@ use std::{
 const TARGET: &str = "wasm32-unknown-unknown";
 /// How cargo reaches its registries is the same for the guests.
 const KEPT: [&str; 4] = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTRY_", "CARGO_REGISTRIES_"];
-const GUESTS: [&str; 2] = ["rendezvous", "router"];
+const GUESTS: &[&str] = &[
+    "api-key",
+    "deny-list",
+    "field-crypt",
+    "json",
+    "json-schema",
+    "newest-wins",
+    "redact",
+    "rendezvous",
+    "router",
+    "xml-json",
+];
 
 fn main() -> ExitCode {
     for path in ["wit", "build.rs", "Cargo.toml", "Cargo.lock"] {
@@ -69,7 +80,8 @@ fn build() -> Result<(), String> {
         return Err(format!("the built-in policies did not build:\ncargo::error={log}"));
     }
     for guest in GUESTS {
-        let built = target.join(TARGET).join("guest").join(format!("cordboard_plugin_{guest}.wasm"));
+        let file = format!("cordboard_plugin_{}.wasm", guest.replace('-', "_"));
+        let built = target.join(TARGET).join("guest").join(file);
         fs::copy(&built, out.join(format!("{guest}.wasm")))
             .map_err(|error| format!("{} was not built: {error}", built.display()))?;
     }

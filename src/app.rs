@@ -15,7 +15,7 @@ use crate::{
     drain::{Cut, Drain, Orders},
     generation::{Generation, Population},
     handover::Sockets,
-    http::{Switchboard, session::Sessions},
+    http::{Switchboard, hooks, session::Sessions},
     listener,
     metrics::Metrics,
     policy::PolicyHost,
@@ -77,6 +77,8 @@ impl App {
         let generation = Generation::build(Arc::new(candidate), &host, None, &population).await.map_err(refused)?;
         reload::warn(&generation, None);
         host.serve();
+        host.in_use(&generation.plugins.values().cloned().collect::<Vec<_>>());
+        host.serve_services(generation.config.services.values().map(AsRef::as_ref));
         let config = Arc::clone(&generation.config);
         let mut handed_over = options.handed_over;
         let file = options.paths.config.display().to_string();
@@ -112,6 +114,7 @@ impl App {
         control.listeners.commit(prepared, &control.board);
         let drain = &control.board.drain;
         drain.spawn(reload::watch(Arc::clone(&control)));
+        drain.spawn(hooks::follow(Arc::clone(&control.board)));
         let admin_address = admin.as_ref().and_then(|socket| socket.local_addr().ok());
         let admin = admin.map(|socket| drain.spawn_beside(admin::serve(Arc::clone(&control), socket)));
         Ok(Self { admin: admin_address, _admin: admin, control })

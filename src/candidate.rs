@@ -4,6 +4,7 @@
 //! A candidate is a value: it can be compared with another, kept, and built again, which is what a rollback does. What two
 //! have in common they share.
 
+mod schema;
 mod sources;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -38,7 +39,8 @@ pub struct Candidate {
     pub places: Places,
     /// What came from the values file and the environment.
     pub secrets: Secrets,
-    /// What is wrong with code that could not be read: nothing can be made of this then.
+    /// What is wrong with code that could not be read, and with configurations that do not fit their schemas: nothing can
+    /// be made of this then.
     unread: Vec<Problem>,
     /// Whether that is only code that is not what `sha256` pins.
     incomplete: bool,
@@ -62,15 +64,22 @@ impl Candidate {
     /// All problems of the configuration, each with its place and what would be right.
     pub fn read(paths: &Paths) -> Result<Self, Vec<Problem>> {
         let sources::Texts { config: text, values, reading } = sources::read(paths)?;
-        let Reading { config, warnings, places, secrets } = reading;
+        let Reading { config, warnings, mut places, secrets } = reading;
         let (mut unread, mut incomplete) = (Vec::new(), true);
-        let mut code = BTreeMap::new();
+        let (mut code, mut schemas) = (BTreeMap::new(), Vec::new());
         for plugin in config.plugins.values() {
             let (key, problem) = match Code::read(plugin) {
-                Ok(read) => {
-                    code.insert(Arc::clone(&plugin.name), read);
-                    continue;
-                }
+                Ok(read) => match schema::find(plugin, &read.wasm) {
+                    Ok(found) => {
+                        schemas.extend(found.map(|found| (plugin, found)));
+                        code.insert(Arc::clone(&plugin.name), read);
+                        continue;
+                    }
+                    Err(problem) => {
+                        incomplete = false;
+                        ("component", problem)
+                    }
+                },
                 Err(Faulty::NotAsPinned(problem)) => ("sha256", problem),
                 Err(Faulty::Unreadable(problem)) => {
                     incomplete = false;
@@ -82,13 +91,24 @@ impl Candidate {
         let mut parts = vec![text.as_bytes(), values.as_deref().unwrap_or_default().as_bytes()];
         // Of the code what it hashes to is enough, and known.
         parts.extend(code.values().map(|code| &code.sha256[..]));
+        parts.extend(schemas.iter().map(|(_, schema)| schema.text()));
         let hash = policy::digest(&parts);
+        for (plugin, schema) in &schemas {
+            let problems = schema::check(plugin, schema, &places);
+            if !problems.is_empty() {
+                // The component would say the same again, or something that follows from it.
+                code.remove(&plugin.name);
+                incomplete = false;
+            }
+            unread.extend(problems.into_iter().map(|problem| problem.hidden(&secrets)));
+        }
+        places.forget_configs();
         let files = files_of(paths, &config);
         let incomplete = incomplete && !unread.is_empty();
         Ok(Self { config: Arc::new(config), code, warnings, places, secrets, unread, incomplete, files, hash })
     }
 
-    /// What is wrong with code that could not be read.
+    /// What is wrong with code that could not be read, and with configurations that do not fit.
     #[must_use]
     pub fn unread(&self) -> &[Problem] {
         &self.unread
@@ -185,9 +205,11 @@ pub fn origin(component: &Component) -> String {
 
 fn files_of(paths: &Paths, config: &Config) -> Vec<PathBuf> {
     let components = config.plugins.values().filter_map(|plugin| match &plugin.component {
-        Component::File(file) => Some(file.clone()),
+        // The schema may come later.
+        Component::File(file) => Some([file.clone(), schema::beside(file)]),
         Component::Builtin(_) => None,
     });
+    let components = components.flatten();
     paths.all().chain(components).collect()
 }
 

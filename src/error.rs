@@ -159,12 +159,18 @@ causes! {
     ClientBroken = "client-broken", Client, 0, 1001, INFO, "the client connection broke";
     /// RFC 6455 was broken.
     Protocol = "protocol-error", Client, 0, 1002, INFO, "protocol error";
-    /// The reason of a Close is not UTF-8; messages are not looked at.
+    /// The reason of a Close is not UTF-8, or a text message that a filter wants to see.
     InvalidUtf8 = "invalid-utf8", Client, 0, 1007, INFO, "invalid UTF-8";
     /// A message over `limits.message`.
     MessageTooBig = "message-too-big", Client, 0, 1009, INFO, "message too big";
     /// A message of more than `limits.fragments` frames.
     TooManyFragments = "too-many-fragments", Client, 0, 1008, INFO, "too many fragments";
+    /// The version of a filter that the session began with is to make way (`reload.sessions`, `reload.oldest`).
+    Outdated = "outdated", Internal, 0, 1012, INFO, "its policies have changed";
+    /// A message filter closed the session; its own code is used.
+    Filtered = "filtered", Plugin, 0, 1008, INFO, "closed by policy";
+    /// A message filter trapped, broke a bound or its own contract, or did not answer in time.
+    FilterFailed = "filter-failed", Plugin, 0, 1011, ERROR, "a policy failed";
     /// No byte within `pong_within` of our Ping.
     KeepAlive = "keep-alive", Client, 0, 0, INFO, "no answer to our ping";
     /// No data frame for `idle`.

@@ -106,6 +106,12 @@ impl Service {
         Self { cursors: cursors.collect(), config: Arc::clone(config) }
     }
 
+    /// A service of one endpoint that a policy named; it has the defaults of all else.
+    #[must_use]
+    pub fn lone(id: ServiceId, authority: Arc<str>) -> Self {
+        Self::new(&Arc::new(config::Service::lone(id, authority)), None)
+    }
+
     /// The endpoints with exactly this tag and, where the service has both, this transport, in the order of the file.
     #[must_use]
     pub fn fitting(&self, env_tag: Option<&str>, transport: config::Transport) -> Vec<&Endpoint> {
@@ -208,8 +214,7 @@ impl Generation {
                 Ok(plugin) => drop(plugins.insert(Arc::clone(name), plugin)),
                 Err(error) => {
                     let why = candidate.secrets.hide(&error.to_string());
-                    let key = if error.is_configuration { "config" } else { "component" };
-                    problems.push(candidate.places.plugin(name, key, why));
+                    problems.push(candidate.places.plugin(name, error.key, why));
                 }
             }
         }
@@ -220,6 +225,9 @@ impl Generation {
         let mut warnings = candidate.warnings.clone();
         warnings.extend(undecided(config, &plugins, &candidate.places));
         warnings.extend(never_asked(config, &plugins, &candidate.places));
+        warnings.extend(plugins.iter().flat_map(|(name, plugin)| {
+            plugin.unused_grants().iter().map(|key| candidate.places.unused_grant(name, key))
+        }));
         let routes = config.routes.iter().map(|route| {
             let kept = before.and_then(|before| before.routes.iter().find(|old| old.config.name == route.name));
             let checks: Vec<_> = route
@@ -311,6 +319,7 @@ fn never_asked(config: &Config, plugins: &BTreeMap<Arc<str>, Arc<Plugin>>, place
 fn same(one: &PluginSpec, other: &PluginSpec) -> bool {
     one.wasm == other.wasm
         && one.config == other.config
+        && one.grants == other.grants
         && one.limits == other.limits
         && one.on_failure == other.on_failure
 }
@@ -321,6 +330,7 @@ fn spec(config: &PluginConfig, wasm: &Arc<[u8]>) -> PluginSpec {
         origin: origin(&config.component),
         wasm: Arc::clone(wasm),
         config: config.config.as_json().to_string(),
+        grants: config.grants.clone(),
         limits: config.limits,
         on_failure: config.on_failure,
     }

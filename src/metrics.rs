@@ -101,6 +101,7 @@ pub struct Metrics {
     outcomes: Family<ByOutcome, Counter>,
     causes: Family<ByCause, Counter>,
     reloads: Family<ByResult, Counter>,
+    swept: Family<ByResult, Counter>,
     rechecks: Family<ByResult, Counter>,
     /// Payload and header bytes received from all legs.
     pub bytes: Counter,
@@ -131,6 +132,7 @@ impl Metrics {
             outcomes: Family::default(),
             causes: Family::default(),
             reloads: Family::default(),
+            swept: Family::default(),
             rechecks: Family::default(),
             bytes: Counter::default(),
             messages: Counter::default(),
@@ -152,6 +154,11 @@ impl Metrics {
         registry.register("outcomes", "Ended sessions and refused requests by outcome", this.outcomes.clone());
         registry.register("causes", "Refusals and session ends by cause", this.causes.clone());
         registry.register("reloads", "Candidates by what became of them", this.reloads.clone());
+        registry.register(
+            "swept_legs",
+            "Legs with message filters of an older version, by what became of them at a swap",
+            this.swept.clone(),
+        );
         registry.register("rechecks", "Sessions that were asked again, by what became of them", this.rechecks.clone());
         registry.register("received_bytes", "Bytes received from all legs", this.bytes.clone());
         registry.register("received_messages", "Messages received from all legs", this.messages.clone());
@@ -220,6 +227,11 @@ impl Metrics {
         account.ended(outcome);
         self.outcomes.get_or_create(&ByOutcome { mode: account.mode(), outcome: outcome.label() }).inc();
         self.causes.get_or_create(&ByCause { cause: cause.label() }).inc();
+    }
+
+    /// So many legs with filters of an older version `moved`, `stayed` or were `closed` at a swap.
+    pub fn swept(&self, result: &'static str, legs: usize) {
+        self.swept.get_or_create(&ByResult { result }).inc_by(legs as u64);
     }
 
     /// A candidate was `applied`, `refused` or found `unchanged`.

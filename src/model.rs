@@ -295,6 +295,8 @@ pub enum Edit {
 pub struct Resolution {
     /// The service's id.
     pub service: ServiceId,
+    /// `host:port` where that is dialled and no service of the configuration; the id is the same then.
+    pub endpoint: Option<Arc<str>>,
     /// `ws`, `wss`, `http` or `https`; none is the route's default.
     pub scheme: Option<String>,
     /// Only endpoints with this tag; none selects untagged ones.

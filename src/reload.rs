@@ -22,7 +22,11 @@ use std::{
 
 use tokio::sync::{Mutex, Notify};
 
-use self::{history::History, turns::Unbuilt, waits::Waits};
+use self::{
+    history::History,
+    turns::{NoRoom, Unbuilt},
+    waits::Waits,
+};
 pub use self::{
     history::{Record, Why},
     outcome::{NoRollback, Overview, Pending, Refused, Reloaded},
@@ -140,7 +144,7 @@ impl Control {
     }
 
     /// Publishes a candidate if it may be. The error: there are as many generations as there may be.
-    async fn take_up(&self, mut candidate: Candidate, why: Why) -> Result<Reloaded, usize> {
+    async fn take_up(&self, mut candidate: Candidate, why: Why) -> Result<Reloaded, NoRoom> {
         let current = self.board.current.load_full();
         if candidate.hash() == current.hash() {
             let mut state = self.state();
@@ -167,7 +171,7 @@ impl Control {
         let changes = candidate.changes(&current.candidate);
         let hash = candidate.hash().to_owned();
         Ok(match self.build(Arc::new(candidate), &current, &changes).await {
-            Err(Unbuilt::NoRoom(most)) => return Err(most),
+            Err(Unbuilt::NoRoom(full)) => return Err(full),
             Err(Unbuilt::Wrong(problems)) => self.refuse(Some(hash), problems),
             Ok(built) if pinned => {
                 drop(built);
@@ -209,9 +213,9 @@ impl Control {
             };
             return Err(Unbuilt::Wrong(restart.iter().map(why).collect()));
         }
-        let most = candidate.config.reload.generations;
-        if self.population.alive() >= most {
-            return Err(Unbuilt::NoRoom(most));
+        let rules = &candidate.config.reload;
+        if self.population.alive() >= rules.generations {
+            return Err(Unbuilt::NoRoom(NoRoom::of(rules)));
         }
         let generation = Generation::build(Arc::clone(&candidate), &self.host, Some(current), &self.population).await;
         let generation = generation.map_err(|problems| Unbuilt::Wrong(texts(&problems)))?;
@@ -243,6 +247,8 @@ impl Control {
         self.board.sessions.swapped(&generation);
         self.listeners.commit(prepared, &self.board);
         self.host.in_use(&plugins);
+        self.board.sessions.follow();
+        self.host.serve_services(self.board.current.load().config.services.values().map(AsRef::as_ref));
         self.published.notify_one();
     }
 

@@ -77,24 +77,26 @@ fn pair(rules: &Arc<RendezvousRules>, verdict: &Verdict) -> Result<Option<Plan>,
 }
 
 fn dial(generation: &Generation, route: &Route, verdict: Verdict) -> Result<Option<Plan>, Refusal> {
-    let (id, wishes) = match (verdict.resolution, route.config.service()) {
+    let (id, endpoint, wishes) = match (verdict.resolution, route.config.service()) {
         (Some(resolution), _) => {
-            let Resolution { service, scheme, env_tag, path_and_query, connect_timeout } = resolution;
+            let Resolution { service, endpoint, scheme, env_tag, path_and_query, connect_timeout } = resolution;
             let transport = scheme.map(|scheme| match scheme.as_str() {
                 "wss" | "https" => Transport::Tls,
                 _ => Transport::Plain,
             });
-            (service, Wishes { env_tag, transport, path_and_query, connect_timeout })
+            (service, endpoint, Wishes { env_tag, transport, path_and_query, connect_timeout })
         }
-        (None, Some(service)) => (service.clone(), Wishes::default()),
+        (None, Some(service)) => (service.clone(), None, Wishes::default()),
         (None, None) if verdict.role == Some(Role::Routed) => return Err(Refusal::new(Cause::NoService)),
         (None, None) => return Ok(None),
     };
-    let service = generation
-        .services
-        .get(&id)
-        .ok_or_else(|| Refusal::new(Cause::UnknownService).with_detail(format!("service `{}`", id.as_str())))?;
-    let service = Arc::clone(service);
+    let service =
+        match endpoint {
+            Some(authority) => Arc::new(Service::lone(id, authority)),
+            None => Arc::clone(generation.services.get(&id).ok_or_else(|| {
+                Refusal::new(Cause::UnknownService).with_detail(format!("service `{}`", id.as_str()))
+            })?),
+        };
     if route.mode() == Mode::Http {
         return Ok(Some(Plan::Forward { service, wishes }));
     }

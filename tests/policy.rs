@@ -11,6 +11,10 @@ mod cache;
 mod calls;
 #[path = "policy/chain.rs"]
 mod chain;
+#[path = "policy/filters.rs"]
+mod filters;
+#[path = "policy/granted.rs"]
+mod granted;
 #[path = "policy/guests.rs"]
 mod guests;
 #[path = "policy/instances.rs"]
@@ -19,6 +23,10 @@ mod instances;
 mod load;
 #[path = "policy/output.rs"]
 mod output;
+#[path = "policy/schema.rs"]
+mod schema;
+#[path = "policy/swaps.rs"]
+mod swaps;
 #[path = "policy/wasi.rs"]
 mod wasi;
 

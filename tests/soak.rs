@@ -54,6 +54,18 @@ fn swaps_of_policies_and_configuration_cut_lose_and_cross_nothing() {
 }
 
 #[test]
+fn swaps_cut_lose_and_cross_nothing_where_every_session_has_a_filter_that_moves() {
+    let _alone = alone();
+    swap::run(&if full() { swap::Scale::FULL } else { swap::Scale::SMALL }.filtered("migrate"));
+}
+
+#[test]
+fn swaps_cut_lose_and_cross_nothing_where_every_session_keeps_its_filter() {
+    let _alone = alone();
+    swap::run(&if full() { swap::Scale::FULL } else { swap::Scale::SMALL }.filtered("pin"));
+}
+
+#[test]
 fn connections_that_come_and_go_leave_nothing_behind() {
     let _alone = alone();
     cycles::run(if full() { &cycles::Scale::FULL } else { &cycles::Scale::SMALL });

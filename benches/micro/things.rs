@@ -8,9 +8,12 @@ use std::{
 };
 
 use cordboard::{
-    config::{OnFailure, PluginLimits},
-    model::{ChannelId, Client, ConnId, Handshake, Mode, RendezvousRules},
-    policy::{self, Plugin, PluginSpec, PolicyHost, Trace, micro::Subject},
+    config::{Grants, OnFailure, PluginLimits},
+    model::{ChannelId, Client, ConnId, Handshake, MessageKind, Mode, Payload, RendezvousRules},
+    policy::{
+        self, Plugin, PluginSpec, PolicyHost, Trace,
+        micro::{Onlooker, Subject},
+    },
     relay::micro,
     rendezvous::{Arrival, Key, Readied, Registry, Reservation, Seat, Side},
 };
@@ -31,7 +34,7 @@ pub(crate) struct Thing {
     pub(crate) run: fn(&mut Clock),
 }
 
-pub(crate) const ALL: [Thing; 19] = [
+pub(crate) const ALL: [Thing; 22] = [
     Thing {
         name: "header-parse",
         what: "a masked header of 6, 8 or 14 bytes, in turn",
@@ -65,6 +68,9 @@ pub(crate) const ALL: [Thing; 19] = [
         routed,
     ),
     decided("paired-pooled", "all that one of a rendezvous is asked: role, channel", 1, 300, paired),
+    moved("filter-64B", "a text is shown to a filter that reads it and lets it pass", 10, 2_000, 64, filter::<64>),
+    moved("filter-1KiB", "the same", 5, 1_000, 1 << 10, filter::<1024>),
+    moved("filter-64KiB", "the same", 1, 100, 64 << 10, filter::<65536>),
     decided("pair-unpair", "two legs take their seats, are joined and leave", 5, 3_000, pair_unpair),
 ];
 
@@ -127,26 +133,28 @@ struct Policies {
 
 impl Policies {
     async fn load(reuse: Reuse) -> Self {
-        let host = PolicyHost::start(Some(crate::cache())).expect("the engine starts");
         // Of the deadlines, only that nobody comes near them, be it under callgrind on a busy machine.
         let (decision, init) = (Duration::from_secs(30), Duration::from_mins(1));
         let limits = PluginLimits { reuse, decision, init, ..PluginLimits::default() };
-        let load = async |name: &str, config: &str| {
-            let spec = PluginSpec {
-                name: name.into(),
-                origin: format!("builtin:{name}"),
-                wasm: policy::builtin(name).expect("it is built in").into(),
-                config: config.to_owned(),
-                limits,
-                on_failure: OnFailure::Closed,
-            };
-            host.load(spec).await.expect("it loads")
-        };
         Self {
-            rendezvous: load("rendezvous", r#"{"enabled": true, "channelQuery": ["channelId"]}"#).await,
-            router: load("router", r#"{"pathPrefixService": {"/ws/echo": "echo"}}"#).await,
+            rendezvous: Self::one("rendezvous", r#"{"enabled": true, "channelQuery": ["channelId"]}"#, limits).await,
+            router: Self::one("router", r#"{"pathPrefixService": {"/ws/echo": "echo"}}"#, limits).await,
             handshake: Arc::new(handshake()),
         }
+    }
+
+    async fn one(name: &str, config: &str, limits: PluginLimits) -> Arc<Plugin> {
+        let host = PolicyHost::start(Some(crate::cache())).expect("the engine starts");
+        let spec = PluginSpec {
+            name: name.into(),
+            origin: format!("builtin:{name}"),
+            wasm: policy::builtin(name).expect("it is built in").into(),
+            config: config.to_owned(),
+            grants: Grants::default(),
+            limits,
+            on_failure: OnFailure::Closed,
+        };
+        host.load(spec).await.expect("it loads")
     }
 }
 
@@ -243,6 +251,24 @@ fn paired(clock: &mut Clock) {
             assert!(ruling.expect("they answer").verdict.channel.is_some());
         };
         clock.rounds_async(round).await;
+    });
+}
+
+fn filter<const LEN: usize>(clock: &mut Clock) {
+    block_on(async {
+        let limits = PluginLimits { reuse: POOLED, message: Duration::from_secs(30), ..PluginLimits::default() };
+        let deny = Policies::one(
+            "deny-list",
+            r#"{"rules": [{"id": "long", "longerThan": 65536}], "maxBytes": 100000}"#,
+            limits,
+        );
+        let deny = deny.await;
+        let filter = Onlooker::open(&deny, &Arc::new(handshake())).await.expect("it looks at messages");
+        let mut message = Some(Payload { kind: MessageKind::Text, bytes: vec![b'x'; LEN] });
+        clock.rounds(|| {
+            message = filter.look(message.take().expect("it came back"));
+            assert!(message.is_some(), "it ends at once");
+        });
     });
 }
 

@@ -8,11 +8,14 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::{policy::Stats, reload::Control};
+use crate::{
+    policy::{Filled, Plugin, Stats},
+    reload::Control,
+};
 
 /// The collector. It looks at the running proxy and keeps nothing of it alive.
 #[derive(Debug)]
@@ -58,7 +61,9 @@ impl Collector for Live {
         ] {
             gauge(&mut encoder, name, help, value)?;
         }
-        plugins(&control, &mut encoder)
+        plugins(&control, &mut encoder)?;
+        buckets(&control, &mut encoder)?;
+        control.host.encode_custom(&mut encoder)
     }
 }
 
@@ -67,16 +72,23 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
     gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-type Read = fn(&Stats) -> u64;
+/// How one value of something is read.
+type Read<T, N> = fn(&T) -> N;
+/// Name, help and value of a series.
+type Row<T, N> = (&'static str, &'static str, Read<T, N>);
 
 /// One series a version in memory, so that a canary's failures are told from its predecessor's.
 fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let plugins = control.host.loaded();
-    let labels = |plugin: &crate::policy::Plugin| {
-        [("plugin", plugin.name().to_string()), ("version", plugin.identity().to_string())]
-    };
-    let counters: [(&str, &str, Read); 6] = [
+    let labels = |plugin: &Plugin| [("plugin", plugin.name().to_string()), ("version", plugin.identity().to_string())];
+    let counters: [Row<Stats, u64>; 8] = [
         ("plugin_calls", "Policy calls", |stats| stats.calls.load(Ordering::Relaxed)),
+        ("plugin_opinions", "Policy calls that had something to say and refused nothing", |stats| {
+            stats.opinions.load(Ordering::Relaxed)
+        }),
+        ("plugin_queued_nanoseconds", "Time that policy calls waited for an instance", |stats| {
+            stats.queued.load(Ordering::Relaxed)
+        }),
         ("plugin_rejections", "Policy calls that refused a handshake", |stats| {
             stats.rejections.load(Ordering::Relaxed)
         }),
@@ -94,6 +106,43 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
             ConstCounter::new(read(plugin.stats())).encode(family.encode_family(&labels)?)?;
         }
     }
+    let counters: [Row<Plugin, u64>; 2] = [
+        ("plugin_host_calls", "Calls of granted functions", |plugin| plugin.host_calls().0),
+        ("plugin_host_nanoseconds", "Time that policy calls waited in granted functions", |plugin| {
+            plugin.host_calls().1
+        }),
+    ];
+    for (name, help, read) in counters {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for plugin in &plugins {
+            ConstCounter::new(read(plugin)).encode(family.encode_family(&labels(plugin))?)?;
+        }
+    }
+    let gauges: [Row<Plugin, usize>; 3] = [
+        ("plugin_connections", "Connections whose message filters are of this version", |plugin| plugin.users()),
+        ("plugin_instances_alive", "Instances that are there, idle or not", |plugin| plugin.instances().0),
+        ("plugin_instance_memory_bytes", "Most memory that one instance of the version had", |plugin| {
+            plugin.instances().1
+        }),
+    ];
+    for (name, help, read) in gauges {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for plugin in &plugins {
+            let value = i64::try_from(read(plugin)).unwrap_or(i64::MAX);
+            ConstGauge::new(value).encode(family.encode_family(&labels(plugin))?)?;
+        }
+    }
+    let help = "How long policy calls took, the wait for an instance included";
+    let mut family = encoder.encode_descriptor("plugin_call_seconds", help, None, MetricType::Histogram)?;
+    for plugin in &plugins {
+        let stats = plugin.stats();
+        let bounds = Stats::LATENCIES.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
+        let counts = stats.latency.iter().map(|count| count.load(Ordering::Relaxed));
+        let buckets: Vec<_> = bounds.zip(counts).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let sum = stats.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9;
+        family.encode_family(&labels(plugin))?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+    }
     let help = "Failed policy calls by kind, over all versions of a plugin";
     let mut family = encoder.encode_descriptor("plugin_failures", help, None, MetricType::Counter)?;
     for (name, counts) in control.host.failures() {
@@ -110,6 +159,31 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
             let labels = [name.clone(), version.clone(), ("failure", (*kind).to_owned())];
             ConstCounter::new(count.load(Ordering::Relaxed)).encode(family.encode_family(&labels)?)?;
         }
+    }
+    Ok(())
+}
+
+/// One series a bucket; of one that plugins share none is its plugin.
+fn buckets(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let buckets = control.host.buckets();
+    let labels = |bucket: &Filled| {
+        [("plugin", bucket.plugin.as_deref().unwrap_or_default().to_owned()), ("bucket", bucket.bucket.to_string())]
+    };
+    let gauges: [Row<Filled, usize>; 2] = [
+        ("plugin_bucket_keys", "Entries of a bucket", |bucket| bucket.keys),
+        ("plugin_bucket_bytes", "Bytes of a bucket's keys and values", |bucket| bucket.bytes),
+    ];
+    for (name, help, read) in gauges {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for bucket in &buckets {
+            let value = i64::try_from(read(bucket)).unwrap_or(i64::MAX);
+            ConstGauge::new(value).encode(family.encode_family(&labels(bucket))?)?;
+        }
+    }
+    let help = "Writes to a bucket that a bound refused";
+    let mut family = encoder.encode_descriptor("plugin_bucket_refused", help, None, MetricType::Counter)?;
+    for bucket in &buckets {
+        ConstCounter::new(bucket.refused).encode(family.encode_family(&labels(bucket))?)?;
     }
     Ok(())
 }

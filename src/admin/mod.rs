@@ -22,7 +22,7 @@ pub use self::live::Live;
 use crate::reload::Control;
 
 /// Where there is something to GET.
-const PAGES: &str = "there is /livez, /readyz, /metrics, /generation, /generations and /adm/modules\n";
+const PAGES: &str = "there is /livez, /readyz, /metrics, /generation, /generations, /sessions and /adm/modules\n";
 /// What can be done.
 const ORDERS: &str = "POST /explain, /reload, /rollback, /resume, /revoke or /adm/modules; all else is only read\n";
 /// How long accept rests after an error.
@@ -80,6 +80,7 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Full<
             response
         }
         "/generation" => page(StatusCode::OK, &page::generation(control)),
+        "/sessions" => page(StatusCode::OK, &page::sessions(control)),
         "/generations" => page(StatusCode::OK, &page::generations(control)),
         "/adm/modules" => page(StatusCode::OK, &page::modules(&control.board.current.load())),
         path if orders::is_known(path) => text(StatusCode::METHOD_NOT_ALLOWED, ORDERS),

@@ -35,6 +35,29 @@ pub(super) fn generation(control: &Control) -> Value {
     })
 }
 
+/// Legs shown at once.
+const LEGS: usize = 1000;
+
+/// The legs on the line, oldest first.
+pub(super) fn sessions(control: &Control) -> Value {
+    let (legs, all) = control.board.sessions.list(LEGS);
+    json!({
+        "legs": all,
+        "shown": legs.iter().map(|leg| json!({
+            "conn": leg.conn.to_string(),
+            "route": &*leg.info.route,
+            "role": leg.info.role,
+            "channel": &*leg.info.channel,
+            "peer": leg.info.peer.to_string(),
+            "policy": &*leg.info.policy,
+            "generation": leg.info.generation,
+            "filters": leg.filters.split(',').filter(|filter| !filter.is_empty()).collect::<Vec<_>>(),
+            "filters_generation": leg.generation,
+            "upstream": leg.info.upstream.as_ref().map(|(service, at)| format!("{}/{at}", service.as_str())),
+        })).collect::<Vec<_>>(),
+    })
+}
+
 /// What served, oldest first.
 pub(super) fn generations(control: &Control) -> Value {
     let Overview { records, refused, pinned, pending, .. } = control.overview();
@@ -69,6 +92,7 @@ pub(super) fn modules(generation: &Generation) -> Value {
             "identity": &**plugin.identity(),
             "component": plugin.described(),
             "origin": plugin.spec().origin,
+            "grants": plugin.spec().grants.given(),
         })
     };
     generation.plugins.values().map(|plugin| module(plugin)).collect()

@@ -104,6 +104,13 @@ impl Problem {
         self.hint = self.hint.take().map(|hint| secrets.hide(&hint));
     }
 
+    /// The same with placeholders in place of what they stood for.
+    #[must_use]
+    pub fn hidden(mut self, secrets: &Secrets) -> Self {
+        self.hide(secrets);
+        self
+    }
+
     /// Adds what to do about it.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -137,7 +137,7 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
     changes.extend(single(
         Section::Reload,
         differing!(
-            Reload { watch => "watch", quiet => "quiet", generations => "generations", history => "history" },
+            Reload { watch => "watch", quiet => "quiet", generations => "generations", oldest => "oldest", sessions => "sessions", history => "history" },
             &before.reload,
             &after.reload
         ),
@@ -219,6 +219,7 @@ fn plugin(one: &PluginConfig, other: &PluginConfig) -> Vec<&'static str> {
             component => "component",
             sha256 => "sha256",
             config => "config",
+            grants => "grants",
             limits => "limits",
             on_failure => "on_failure",
             recheck => "recheck",

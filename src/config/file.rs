@@ -205,8 +205,8 @@ sections! {
         watch: Text,
         quiet: Text,
         generations: Text,
-        oldest: Later,
-        sessions: Later,
+        oldest: Text,
+        sessions: Text,
         history: Text,
     }
 
@@ -215,7 +215,7 @@ sections! {
         component: Text,
         sha256: Text,
         config: Option<Map<String, Value>>,
-        grants: Later,
+        grants: Option<GrantsFile>,
         limits: Option<PluginLimitsFile>,
         on_failure: Text,
         recheck: Text,
@@ -227,7 +227,8 @@ sections! {
         decision: Text,
         message: Text,
         init: Text,
-        host: Later,
+        host: Text,
+        host_calls: Text,
         memory: Text,
         instances: Text,
         queue: Text,
@@ -238,6 +239,38 @@ sections! {
         host_copy: Text,
         handles: Text,
         attachment: Text,
+    }
+
+    /// `grants` of a plugin.
+    GrantsFile {
+        random: Text,
+        metrics: Option<MetricsFile>,
+        key_value: Option<BTreeMap<String, BucketFile>>,
+        http_client: Option<HttpClientFile>,
+        discovery: Text,
+        endpoints: Option<Vec<String>>,
+    }
+
+    /// The long form of `metrics` of a plugin's grants.
+    MetricsMap {
+        series: Text,
+    }
+
+    /// One of `key_value`.
+    BucketFile {
+        max_bytes: Text,
+        max_keys: Text,
+        max_value: Text,
+        max_ttl: Text,
+        shared: Text,
+    }
+
+    /// `http_client` of a plugin's grants.
+    HttpClientFile {
+        allow: Option<Vec<String>>,
+        timeout: Text,
+        max_request: Text,
+        max_body: Text,
     }
 
     /// `output` of a plugin's limits.
@@ -391,6 +424,31 @@ impl Part for EndpointFile {
 
     fn read(node: &Node) -> Self {
         if node.map().is_some() { Self::Map(EndpointMap::read(node)) } else { Self::Url(String::read(node)) }
+    }
+}
+
+/// `metrics` of a plugin's grants: `true`, or a map with its bound.
+#[derive(Debug)]
+pub(super) enum MetricsFile {
+    /// `true` or `false`.
+    Flag(String),
+    /// With its bound.
+    Map(MetricsMap),
+}
+
+impl Default for MetricsFile {
+    fn default() -> Self {
+        Self::Flag("false".to_owned())
+    }
+}
+
+impl Part for MetricsFile {
+    fn form() -> Form {
+        Form::Either("`true` or a map with `series` belongs here", vec![Form::Scalar, MetricsMap::form()])
+    }
+
+    fn read(node: &Node) -> Self {
+        if node.map().is_some() { Self::Map(MetricsMap::read(node)) } else { Self::Flag(String::read(node)) }
     }
 }
 

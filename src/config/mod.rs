@@ -21,6 +21,7 @@ mod file;
 mod fill;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod grants;
 mod input;
 mod matching;
 mod places;
@@ -51,14 +52,18 @@ use std::{
 
 use ipnet::IpNet;
 
-pub(crate) use self::value::shown_duration;
 pub use self::{
     diagnose::{Problem, Severity},
+    grants::{Bucket, Grants, HttpClient},
     input::{MAX_BYTES, Reading, Source, Values, ValuesFile, parse, read},
     places::Places,
     plugin_config::{Component, OnFailure, PluginConfig, PluginLimits, PluginSettings},
     schema::schema,
     secrets::Secrets,
+};
+pub(crate) use self::{
+    diagnose::{quoted, suggestion},
+    value::shown_duration,
 };
 use crate::{
     head::{matching::Match, rewrite::Rewrite},
@@ -192,14 +197,49 @@ pub struct Reload {
     /// Most generations in memory at once; a candidate beyond them waits until handshakes have let go of one. Default
     /// 16, 2 to 1000.
     pub generations: usize,
+    /// What makes room for a candidate that waits. Default wait.
+    pub oldest: Oldest,
+    /// What becomes of sessions whose filters have a new version. Default pin.
+    pub sessions: OnSwap,
     /// How many generations are remembered, with what it takes to go back to them. Default 16, 1 to 1000.
     pub history: usize,
 }
 
 impl Default for Reload {
     fn default() -> Self {
-        Self { watch: Watch::Auto, quiet: Duration::from_millis(200), generations: 16, history: 16 }
+        Self {
+            watch: Watch::Auto,
+            quiet: Duration::from_millis(200),
+            generations: 16,
+            oldest: Oldest::default(),
+            sessions: OnSwap::default(),
+            history: 16,
+        }
     }
+}
+
+/// What is done about the oldest generation when there are as many as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Oldest {
+    /// Its sessions are waited for.
+    #[default]
+    Wait,
+    /// Its sessions move to the versions that serve; those that cannot are waited for.
+    Migrate,
+    /// Its sessions are closed, with 1012.
+    Close,
+}
+
+/// What becomes of a session when its message filters have a new version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnSwap {
+    /// It keeps the versions that it began with.
+    #[default]
+    Pin,
+    /// It moves to the new ones, if those agree.
+    Migrate,
+    /// It is closed, with `drain.close_code`, some time within `drain.spread`.
+    Drain,
 }
 
 /// How changes are noticed.
@@ -320,6 +360,14 @@ pub struct Service {
 impl Service {
     /// The default of `connect_timeout`.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// One plain endpoint (`host:port`), and the defaults.
+    #[must_use]
+    pub fn lone(id: ServiceId, authority: Arc<str>) -> Self {
+        let endpoints = vec![Endpoint { transport: Transport::Plain, authority, env_tag: None }];
+        let (balance, pool) = (Balance::default(), PoolRules::default());
+        Self { id, endpoints, balance, connect_timeout: Self::CONNECT_TIMEOUT, pool }
+    }
 }
 
 /// How an endpoint is chosen.

@@ -2,13 +2,12 @@
 
 use std::{path::Path, time::Duration};
 
-use serde_json::json;
-
 use super::{
     Component, OnFailure, PluginConfig, PluginLimits, PluginSettings,
     check::{Check, Range},
     diagnose::quoted,
     file::{OutputFile, PluginFile, PluginLimitsFile},
+    grants,
     plugin_config::Output,
     tree::At,
 };
@@ -24,7 +23,7 @@ pub(super) fn plugin(check: &mut Check, at: &At<'_>, name: &str, file: PluginFil
         super::file::Field::Set(text) => sha256(check, &sha_at, text),
         _ => None,
     };
-    check.later(&at.key("grants"), &file.grants, &json!({}));
+    let grants = grants::grants(check, &at.key("grants"), file.grants.unwrap_or_default());
     let limits = limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
     let outcomes = [("closed", OnFailure::Closed), ("open", OnFailure::Open)];
     let on_failure = check.choice(&at.key("on_failure"), &file.on_failure, OnFailure::default(), &outcomes, &[]);
@@ -37,6 +36,7 @@ pub(super) fn plugin(check: &mut Check, at: &At<'_>, name: &str, file: PluginFil
         component: component?,
         sha256,
         config,
+        grants,
         limits,
         on_failure,
         recheck,
@@ -84,8 +84,7 @@ fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimi
     let default = PluginLimits::default();
     let time = |min, max| Range { min: Duration::from_millis(min), max: Duration::from_millis(max), zero: None };
     let size = |min, max| Range { min, max, zero: None };
-    let free = |max| Range { min: 0, max, zero: Some("nothing") };
-    check.later(&at.key("host"), &file.host, &json!("2s"));
+    let free = |max| Range { min: 1, max, zero: Some("nothing") };
     let output_at = at.key("output");
     let none = OutputFile::default();
     let OutputFile { factor, plus } = file.output.as_ref().unwrap_or(&none);
@@ -97,6 +96,8 @@ fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimi
         decision: check.duration(&at.key("decision"), &file.decision, default.decision, &time(1, 30_000)),
         message: check.duration(&at.key("message"), &file.message, default.message, &time(1, 30_000)),
         init: check.duration(&at.key("init"), &file.init, default.init, &time(10, 60_000)),
+        host: check.duration(&at.key("host"), &file.host, default.host, &time(1, 60_000)),
+        host_calls: check.count(&at.key("host_calls"), &file.host_calls, default.host_calls, &(1..=1_000_000)),
         // From one page of linear memory to the most that the policy host keeps room for.
         memory: check.memory(&at.key("memory"), &file.memory, default.memory, &size(64 * KIB, 256 * KIB * KIB)),
         instances: check.count(&at.key("instances"), &file.instances, default.instances, &(1..=1000)),

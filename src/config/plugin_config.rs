@@ -4,6 +4,8 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
+use super::Grants;
+
 /// One of `plugins`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginConfig {
@@ -15,6 +17,8 @@ pub struct PluginConfig {
     pub sha256: Option<[u8; 32]>,
     /// What it is configured with.
     pub config: PluginSettings,
+    /// What it may use beside what every plugin may. Default nothing.
+    pub grants: Grants,
     /// Its bounds.
     pub limits: PluginLimits,
     /// What a failure means. Default closed.
@@ -86,6 +90,10 @@ pub struct PluginLimits {
     pub message: Duration,
     /// Wall time of instantiation and `init`. Default 2s, 10ms to 1m.
     pub init: Duration,
+    /// Time of one call in functions of the host that wait, which is counted apart. Default 2s, 1ms to 1m.
+    pub host: Duration,
+    /// Calls of granted functions in one call of the guest. Default 1000, 1 to 1 000 000.
+    pub host_calls: u32,
     /// Linear memories of one instance together, in bytes. Default 16MiB, 64KiB to 256MiB.
     pub memory: usize,
     /// Calls at once, each on an instance of its own. Default 64, 1 to 1000.
@@ -115,6 +123,8 @@ impl Default for PluginLimits {
             decision: Duration::from_millis(100),
             message: Duration::from_millis(50),
             init: Duration::from_secs(2),
+            host: Duration::from_secs(2),
+            host_calls: 1000,
             memory: 16 << 20,
             instances: 64,
             queue: 1024,

@@ -120,7 +120,10 @@ impl Maker {
                 nullable = matches!((section, key), ("PluginFile", "sha256") | ("EndpointMap", "env_tag"));
                 must |= matches!(
                     (section, key),
-                    ("File", "listeners") | ("RouteFile", "match") | ("ServiceFile", "endpoints")
+                    ("File", "listeners")
+                        | ("RouteFile", "match")
+                        | ("ServiceFile", "endpoints")
+                        | ("HttpClientFile", "allow")
                 );
                 let on_its_own = (section, key) == ("File", "admin");
                 nullable |= !must && !on_its_own && !matches!(form, Form::Scalar | Form::Text);
@@ -167,10 +170,18 @@ impl Maker {
                     keys.map(|key| at.key(key))
                 });
                 let values: Vec<_> = values.collect();
-                json!({ "type": "object", "additionalProperties": self.or_placeholder(value, &values) })
+                let mut schema = self.or_placeholder(value, &values);
+                // Blank is a section of nothing but defaults, where that can be.
+                if let Form::Section(section) = &**value
+                    && self.definitions.get(&name(section)).is_some_and(|known| known.get("required").is_none())
+                    && let Some(any) = schema["anyOf"].as_array_mut()
+                {
+                    any.insert(1, json!({ "type": "null" }));
+                }
+                json!({ "type": "object", "additionalProperties": schema })
             }
             Form::Section(section) => {
-                let name = section.name.trim_end_matches("File").to_lowercase();
+                let name = name(section);
                 let mut definition = self.section(section, places);
                 if let Some(other) = self.definitions.remove(&name) {
                     merge(&mut definition, &other);
@@ -206,6 +217,11 @@ impl Maker {
         let more = more.map_while(|line| line.strip_prefix("  ").and_then(|line| line.trim_start().strip_prefix("# ")));
         std::iter::once(first).chain(more).map(str::trim).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// What a section is called in the schema.
+fn name(section: &Section) -> String {
+    section.name.trim_end_matches("File").to_lowercase()
 }
 
 /// Takes over what another place of the same section shows and this one does not.

@@ -122,7 +122,7 @@ fn url(check: &mut Check, at: &At<'_>, text: &str) -> Option<Endpoint> {
 }
 
 /// Takes `host[:port]` apart; none if the host is neither an IP address nor a DNS name.
-fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
+pub(super) fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
         host.parse::<Ipv6Addr>().ok()?;

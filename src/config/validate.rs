@@ -13,8 +13,8 @@ use serde_json::json;
 use tracing::Level;
 
 use super::{
-    Config, DEFAULT_ADMIN, Drain, Http2Rules, Listener, Log, LogFormat, Places, Problem, Reading, Reload, Source,
-    Values, Watch,
+    Config, DEFAULT_ADMIN, Drain, Http2Rules, Listener, Log, LogFormat, Oldest, OnSwap, Places, Problem, Reading,
+    Reload, Source, Values, Watch,
     check::{Asked, Check, Range},
     diagnose::quoted,
     file::{AdminFile, DrainFile, Field, File, Http2File, ListenerFile, LogFile, Part as _, ReloadFile, Text},
@@ -281,14 +281,16 @@ fn log(check: &mut Check, at: &At<'_>, file: &LogFile) -> Log {
 
 fn reload(check: &mut Check, at: &At<'_>, file: &ReloadFile) -> Reload {
     let default = Reload::default();
-    check.later(&at.key("oldest"), &file.oldest, &json!("wait"));
-    check.later(&at.key("sessions"), &file.sessions, &json!("pin"));
+    let oldest = [("wait", Oldest::Wait), ("migrate", Oldest::Migrate), ("close", Oldest::Close)];
+    let sessions = [("pin", OnSwap::Pin), ("migrate", OnSwap::Migrate), ("drain", OnSwap::Drain)];
     let watch = [("auto", Watch::Auto), ("poll", Watch::Poll), ("off", Watch::Off)];
     let quiet = Range { min: Duration::from_millis(10), max: Duration::from_secs(2), zero: None };
     Reload {
         watch: check.choice(&at.key("watch"), &file.watch, default.watch, &watch, &[]),
         quiet: check.duration(&at.key("quiet"), &file.quiet, default.quiet, &quiet),
         generations: check.count(&at.key("generations"), &file.generations, default.generations, &(2..=1000)),
+        oldest: check.choice(&at.key("oldest"), &file.oldest, default.oldest, &oldest, &[]),
+        sessions: check.choice(&at.key("sessions"), &file.sessions, default.sessions, &sessions, &[]),
         history: check.count(&at.key("history"), &file.history, default.history, &(1..=1000)),
     }
 }

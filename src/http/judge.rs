@@ -215,5 +215,5 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
     };
     let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
     let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
-    Ok(Admitted { handshake, _generation: generation, route, plan, edits, known, info, request, place })
+    Ok(Admitted { handshake, generation, route, plan, edits, known, info, request, place })
 }

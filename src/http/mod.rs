@@ -10,6 +10,7 @@ mod decision;
 pub mod edge;
 pub mod explain;
 mod forward;
+pub mod hooks;
 mod judge;
 mod pair;
 mod router;
@@ -160,7 +161,7 @@ impl From<Refused> for Refuse {
 struct Admitted {
     handshake: Arc<Handshake>,
     /// What judged it, pinned until it is answered.
-    _generation: Arc<Generation>,
+    generation: Arc<Generation>,
     route: Arc<Route>,
     plan: Plan,
     edits: Vec<Edit>,
@@ -172,9 +173,9 @@ struct Admitted {
 }
 
 impl Admitted {
-    /// Lets go of everything else: a session keeps its route's limits only, and no generation.
-    fn into_place(self) -> Place {
-        self.place
+    /// Lets go of everything else: a session keeps its route's limits only, and its generation only for its hooks.
+    fn into_place(self) -> (Arc<Generation>, Place) {
+        (self.generation, self.place)
     }
 }
 
@@ -355,7 +356,7 @@ async fn unless_draining<T>(drain: &Drain, step: impl Future<Output = Result<T, 
 fn leg_of((stream, early): (TcpStream, Bytes), id: ConnId, party: Party, limits: &Arc<Limits>) -> Leg {
     // A socket that is gone already shows it at the first read.
     let _ = upstream::limit_unacknowledged(&stream, upstream::user_timeout(limits.stall));
-    Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false }
+    Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false, screen: None }
 }
 
 /// The socket behind an upgraded connection, and what was read beyond the 101.

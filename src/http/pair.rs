@@ -9,7 +9,9 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of, rewritten,
+    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
+    hooks::{self, Hooks},
+    leg_of, rewritten,
     session::{self, Guest, OnLine, SessionHandle},
 };
 use crate::{
@@ -41,6 +43,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let mut seat = timeout_at(deadline, reserve(board, &admitted, key, &arrival, rules))
         .await
         .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+    let filters = hooks::open(&admitted).await?;
     admitted.place.presence.mark().to(State::Waiting);
     // Waiting for a partner is not part of the establish budget; what is left of it counts on behind that.
     let left = deadline.saturating_duration_since(Instant::now());
@@ -50,7 +53,9 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     channel_header(&mut response, key.channel.as_str());
     rewritten(&admitted, &mut response, Instant::now() + left).await?;
     let hold = rules.hold;
-    let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, admitted.info, admitted.place);
+    let Admitted { info, generation, place, .. } = admitted;
+    let hooks = Hooks::of(filters, generation);
+    let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, info, place, hooks);
     drop(arriving);
     Ok(Step::Switch(response, Switched::Pair(Box::new(Seated { seat, line, handle, mailbox, hold }))))
 }
@@ -172,6 +177,7 @@ impl Seated {
                     break;
                 }
                 Readied::Join { handle: partner, partner: conn } => {
+                    leg.screen = hooks::screen(seat.side(), &handle, &partner);
                     let (ticket, board) = (line.ticket(), Arc::clone(line.board()));
                     ticket.goes_to(&partner);
                     *partner.guest() = Some(Box::new(Guest { seat: Some(seat), line }));

@@ -3,10 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::header;
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
-    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header, leg_of, rewritten,
+    Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
+    hooks::{self, Hooks},
+    leg_of, rewritten,
     session::{self, OnLine},
 };
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
     },
     metrics::routes::State,
     model::ConnId,
+    policy::filter,
     relay::{self, End, Leg, Party, Report},
     route::Plan,
     upstream::{self, Dial, DialError},
@@ -35,7 +39,12 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         rewrite: Some(&route.rewrite),
         captured: captured.as_ref(),
     };
-    let request = upstream_request(&admitted.handshake, &changes)?;
+    let mut request = upstream_request(&admitted.handshake, &changes)?;
+    let filters = hooks::open(&admitted).await?;
+    if filters.as_ref().is_some_and(|filters| filters.want_any()) {
+        // A compressed message cannot be read.
+        request.headers_mut().remove(header::SEC_WEBSOCKET_EXTENSIONS);
+    }
     let mut candidates = Vec::new();
     for endpoint in service.candidates(wishes.env_tag.as_deref(), wishes.transport.unwrap_or(Transport::Plain)) {
         candidates.push(upstream::Endpoint { address: Arc::clone(&endpoint.authority) });
@@ -74,8 +83,14 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         party: Party::Backend,
         limits: Arc::clone(&info.limits),
         extensions: !connected.extensions.is_empty(),
+        screen: filters
+            .as_ref()
+            .filter(|_| connected.extensions.is_empty())
+            .and_then(|it| filter::screen(Some(it), None)),
     };
-    let (line, mailbox) = OnLine::enter(board, admitted.handshake.id, info, admitted.into_place());
+    let conn = admitted.handshake.id;
+    let (generation, place) = admitted.into_place();
+    let (line, mailbox) = OnLine::enter(board, conn, info, place, Hooks::of(filters, generation));
     Ok(Step::Switch(
         response,
         Switched::Dial(Box::new(Dialled { line, mailbox, service, subprotocol: connected.subprotocol })),

@@ -14,7 +14,10 @@ use std::{
 
 use dashmap::DashMap;
 use tokio::{
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    sync::{
+        Notify,
+        mpsc::{UnboundedSender, unbounded_channel},
+    },
     time::Instant,
 };
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
@@ -31,7 +34,7 @@ pub(super) use self::{
     fate::Doom,
     passage::{Arriving, Ticket},
 };
-use super::{Place, Switchboard, watchman::Ends};
+use super::{Place, Switchboard, hooks::Hooks, watchman::Ends};
 use crate::{
     drain::Drain,
     error::Cause,
@@ -140,6 +143,7 @@ pub struct SessionHandle {
     pub(super) mark: Mark,
     /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
     guest: Arc<Mutex<Option<Box<Guest>>>>,
+    leg: Arc<OneLeg>,
 }
 
 /// What a leg that joins another's session brings beside its socket.
@@ -154,11 +158,16 @@ impl SessionHandle {
     pub(super) fn guest(&self) -> MutexGuard<'_, Option<Box<Guest>>> {
         self.guest.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What its leg's plugins are asked.
+    pub(super) fn hooks(&self) -> Option<&Hooks> {
+        self.leg.hooks.as_ref()
+    }
 }
 
 /// A leg on the line.
-struct OneLeg {
-    info: LegInfo,
+pub(super) struct OneLeg {
+    pub(super) info: LegInfo,
     /// Its own, in which it is unless it is its partner's guest.
     session: relay::Handle,
     fate: Fate,
@@ -166,9 +175,16 @@ struct OneLeg {
     observers: Option<Observers>,
     /// Of a rendezvous leg: the place of its guest.
     guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
+    /// What its plugins are asked while it lives.
+    pub(super) hooks: Option<Hooks>,
 }
 
 impl OneLeg {
+    /// Ends its session for a cause that both legs are told, politely.
+    pub(super) fn drain(&self, conn: ConnId, code: u16, cause: Cause) {
+        self.fate.drain(conn, &self.session, code, cause);
+    }
+
     /// When in a drain's spread its session is closed: one that waits for its partner at once.
     fn turn(&self, conn: ConnId) -> f64 {
         let waits = |guest: &Arc<Mutex<Option<Box<Guest>>>>| guest.lock().is_ok_and(|guest| guest.is_none());
@@ -189,6 +205,8 @@ pub struct Sessions {
     rounds: Arc<Rounds>,
     crier: Crier,
     over: UnboundedSender<Over>,
+    /// There may be legs with hooks that are not on the generation that serves.
+    pub(super) swapped: Notify,
     _tasks: [AbortOnDropHandle<()>; 4],
 }
 
@@ -211,7 +229,8 @@ impl Sessions {
             async move { rounds.go(&legs).await }
         });
         let tasks = [obeying, watching, asking, drain.spawn_beside(account(ended))];
-        Self { legs, arriving: Arc::default(), ends, rounds, crier, over, _tasks: tasks }
+        let swapped = Notify::new();
+        Self { legs, arriving: Arc::default(), ends, rounds, crier, over, swapped, _tasks: tasks }
     }
 
     /// Legs alive.
@@ -224,6 +243,38 @@ impl Sessions {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.legs.is_empty()
+    }
+
+    /// A new generation serves.
+    pub fn follow(&self) {
+        self.swapped.notify_one();
+    }
+
+    /// The oldest generation whose code a leg uses.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.legs.iter().filter_map(|leg| leg.hooks.as_ref().map(Hooks::generation)).min()
+    }
+
+    /// The legs with such hooks.
+    pub(super) fn with_hooks(&self, which: impl Fn(&Hooks) -> bool) -> Vec<(ConnId, Arc<OneLeg>)> {
+        let fits = |leg: &OneLeg| leg.hooks.as_ref().is_some_and(&which);
+        self.legs.iter().filter(|leg| fits(leg)).map(|leg| (*leg.key(), Arc::clone(&leg))).collect()
+    }
+
+    /// The first legs, oldest first, and how many there are in all. Takes a look at each.
+    #[must_use]
+    pub fn list(&self, most: usize) -> (Vec<Listed>, usize) {
+        let mut conns: Vec<ConnId> = self.legs.iter().map(|leg| *leg.key()).collect();
+        let all = conns.len();
+        // Ids are given in order.
+        conns.sort_unstable();
+        let shown = conns.into_iter().take(most).filter_map(|conn| {
+            let leg = Arc::clone(&*self.legs.get(&conn)?);
+            let hooks = leg.hooks.as_ref();
+            let (filters, generation) = (hooks.map(Hooks::labels).unwrap_or_default(), hooks.map(Hooks::generation));
+            Some(Listed { conn, info: leg.info.clone(), filters, generation })
+        });
+        (shown.collect(), all)
     }
 
     /// Has a leg closed, if it is on the line and not about to be closed already.
@@ -250,6 +301,18 @@ impl Sessions {
     }
 }
 
+/// A leg on the line, as it is shown.
+pub struct Listed {
+    /// Its connection.
+    pub conn: ConnId,
+    /// What was known of it at its 101.
+    pub info: LegInfo,
+    /// `name@identity` of its message filters; empty if it has none.
+    pub filters: String,
+    /// The generation whose code they are; none if it has none.
+    pub generation: Option<u64>,
+}
+
 fn close(legs: &Legs, crier: &Crier, conn: ConnId, doom: Doom) -> bool {
     let leg = legs.get(&conn).map(|leg| Arc::clone(&leg));
     let Some(leg) = leg else { return false };
@@ -271,7 +334,7 @@ async fn obey(legs: Arc<Legs>, drain: Drain, crier: Crier) {
         for (turn, leg) in turns {
             let code = drain.turn(turn).await;
             crier.tell(&leg, "drained", Vec::new);
-            leg.session.drain(code);
+            leg.session.drain(None, code, Cause::Draining);
         }
         std::future::pending::<()>().await;
     };
@@ -301,8 +364,9 @@ impl OnLine {
         conn: ConnId,
         info: LegInfo,
         place: impl Into<Arc<Place>>,
+        hooks: Option<Hooks>,
     ) -> (Self, relay::Mailbox) {
-        let (line, _, mailbox) = Self::with(board, conn, info, place.into(), None);
+        let (line, _, mailbox) = Self::with(board, conn, info, place.into(), None, hooks);
         (line, mailbox)
     }
 
@@ -312,10 +376,11 @@ impl OnLine {
         conn: ConnId,
         info: LegInfo,
         place: Place,
+        hooks: Option<Hooks>,
     ) -> (Self, SessionHandle, relay::Mailbox) {
         let guest = Arc::default();
-        let (line, relay, mailbox) = Self::with(board, conn, info, place.into(), Some(Arc::clone(&guest)));
-        let handle = SessionHandle { relay, mark: line.mark().clone(), guest };
+        let (line, relay, mailbox) = Self::with(board, conn, info, place.into(), Some(Arc::clone(&guest)), hooks);
+        let handle = SessionHandle { relay, mark: line.mark().clone(), guest, leg: Arc::clone(&line.leg) };
         (line, handle, mailbox)
     }
 
@@ -325,14 +390,19 @@ impl OnLine {
         mut info: LegInfo,
         place: Arc<Place>,
         guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
+        hooks: Option<Hooks>,
     ) -> (Self, relay::Handle, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
         // From here on no version is kept by what was known before.
         let slots = info.checks.take().as_deref().map(Slots::of).unwrap_or_default();
         let observers = info.observers.take().map(Observers::new);
         let fate = Fate::default();
-        let leg = Arc::new(OneLeg { info, session: session.clone(), fate, slots, observers, guest });
+        let leg = Arc::new(OneLeg { info, session: session.clone(), fate, slots, observers, guest, hooks });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
+        // Whoever looked for legs to bring to the generation that serves may have missed this one.
+        if leg.hooks.as_ref().is_some_and(|hooks| hooks.is_behind(&board.current.load())) {
+            board.sessions.follow();
+        }
         if let Some(end) = leg.info.end() {
             board.sessions.ends.insert(end, conn);
         }
@@ -350,7 +420,7 @@ impl OnLine {
                     _ = drain.cut_off() => leg.session.cut(Cause::Draining),
                     code = drain.turn(turn) => {
                         crier.tell(&leg, "drained", Vec::new);
-                        leg.session.drain(code);
+                        leg.session.drain(None, code, Cause::Draining);
                     }
                 }
             });

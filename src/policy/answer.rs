@@ -1,6 +1,8 @@
 //! Answers of guests, checked before anybody acts on them: what is wrong is reported with the plugin's name, and its
 //! size is bounded before it is copied into anything of ours.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, uri::PathAndQuery};
 
 use super::{
@@ -15,18 +17,16 @@ pub(super) const SHOWN_BYTES: usize = 128;
 const EDITS: usize = 128;
 const EDIT_BYTES: usize = 64 << 10;
 
-/// A resolver's target, if it may be dialled.
+/// A resolver's target, if it may be dialled, and the `host:port` that it is if it is no service.
 ///
 /// # Errors
 /// What breaks the contract.
-pub(super) fn target(target: Target) -> Result<Wanted, String> {
-    let wanted = match target {
-        Target::Service(wanted) => wanted,
-        Target::Endpoint(url) => {
-            let url = cut(&url, SHOWN_BYTES);
-            return Err(format!(
-                "named the endpoint {url:?}, which is not granted: this version resolves services only"
-            ));
+pub(super) fn target(target: Target, granted: &[Arc<str>]) -> Result<(Wanted, Option<Arc<str>>), String> {
+    let (wanted, endpoint) = match target {
+        Target::Service(wanted) => (wanted, None),
+        Target::Endpoint(wanted) => {
+            let endpoint = endpoint(&wanted.id, granted)?;
+            (Wanted { id: endpoint.to_string(), ..wanted }, Some(endpoint))
         }
     };
     if let Some(scheme) = &wanted.scheme
@@ -41,7 +41,21 @@ pub(super) fn target(target: Target) -> Result<Wanted, String> {
         let path = cut(path, SHOWN_BYTES);
         return Err(format!("named the path {path:?}; a path starts with a slash and has no fragment"));
     }
-    Ok(wanted)
+    Ok((wanted, endpoint))
+}
+
+/// The `host:port` of an endpoint's URL, if it is granted.
+fn endpoint(url: &str, granted: &[Arc<str>]) -> Result<Arc<str>, String> {
+    let shown = cut(url, SHOWN_BYTES);
+    let authority = match url.split_once("://") {
+        Some(("ws" | "http", authority)) => authority.trim_end_matches('/').to_ascii_lowercase(),
+        Some(("wss" | "https", _)) => return Err(format!("named the endpoint {shown:?}; TLS is not in this version")),
+        _ => return Err(format!("named the endpoint {shown:?}; an endpoint is `ws://host:port`")),
+    };
+    let same = |host: &str| host == authority || host.strip_suffix(":80") == Some(&*authority);
+    granted.iter().find(|host| same(host)).cloned().ok_or_else(|| {
+        format!("named the endpoint {shown:?}, which is not granted: add its host and port to `grants.endpoints`")
+    })
 }
 
 /// Edits of a request, if they may be made.

@@ -1,9 +1,17 @@
 //! The policies that come with the proxy, built from `plugins/` by the build script and embedded.
 
 /// Name and component of each.
-const BUILTIN: [(&str, &[u8]); 2] = [
+const BUILTIN: &[(&str, &[u8])] = &[
+    ("api-key", include_bytes!(concat!(env!("OUT_DIR"), "/api-key.wasm"))),
+    ("deny-list", include_bytes!(concat!(env!("OUT_DIR"), "/deny-list.wasm"))),
+    ("field-crypt", include_bytes!(concat!(env!("OUT_DIR"), "/field-crypt.wasm"))),
+    ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
+    ("json-schema", include_bytes!(concat!(env!("OUT_DIR"), "/json-schema.wasm"))),
+    ("newest-wins", include_bytes!(concat!(env!("OUT_DIR"), "/newest-wins.wasm"))),
+    ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
     ("rendezvous", include_bytes!(concat!(env!("OUT_DIR"), "/rendezvous.wasm"))),
     ("router", include_bytes!(concat!(env!("OUT_DIR"), "/router.wasm"))),
+    ("xml-json", include_bytes!(concat!(env!("OUT_DIR"), "/xml-json.wasm"))),
 ];
 
 /// The component of that name.

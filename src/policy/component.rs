@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -23,14 +23,16 @@ use super::{
     deadline::{self, REASON_BYTES, Stopped, arm, bounded},
     engine::Runtime,
     events::Queue,
+    granted::Powers,
     host::State,
-    inspect,
+    inspect::{self, Unfit},
     output::{LogBudget, one_line},
+    stats::{Stats, nanoseconds},
     tally::Tally,
     v0_1::{Answer, Guest, Indices, Question},
 };
 use crate::{
-    config::{OnFailure, PluginLimits},
+    config::{Grants, OnFailure, PluginLimits},
     error::Cause,
     model::Mode,
 };
@@ -51,6 +53,8 @@ pub struct PluginSpec {
     pub wasm: Arc<[u8]>,
     /// Configuration for `init`, as JSON text.
     pub config: String,
+    /// What it may use beside what every plugin may.
+    pub grants: Grants,
     /// Bounds.
     pub limits: PluginLimits,
     /// What a failure means.
@@ -58,10 +62,10 @@ pub struct PluginSpec {
 }
 
 impl PluginSpec {
-    /// SHA-256 over component, configuration and grants, in hexadecimal. There are no grants in this version.
+    /// SHA-256 over component, configuration and grants, in hexadecimal.
     #[must_use]
     pub fn identity(&self) -> String {
-        super::digest(&[&self.wasm, self.config.as_bytes(), b"{}"])
+        super::digest(&[&self.wasm, self.config.as_bytes(), self.grants.canonical().as_bytes()])
     }
 }
 
@@ -71,6 +75,11 @@ pub(super) struct Tag {
     pub(super) identity: Arc<str>,
     pub(super) loaded_at: Instant,
     pub(super) log_budget: LogBudget,
+    pub(super) powers: Powers,
+    /// Instances that are there.
+    pub(super) alive: AtomicUsize,
+    /// Most memory that one of them had, in bytes.
+    pub(super) memory: AtomicUsize,
 }
 
 /// Why a version was not loaded.
@@ -83,8 +92,8 @@ pub struct LoadError {
     pub origin: String,
     /// What is wrong and what would be right.
     pub reason: String,
-    /// Whether it is nothing but the configuration, which the component refused.
-    pub is_configuration: bool,
+    /// The key of the plugin that is to be mended: `component`, `config` or `grants`.
+    pub key: &'static str,
 }
 
 /// Why a call failed; each harms that one call only.
@@ -129,44 +138,13 @@ impl Failure {
     }
 }
 
-/// What a plugin version has done so far.
-#[derive(Debug, Default)]
-pub struct Stats {
-    /// Calls that were answered or failed.
-    pub calls: AtomicU64,
-    /// Of those, refused by the plugin's own decision.
-    pub rejections: AtomicU64,
-    /// Failures by kind: busy, deadline, trap, contract.
-    pub failures: [AtomicU64; 4],
-    /// Time spent in calls, in nanoseconds.
-    pub nanoseconds: AtomicU64,
-    /// Instances made.
-    pub instances: AtomicU64,
-    /// Events that were queued for it.
-    pub events: AtomicU64,
-    /// Events for which its queue had no room.
-    pub events_dropped: AtomicU64,
-}
-
-impl Stats {
-    /// Labels of [`Self::failures`], in its order.
-    pub const FAILURES: [&'static str; 4] = ["busy", "deadline", "trap", "contract"];
-
-    fn failed(&self, failure: &Failure) {
-        for (label, count) in Self::FAILURES.iter().zip(&self.failures) {
-            if *label == failure.label() {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
 /// One loaded version.
 pub struct Plugin {
     tag: Arc<Tag>,
     label: Arc<str>,
     spec: PluginSpec,
     described: String,
+    unused_grants: Vec<&'static str>,
     runtime: Arc<Runtime>,
     pre: InstancePre<State>,
     indices: Indices,
@@ -178,6 +156,8 @@ pub struct Plugin {
     /// What it is still to be told.
     pub(super) events: Queue,
     retired: AtomicBool,
+    /// Connections whose filters are of this version.
+    users: AtomicUsize,
     stats: Stats,
     /// Of all versions of this name.
     tally: Arc<Tally>,
@@ -195,14 +175,19 @@ impl Plugin {
             plugin: Arc::clone(&spec.name),
             origin: spec.origin.clone(),
             reason,
-            is_configuration: false,
+            key: "component",
         };
         inspect::is_component(&spec.wasm).map_err(&refuse)?;
         let component = runtime
             .compile(&spec.wasm, &super::digest(&[&spec.wasm]))
             .await
             .map_err(|error| refuse(format!("cannot be compiled: {error:#}")))?;
-        inspect::interfaces(&component, &runtime.engine).map_err(&refuse)?;
+        let unused_grants = inspect::interfaces(&component, &runtime.engine, &spec.name, &spec.grants).map_err(
+            |unfit| match unfit {
+                Unfit::Component(why) => refuse(why),
+                Unfit::Grants(why) => LoadError { key: "grants", ..refuse(why) },
+            },
+        )?;
         let (pre, indices) = Self::link(runtime, &component).map_err(|error| refuse(format!("{error:#}")))?;
         let identity: Arc<str> = spec.identity().into();
         let tag = Arc::new(Tag {
@@ -210,12 +195,16 @@ impl Plugin {
             identity: identity[..12].into(),
             loaded_at: Instant::now(),
             log_budget: LogBudget::new(),
+            powers: runtime.shared.powers(&spec.name, &spec.grants),
+            alive: AtomicUsize::new(0),
+            memory: AtomicUsize::new(0),
         });
         let mut plugin = Self {
             slots: Semaphore::new(spec.limits.instances),
             label: format!("{}@{}", tag.name, tag.identity).into(),
             tag,
             described: String::new(),
+            unused_grants,
             runtime: Arc::clone(runtime),
             pre,
             indices,
@@ -224,27 +213,26 @@ impl Plugin {
             events: Queue::default(),
             rechecks: Semaphore::new((spec.limits.instances / 4).max(1)),
             retired: AtomicBool::new(false),
+            users: AtomicUsize::new(0),
             stats: Stats::default(),
             tally: runtime.tallies.of(&spec.name),
             spec,
         };
-        let refuse = |reason| LoadError {
-            plugin: plugin.name(),
-            origin: plugin.spec.origin.clone(),
-            reason,
-            is_configuration: false,
-        };
+        let refuse =
+            |reason| LoadError { plugin: plugin.name(), origin: plugin.spec.origin.clone(), reason, key: "component" };
         let mut first = plugin.fresh().await.map_err(|failure| LoadError {
-            is_configuration: matches!(failure, Failure::Configuration(_)),
+            key: if matches!(failure, Failure::Configuration(_)) { "config" } else { "component" },
             ..refuse(failure.to_string())
         })?;
         let limit = plugin.spec.limits.init;
         let deadline = Instant::now() + limit;
-        arm(&mut first.store, deadline);
+        let armed = arm(&mut first.store, deadline);
         let info =
-            bounded(&runtime.ticker, deadline, first.guest.describe(&mut first.store)).await.map_err(|stopped| {
+            bounded(&runtime.ticker, &armed, first.guest.describe(&mut first.store)).await.map_err(|stopped| {
                 refuse(match stopped {
-                    Stopped::Deadline => format!("`describe` did not answer within {limit:?} (limits.init)"),
+                    Stopped::Deadline | Stopped::HostTime => {
+                        format!("`describe` did not answer within {limit:?} (limits.init)")
+                    }
                     Stopped::Full(why) => why,
                     Stopped::Failed(why) => format!("`describe` failed: {why}"),
                 })
@@ -287,6 +275,12 @@ impl Plugin {
         &self.described
     }
 
+    /// Keys of grants that it does not need.
+    #[must_use]
+    pub fn unused_grants(&self) -> &[&'static str] {
+        &self.unused_grants
+    }
+
     /// What was loaded.
     #[must_use]
     pub const fn spec(&self) -> &PluginSpec {
@@ -297,6 +291,17 @@ impl Plugin {
     #[must_use]
     pub const fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    pub(super) fn powers(&self) -> &Powers {
+        &self.tag.powers
+    }
+
+    /// Calls of granted functions, and the nanoseconds that these waited.
+    #[must_use]
+    pub fn host_calls(&self) -> (u64, u64) {
+        let Powers { calls, waited, .. } = self.powers();
+        (calls.load(Ordering::Relaxed), waited.load(Ordering::Relaxed))
     }
 
     /// Counts a failed call.
@@ -322,16 +327,45 @@ impl Plugin {
         })
     }
 
+    /// Whether it exports what looks at messages.
+    #[must_use]
+    pub fn filters(&self) -> bool {
+        self.answers(Question::Open)
+    }
+
     /// Whether it exports what finds a channel.
     #[must_use]
     pub fn finds_channels(&self) -> bool {
         self.answers(Question::Channel)
     }
 
-    /// No new generation uses this version: it gives its idle instances back and keeps none from now on.
-    pub(super) fn retire(&self) {
-        self.retired.store(true, Ordering::SeqCst);
-        drop(self.take_back(usize::MAX));
+    /// Whether new handshakes use this version. One that they do not use gives its idle instances back and keeps none
+    /// from now on, as soon as no connection is left that uses it.
+    pub(super) fn retire(&self, retired: bool) {
+        self.retired.store(retired, Ordering::SeqCst);
+        self.keep_or_not();
+    }
+
+    fn is_kept(&self) -> bool {
+        !self.retired.load(Ordering::SeqCst) || self.users.load(Ordering::SeqCst) > 0
+    }
+
+    fn keep_or_not(&self) {
+        if !self.is_kept() {
+            drop(self.take_back(usize::MAX));
+        }
+    }
+
+    /// Connections whose filters are of this version.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.users.load(Ordering::Relaxed)
+    }
+
+    /// Instances that are there, idle or not, and the most memory that one of this version had, in bytes.
+    #[must_use]
+    pub fn instances(&self) -> (usize, usize) {
+        (self.tag.alive.load(Ordering::Relaxed), self.tag.memory.load(Ordering::Relaxed))
     }
 
     /// Instances that wait for a call.
@@ -366,11 +400,11 @@ impl Plugin {
         let started = Instant::now();
         let answer = self.ask_one(question, scene).await;
         self.stats.calls.fetch_add(1, Ordering::Relaxed);
-        let spent = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.stats.nanoseconds.fetch_add(spent, Ordering::Relaxed);
+        self.stats.took(started.elapsed());
         match &answer {
             Err(failure) => self.failed(failure),
             Ok(Answer::Rejected(_)) => drop(self.stats.rejections.fetch_add(1, Ordering::Relaxed)),
+            Ok(answer) if answer.is_opinion() => drop(self.stats.opinions.fetch_add(1, Ordering::Relaxed)),
             Ok(_) => {}
         }
         answer
@@ -384,15 +418,16 @@ impl Plugin {
         };
         let deadline = Instant::now() + limit;
         instance.store.data_mut().begin(std::mem::take(scene));
-        arm(&mut instance.store, deadline);
+        let armed = arm(&mut instance.store, deadline);
         // If this fails or is dropped, the instance goes with it: nothing a guest left half done is entered again.
         let asked = instance.guest.ask(&mut instance.store, question);
-        let answer = bounded(&self.runtime.ticker, deadline, asked).await;
+        let answer = bounded(&self.runtime.ticker, &armed, asked).await;
         *scene = instance.store.data_mut().end();
         let answer = answer.map_err(|stopped| match stopped {
+            Stopped::Failed(why) => Failure::Trap(why + &instance.store.data().said()),
             Stopped::Deadline => Failure::Deadline(limit, key),
+            Stopped::HostTime => Failure::Deadline(self.spec.limits.host, "limits.host"),
             Stopped::Full(why) => Failure::Busy(why),
-            Stopped::Failed(why) => Failure::Trap(why),
         })?;
         instance.calls += 1;
         self.put_back(instance);
@@ -424,7 +459,10 @@ impl Plugin {
                 "all {instances} instances are busy and {waiting} calls wait already (limits.instances, limits.queue)"
             )));
         }
-        self.slots.acquire().await.map_err(|_| Failure::Busy("the plugin was unloaded".to_owned()))
+        let begun = Instant::now();
+        let slot = self.slots.acquire().await;
+        self.stats.queued.fetch_add(nanoseconds(begun.elapsed()), Ordering::Relaxed);
+        slot.map_err(|_| Failure::Busy("the plugin was unloaded".to_owned()))
     }
 
     /// Into the pool, unless it has done its calls or its version is retired.
@@ -433,8 +471,8 @@ impl Plugin {
             return;
         }
         let mut idle = self.pool();
-        // Looked at under the lock: `retire` empties the pool after it has said so.
-        if !self.retired.load(Ordering::SeqCst) {
+        // Looked at under the lock: who says that none is kept empties the pool after that.
+        if self.is_kept() {
             idle.push(instance);
         }
     }
@@ -462,8 +500,8 @@ impl Plugin {
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|context| deadline::at_tick(context.data().deadline));
         let deadline = Instant::now() + limit;
-        arm(&mut store, deadline);
-        let made = bounded(&self.runtime.ticker, deadline, async {
+        let armed = arm(&mut store, deadline);
+        let made = bounded(&self.runtime.ticker, &armed, async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let guest = self.indices.load(&mut store, &instance)?;
             let init = guest.init(&mut store, &self.spec.config).await?;
@@ -477,12 +515,39 @@ impl Plugin {
             Err(Stopped::Deadline) => {
                 Err(Failure::Trap(format!("`init` did not answer within {limit:?} (limits.init)")))
             }
+            Err(Stopped::HostTime) => {
+                Err(Failure::Trap(format!("`init` waited in the host for more than {:?} (limits.host)", limits.host)))
+            }
             Err(Stopped::Full(why)) => Err(Failure::Busy(why)),
             Err(Stopped::Failed(why)) => {
-                // The text of a panic; also for those who do not see the log.
-                let said = store.data().last_words().map(|words| format!("; it said: {words}")).unwrap_or_default();
-                Err(Failure::Trap(format!("could not be instantiated: {why}{said}")))
+                Err(Failure::Trap(format!("could not be instantiated: {why}{}", store.data().said())))
             }
+        }
+    }
+}
+
+/// A version in the hands of one connection.
+pub(super) struct User(Arc<Plugin>);
+
+impl User {
+    pub(super) fn of(plugin: &Arc<Plugin>) -> Self {
+        plugin.users.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(plugin))
+    }
+}
+
+impl std::ops::Deref for User {
+    type Target = Arc<Plugin>;
+
+    fn deref(&self) -> &Arc<Plugin> {
+        &self.0
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if self.0.users.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.keep_or_not();
         }
     }
 }

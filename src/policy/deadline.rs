@@ -1,7 +1,11 @@
 //! How long guest code may run: interrupted at each tick of the epoch, stopped by itself at its deadline, and dropped by
 //! a timer soon after if it does not get there because it waits in the host.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
@@ -16,6 +20,8 @@ pub(super) const REASON_BYTES: usize = 4096;
 pub(super) enum Stopped {
     /// It took too long.
     Deadline,
+    /// It waited in the host for too long.
+    HostTime,
     /// The pool of the process has no room.
     Full(String),
     /// With the reason, on one line.
@@ -27,10 +33,34 @@ pub(super) enum Stopped {
 #[error("the deadline passed")]
 struct DeadlinePassed;
 
-/// Lets guest code in this store run until then.
-pub(super) fn arm(store: &mut Store<State>, deadline: Instant) {
-    store.data_mut().deadline = deadline;
+/// What a guest is stopped with whose waiting in the host has taken all of `limits.host`.
+#[derive(Debug, thiserror::Error)]
+#[error("the time for waiting in the host has passed")]
+pub(super) struct HostTimePassed;
+
+/// When a running call is to be over, known inside its store and outside of it. Later while it waits in the host.
+#[derive(Clone)]
+pub(super) struct Armed(Arc<Mutex<Instant>>);
+
+impl Armed {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    pub(super) fn set(&self, deadline: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+    }
+
+    fn get(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets guest code in this store run until then, and wait in the host for as long as it may.
+pub(super) fn arm(store: &mut Store<State>, deadline: Instant) -> Armed {
+    let armed = store.data_mut().arm(deadline);
     store.set_epoch_deadline(1);
+    armed
 }
 
 /// What becomes of a guest that runs at a tick.
@@ -45,18 +75,27 @@ pub(super) fn at_tick(deadline: Instant) -> wasmtime::Result<UpdateDeadline> {
     Err(DeadlinePassed.into())
 }
 
-/// Runs guest code of a store that was [`arm`]ed with this deadline. The epoch goes up meanwhile, whoever else runs.
+/// Runs guest code of a store that was [`arm`]ed. The epoch goes up meanwhile, whoever else runs.
 pub(super) async fn bounded<T>(
     ticker: &Ticker,
-    deadline: Instant,
+    armed: &Armed,
     guest: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Stopped> {
     let _busy = ticker.busy();
-    match tokio::time::timeout_at((deadline + OUTER).into(), guest).await {
+    let mut guest = pin!(guest);
+    let answer = loop {
+        let answer = tokio::time::timeout_at((armed.get() + OUTER).into(), &mut guest).await;
+        // It may have been given more time meanwhile.
+        if answer.is_ok() || armed.get() + OUTER <= Instant::now() {
+            break answer;
+        }
+    };
+    match answer {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
             Err(Stopped::Full(format!("the process has no room for another instance: {error}")))
         }
+        Ok(Err(error)) if error.is::<HostTimePassed>() => Err(Stopped::HostTime),
         Ok(Err(error)) if !error.is::<DeadlinePassed>() => Err(Stopped::Failed(explain(&error))),
         Ok(Err(_)) | Err(_) => Err(Stopped::Deadline),
     }

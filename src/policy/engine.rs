@@ -28,10 +28,14 @@ use wasmtime::{
 use super::{
     cache::CodeCache,
     component::Plugin,
+    granted::Shared,
     host::State,
     tally::Tallies,
     ticker::Ticker,
-    v0_1::{clock, connection, interest, log, message, request, types},
+    v0_1::{
+        clock, connection, discovery, errors, http_client, interest, key_value, log, message, metrics, random, request,
+        types,
+    },
 };
 
 /// Most elements of one table of a guest.
@@ -53,6 +57,7 @@ pub(super) struct Runtime {
     pub(super) linker: Linker<State>,
     pub(super) ticker: Ticker,
     pub(super) tallies: Tallies,
+    pub(super) shared: Arc<Shared>,
     compiler: mpsc::Sender<Job>,
     serving: AtomicBool,
     /// Distinguishes engine configurations in cache keys.
@@ -114,6 +119,7 @@ impl Runtime {
             compiler: compilers(&engine, cache)?,
             compatibility,
             tallies: Tallies::default(),
+            shared: Arc::default(),
             serving: AtomicBool::new(false),
             loaded: Mutex::default(),
             engine,
@@ -208,6 +214,13 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     interest::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     clock::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    // What is granted is looked at before a component is linked.
+    errors::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    random::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    metrics::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    key_value::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    discovery::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    http_client::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 

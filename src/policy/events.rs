@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Facts, Plugin, context::Scene, report_about, v0_1::Question};
+use super::{Facts, Plugin, context::Scene, report, v0_1::Question};
 use crate::model::Event;
 
 /// How often a failing observer is said to fail; how often it does is counted.
@@ -87,7 +87,7 @@ impl Plugin {
                     }
                     drop(waiting);
                     if due {
-                        report_about(self, facts.id, &facts.route, &failure);
+                        report(self, facts.id, &facts.route, &failure);
                     }
                 }
             }

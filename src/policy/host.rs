@@ -5,7 +5,10 @@
 //! context: no environment, no files, no sockets; what a guest prints goes to its log. Memory and tables are counted
 //! over the whole instance, because a component may consist of many modules.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use tracing::Level;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
@@ -14,10 +17,10 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::{
     component::Tag,
     context::{Call, Live, Message, Scene, now_ms},
-    deadline::REASON_BYTES,
+    deadline::{Armed, REASON_BYTES},
     interest::{Interests, Rule},
     output::{self, GuestOutput},
-    v0_1::{clock, connection, interest, log, message, request, types},
+    v0_1::{clock, connection, errors, interest, log, message, request, types},
 };
 use crate::{config::PluginLimits, model::MessageKind};
 
@@ -28,14 +31,17 @@ const TABLE_ELEMENTS: usize = 4 * super::engine::TABLE_ELEMENTS;
 pub(super) struct State {
     /// What the running call is about; nothing while there is none.
     scene: Scene,
-    /// A call is running.
-    running: bool,
-    /// Most bytes of an attachment.
-    attachment: usize,
+    pub(super) limits: PluginLimits,
     /// When guest code is stopped, whatever it does.
     pub(super) deadline: Instant,
+    /// The same for whoever drops the call.
+    armed: Armed,
+    /// How long the running call may still wait in the host.
+    host_left: Duration,
+    /// Granted functions that the running call has called.
+    pub(super) host_calls: u32,
     plugin: Arc<Tag>,
-    /// The latest error that the guest logged outside of calls.
+    /// The latest error that the guest logged, in the running call or before the first.
     last_words: Option<String>,
     /// Bytes of linear memory and GC heap, over all modules of the instance.
     memory: Use,
@@ -86,13 +92,16 @@ impl State {
             .stdout(output.clone())
             .stderr(output)
             .build();
+        plugin.alive.fetch_add(1, Ordering::Relaxed);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         Self {
             scene: Scene::default(),
-            running: false,
-            attachment: limits.attachment,
+            limits: *limits,
             deadline: Instant::now(),
+            armed: Armed::new(),
+            host_left: limits.host,
+            host_calls: 0,
             plugin: Arc::clone(plugin),
             last_words: None,
             memory: Use::of(limits.memory),
@@ -104,17 +113,47 @@ impl State {
 
     pub(super) fn begin(&mut self, scene: Scene) {
         self.scene = scene;
-        self.running = true;
+        self.last_words = None;
+        (self.host_left, self.host_calls) = (self.limits.host, 0);
+    }
+
+    /// Guest code may run until then.
+    pub(super) fn arm(&mut self, deadline: Instant) -> Armed {
+        self.deadline = deadline;
+        self.armed.set(deadline);
+        self.armed.clone()
+    }
+
+    pub(super) fn plugin(&self) -> &Arc<Tag> {
+        &self.plugin
+    }
+
+    /// How long the running call may still wait in the host.
+    pub(super) const fn host_left(&self) -> Duration {
+        self.host_left
+    }
+
+    /// The call waits in the host from now on, for so long at most.
+    pub(super) fn wait_until(&self, now: Instant, most: Duration) {
+        self.armed.set(self.deadline.max(now) + most);
+    }
+
+    /// It waits no more: the guest goes on with what it had left of its own time. Tells how long it was.
+    pub(super) fn waited_since(&mut self, begun: Instant) -> Duration {
+        let waited = begun.elapsed();
+        self.host_left = self.host_left.saturating_sub(waited);
+        self.arm(self.deadline + waited);
+        waited
     }
 
     pub(super) fn end(&mut self) -> Scene {
-        self.running = false;
         std::mem::take(&mut self.scene)
     }
 
-    /// The latest error that the guest logged outside of calls, such as a panic's text.
-    pub(super) fn last_words(&self) -> Option<&str> {
-        self.last_words.as_deref()
+    /// The latest error that the guest logged, such as a panic's text, to be put behind what it failed of: those who do
+    /// not see the log learn of it, too, and the others have all of it in one place.
+    pub(super) fn said(&self) -> String {
+        self.last_words.as_ref().map(|words| format!("; it said: {words}")).unwrap_or_default()
     }
 
     fn call(&self, function: &str) -> wasmtime::Result<&Call> {
@@ -130,6 +169,12 @@ impl State {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        self.plugin.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 fn outside(interface: &str, function: &str, what: &str) -> wasmtime::Error {
     wasmtime::format_err!("cordboard:plugin/{interface}#{function} was called outside of a call {what}")
 }
@@ -138,6 +183,7 @@ impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let most = self.memory.most;
         let grown = self.memory.grow(current, desired).map(|()| true);
+        self.plugin.memory.fetch_max(self.memory.taken, Ordering::Relaxed);
         grown.map_err(|total| wasmtime::format_err!("wants {total} bytes of memory; limits.memory is {most}"))
     }
 
@@ -171,6 +217,8 @@ impl WasiView for State {
 }
 
 impl types::Host for State {}
+
+impl errors::Host for State {}
 
 impl request::Host for State {
     fn id(&mut self) -> wasmtime::Result<String> {
@@ -323,7 +371,7 @@ impl connection::Host for State {
     }
 
     fn set_attachment(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Result<(), String>> {
-        let most = self.attachment;
+        let most = self.limits.attachment;
         self.live("set-attachment")?;
         if bytes.len() > most {
             return Ok(Err(format!("{} bytes are too many; limits.attachment is {most}", bytes.len())));
@@ -406,7 +454,7 @@ impl clock::Host for State {
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        if !self.running && matches!(level, log::Level::Error) {
+        if matches!(level, log::Level::Error) {
             self.last_words = Some(output::one_line(&message, REASON_BYTES).into_owned());
         }
         let conn = self.scene.conn().map(|conn| conn.to_string()).unwrap_or_default();

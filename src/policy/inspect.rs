@@ -7,7 +7,8 @@ use wasmtime::{
     component::{Component, types::ComponentItem},
 };
 
-use super::v0_1::{HOST_PACKAGE, IMPORTS, INTERFACES, META, PLUGIN_PACKAGE, VERSION};
+use super::v0_1::{GRANTED, HOST_PACKAGE, IMPORTS, INTERFACES, META, PLUGIN_PACKAGE, VERSION};
+use crate::config::Grants;
 
 /// `^0.1.0`.
 const OURS: Comparator = Comparator { op: Op::Caret, major: 0, minor: Some(1), patch: Some(0), pre: Prerelease::EMPTY };
@@ -26,11 +27,51 @@ pub(super) fn is_component(wasm: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Checks the names of imports and exports.
-pub(super) fn interfaces(component: &Component, engine: &Engine) -> Result<(), String> {
+/// Why a component is not taken.
+pub(super) enum Unfit {
+    /// It is not what a plugin is.
+    Component(String),
+    /// It asks for more than it is granted.
+    Grants(String),
+}
+
+impl From<String> for Unfit {
+    fn from(why: String) -> Self {
+        Self::Component(why)
+    }
+}
+
+/// Checks the names of imports and exports, and that what is imported is granted to the plugin of this name. The keys of
+/// grants that nothing needs are returned.
+pub(super) fn interfaces(
+    component: &Component,
+    engine: &Engine,
+    plugin: &str,
+    grants: &Grants,
+) -> Result<Vec<&'static str>, Unfit> {
     let ty = component.component_type();
+    let mut wanted = Vec::new();
     for (import, _) in ty.imports(engine) {
         check_import(import)?;
+        wanted.push(split_version(import).0);
+    }
+    let (mut idle, mut missing) = (Vec::new(), Vec::new());
+    for (interface, key, example) in GRANTED {
+        match (wanted.contains(&interface), grants.given().contains(&key)) {
+            (true, false) => missing.push((interface, example)),
+            (false, true) => idle.push(key),
+            _ => {}
+        }
+    }
+    if !missing.is_empty() {
+        let imports: Vec<_> = missing.iter().map(|(interface, _)| format!("`{interface}@{VERSION}`")).collect();
+        let examples: Vec<_> = missing.iter().map(|(_, example)| *example).collect();
+        return Err(Unfit::Grants(format!(
+            "imports {}, which {} not granted: add `grants: {{ {} }}` to plugins.{plugin}",
+            imports.join(", "),
+            if missing.len() == 1 { "is" } else { "are" },
+            examples.join(", ")
+        )));
     }
     let mut decisions = 0;
     let mut meta = false;
@@ -39,7 +80,7 @@ pub(super) fn interfaces(component: &Component, engine: &Engine) -> Result<(), S
         let Some(interface) = export.strip_prefix(PLUGIN_PACKAGE) else { continue };
         let (name, version) = split_version(interface);
         if !compatible(version) {
-            return Err(wrong_version("exports", export));
+            return Err(wrong_version("exports", export).into());
         }
         if name == META {
             meta = true;
@@ -47,22 +88,26 @@ pub(super) fn interfaces(component: &Component, engine: &Engine) -> Result<(), S
             decisions += 1;
         } else if matches!(item.ty, ComponentItem::ComponentInstance(_)) {
             // Leaving out, say, a newer authorization interface in silence would be dangerous.
-            return Err(format!(
-                "exports `{export}`, which this version does not know; it knows {}",
-                INTERFACES.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            ));
+            let known = INTERFACES.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            return Err(format!("exports `{export}`, which this version does not know; it knows {known}").into());
         }
     }
     if !meta {
-        return Err(format!("does not export `{PLUGIN_PACKAGE}{META}@{VERSION}`, which every plugin must"));
+        return Err(format!("does not export `{PLUGIN_PACKAGE}{META}@{VERSION}`, which every plugin must").into());
     }
     if decisions == 0 {
-        return Err(format!(
-            "exports no decision: at least one of {} is needed",
-            INTERFACES.iter().map(|name| format!("`{PLUGIN_PACKAGE}{name}@{VERSION}`")).collect::<Vec<_>>().join(", ")
-        ));
+        let known: Vec<_> = INTERFACES.iter().map(|name| format!("`{PLUGIN_PACKAGE}{name}@{VERSION}`")).collect();
+        return Err(format!("exports no decision: at least one of {} is needed", known.join(", ")).into());
     }
-    Ok(())
+    if !grants.endpoints.is_empty() && !exports_resolver(component, engine) {
+        idle.push("endpoints");
+    }
+    Ok(idle)
+}
+
+fn exports_resolver(component: &Component, engine: &Engine) -> bool {
+    let resolver = format!("{PLUGIN_PACKAGE}service-resolution");
+    component.component_type().exports(engine).any(|(export, _)| split_version(export).0 == resolver)
 }
 
 fn check_import(import: &str) -> Result<(), String> {
@@ -79,10 +124,11 @@ fn check_import(import: &str) -> Result<(), String> {
     if !compatible(version) {
         return Err(wrong_version("imports", import));
     }
-    if IMPORTS.contains(&name) {
+    if IMPORTS.contains(&name) || GRANTED.iter().any(|(granted, ..)| *granted == name) {
         return Ok(());
     }
-    Err(format!("imports `{import}`, which is not granted: this version grants log and clock only"))
+    let known = GRANTED.map(|(name, ..)| format!("`{name}@{VERSION}`")).join(", ");
+    Err(format!("imports `{import}`, which this version does not know; what can be granted is {known}"))
 }
 
 fn wrong_version(verb: &str, name: &str) -> String {

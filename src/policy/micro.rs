@@ -1,14 +1,18 @@
 //! The private parts of the policy host that `benches/micro` measures: one question alone, and instances without one.
 //! Nothing in the proxy calls this, so no binary of it has it in.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use super::{
     component::{Failure, Plugin},
     context::Call,
+    filter,
     v0_1::{Answer, Question},
 };
-use crate::model::Handshake;
+use crate::{
+    model::{ChannelId, Direction, Handshake, Payload, Role},
+    relay::{Passed, Reply, Screen, micro::reply},
+};
 
 /// A plugin, and the handshake that it is asked about.
 pub struct Subject {
@@ -63,5 +67,35 @@ impl Subject {
     /// It cannot be made.
     pub async fn instantiate(&self) -> Result<(), Failure> {
         self.plugin.fresh().await.map(drop)
+    }
+}
+
+/// A plugin as the message filter of one connection.
+pub struct Onlooker {
+    screen: Arc<dyn Screen>,
+    reply: Reply,
+}
+
+impl Onlooker {
+    /// Opens it for this handshake.
+    ///
+    /// # Errors
+    /// It cannot be opened, or looks at nothing.
+    pub async fn open(plugin: &Arc<Plugin>, handshake: &Arc<Handshake>) -> io::Result<Self> {
+        let known = super::Known(Arc::new(Call::about(handshake)));
+        let facts = known.facts(Role::Routed, ChannelId::random());
+        let filters = filter::open(&[Arc::clone(plugin)], &known, &facts).await.ok().flatten();
+        let screen = filter::screen(filters.as_ref(), None).ok_or(io::ErrorKind::Unsupported)?;
+        Ok(Self { screen, reply: reply() })
+    }
+
+    /// Shows it a message, which comes back; none if it made something of it.
+    #[must_use]
+    pub fn look(&self, message: Payload) -> Option<Payload> {
+        let mut screened = self.screen.look(Direction::ToBackend, message, &self.reply)?;
+        match screened.passed.pop() {
+            Some(Passed::Unchanged(message)) => Some(message),
+            _ => None,
+        }
     }
 }

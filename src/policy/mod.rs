@@ -13,6 +13,8 @@ mod context;
 mod deadline;
 mod engine;
 mod events;
+pub mod filter;
+mod granted;
 mod host;
 mod inspect;
 mod interest;
@@ -23,6 +25,7 @@ mod output;
 mod pair;
 mod recheck;
 mod response;
+mod stats;
 mod tally;
 mod ticker;
 mod trace;
@@ -31,21 +34,24 @@ mod v0_1;
 use std::{path::Path, sync::Arc};
 
 pub use builtin::{builtin, builtin_names};
-pub use component::{Failure, LoadError, Plugin, PluginSpec, Stats};
+pub use component::{Failure, LoadError, Plugin, PluginSpec};
 pub use context::Facts;
 pub(crate) use context::now_ms;
 use context::{Call, Scene};
 pub use engine::MAX_MEMORY;
+pub use granted::Filled;
 pub use known::{Known, Ruling};
 pub use pair::pair;
+use prometheus_client::encoding::DescriptorEncoder;
 pub use recheck::{Rechecked, recheck};
 pub use response::rewrite_answer;
 use sha2::{Digest, Sha256};
+pub use stats::Stats;
 pub use trace::{Opinion, Trace};
 use v0_1::{Answer, Question, Wanted};
 
 use crate::{
-    config::OnFailure,
+    config::{self, OnFailure},
     error::Cause,
     model::{ChannelId, ConnId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
 };
@@ -104,12 +110,31 @@ impl PolicyHost {
         self.runtime.tallies.read()
     }
 
-    /// Tells the host which versions new handshakes use; the others give their idle instances back.
+    /// What plugins may look up from now on.
+    pub fn serve_services<'a>(&self, services: impl Iterator<Item = &'a config::Service>) {
+        self.runtime.shared.serve(services);
+    }
+
+    /// How full the buckets of plugins are.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<Filled> {
+        self.runtime.shared.buckets()
+    }
+
+    /// Writes the plugins' own metrics.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub fn encode_custom(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        self.runtime.shared.encode(encoder)
+    }
+
+    /// Tells the host which versions new handshakes use: their bounds count, and the others give their idle instances
+    /// back.
     pub fn in_use(&self, current: &[Arc<Plugin>]) {
+        granted::Shared::in_use(current);
         for plugin in self.loaded() {
-            if !current.iter().any(|other| Arc::ptr_eq(other, &plugin)) {
-                plugin.retire();
-            }
+            plugin.retire(!current.iter().any(|other| Arc::ptr_eq(other, &plugin)));
         }
     }
 }
@@ -160,7 +185,7 @@ async fn detect(
             let detail = format!("plugin `{}` {why}", plugin.name());
             let failure = Failure::Contract(why);
             plugin.failed(&failure);
-            report(plugin, &call.handshake, &failure);
+            report(plugin, call.handshake.id, &call.handshake.route, &failure);
             return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(detail)));
         }
         Arc::make_mut(call).role = Some(role.clone());
@@ -225,10 +250,10 @@ async fn resolve(
             continue;
         };
         let handshake = Arc::clone(&call.handshake);
-        let checked = answer::target(target)
-            .and_then(|wanted| Arc::make_mut(call).add(&plugin.name(), attributes).map(|()| wanted));
-        let Wanted { id, scheme, env_tag, path_and_query, connect_timeout } = match checked {
-            Ok(wanted) => wanted,
+        let checked = answer::target(target, &plugin.spec().grants.endpoints)
+            .and_then(|checked| Arc::make_mut(call).add(&plugin.name(), attributes).map(|()| checked));
+        let (Wanted { id, scheme, env_tag, path_and_query, connect_timeout }, endpoint) = match checked {
+            Ok(checked) => checked,
             Err(why) => {
                 broken(plugin, &handshake, why)?;
                 continue;
@@ -236,7 +261,7 @@ async fn resolve(
         };
         let service = ServiceId::new(&id)
             .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the service id: {why}"))))?;
-        verdict.resolution = Some(Resolution { service, scheme, env_tag, path_and_query, connect_timeout });
+        verdict.resolution = Some(Resolution { service, endpoint, scheme, env_tag, path_and_query, connect_timeout });
         verdict.policy = Some(plugin.label());
         break;
     }
@@ -286,18 +311,14 @@ fn broken(plugin: &Plugin, handshake: &Handshake, why: String) -> Result<(), Ref
 
 /// Reports a failure; fine where the plugin is then treated as if it had no opinion.
 fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<(), Refused> {
-    report(plugin, handshake, failure);
+    report(plugin, handshake.id, &handshake.route, failure);
     match plugin.spec().on_failure {
         OnFailure::Open => Ok(()),
         OnFailure::Closed => Err(Refused::Failed(Refusal::new(failure.cause()))),
     }
 }
 
-fn report(plugin: &Plugin, handshake: &Handshake, failure: &Failure) {
-    report_about(plugin, handshake.id, &handshake.route, failure);
-}
-
-fn report_about(plugin: &Plugin, conn: ConnId, route: &str, failure: &Failure) {
+fn report(plugin: &Plugin, conn: ConnId, route: &str, failure: &Failure) {
     macro_rules! at {
         ($level:ident) => {
             tracing::event!(

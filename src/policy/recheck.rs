@@ -8,7 +8,7 @@ use super::{
     Facts, Failure, Plugin,
     context::Scene,
     output::one_line,
-    report_about,
+    report,
     v0_1::{Answer, Question},
 };
 use crate::{config::OnFailure, error::Cause, model::CloseFrame};
@@ -65,7 +65,7 @@ pub async fn recheck(plugin: &Arc<Plugin>, facts: &Arc<Facts>) -> Rechecked {
         }
     }
     let Some(failure) = failure else { return Rechecked::Goes };
-    report_about(plugin, facts.id, &facts.route, &failure);
+    report(plugin, facts.id, &facts.route, &failure);
     Rechecked::Failed(match plugin.spec().on_failure {
         OnFailure::Open => None,
         OnFailure::Closed => Some(failure.cause()),

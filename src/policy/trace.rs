@@ -83,8 +83,7 @@ fn shown(said: &Result<Answer, Failure>) -> String {
         }
         Ok(Answer::Role(Some(role))) => role.name().to_owned(),
         Ok(Answer::Channel(Some((id, _)))) => id.clone(),
-        Ok(Answer::Service(Some((Target::Endpoint(address), _)))) => address.clone(),
-        Ok(Answer::Service(Some((Target::Service(wanted), _)))) => {
+        Ok(Answer::Service(Some((Target::Service(wanted) | Target::Endpoint(wanted), _)))) => {
             let more = [
                 wanted.scheme.as_ref().map(|scheme| format!("scheme {scheme}")),
                 wanted.env_tag.as_ref().map(|tag| format!("tag {tag}")),

@@ -58,7 +58,7 @@ mod generated {
 }
 
 pub(super) use generated::cordboard::{
-    host::{clock, log},
+    host::{clock, discovery, errors, http_client, key_value, log, metrics, random},
     plugin::{connection, interest, message, request, types},
 };
 use generated::exports::cordboard::plugin as exports;
@@ -71,7 +71,7 @@ pub(super) const VERSION: &str = "0.1.0";
 /// The interface every plugin exports.
 pub(super) const META: &str = "meta";
 /// What a plugin may import without being granted it, beside WASI.
-pub(super) const IMPORTS: [&str; 7] = [
+pub(super) const IMPORTS: [&str; 8] = [
     "cordboard:plugin/types",
     "cordboard:plugin/request",
     "cordboard:plugin/connection",
@@ -79,6 +79,16 @@ pub(super) const IMPORTS: [&str; 7] = [
     "cordboard:plugin/interest",
     "cordboard:host/log",
     "cordboard:host/clock",
+    // Types only.
+    "cordboard:host/errors",
+];
+/// What a plugin may import if it is granted: the interface, the key of the grant, and what the grant looks like.
+pub(super) const GRANTED: [(&str, &str, &str); 5] = [
+    ("cordboard:host/random", "random", "random: true"),
+    ("cordboard:host/metrics", "metrics", "metrics: { series: 100 }"),
+    ("cordboard:host/key-value", "key_value", "key_value: { BUCKET: {} }"),
+    ("cordboard:host/discovery", "discovery", "discovery: true"),
+    ("cordboard:host/http-client", "http_client", "http_client: { allow: [ \"HOST:PORT\" ] }"),
 ];
 
 /// One question to a plugin.
@@ -117,6 +127,22 @@ pub(super) enum Answer {
     Told,
 }
 
+impl Answer {
+    /// Whether it is more than "no opinion".
+    pub(super) const fn is_opinion(&self) -> bool {
+        match self {
+            Self::Role(None)
+            | Self::Identity(None)
+            | Self::Channel(None)
+            | Self::Service(None)
+            | Self::Pairing(None)
+            | Self::Told => false,
+            Self::Rewrite(edits) => !edits.is_empty(),
+            _ => true,
+        }
+    }
+}
+
 /// What a filter wants done about a message.
 #[derive(Debug)]
 pub(super) enum Action {
@@ -134,7 +160,8 @@ pub(super) enum Action {
 #[derive(Debug)]
 pub(super) enum Target {
     Service(Wanted),
-    Endpoint(String),
+    /// Its URL stands in place of the id.
+    Endpoint(Wanted),
 }
 
 /// The service that a resolver named, and how it is to be dialled.

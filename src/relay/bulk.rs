@@ -61,11 +61,12 @@ impl<I: Io> Session<I> {
             }
         };
         let more = bytes == most || io.is_readable();
+        let gap = pump.at_gap();
         if let Some(header) = &header {
             pump.begin(header);
         }
         let messages = pump.skip(bytes);
-        side.flow.pending.put_pipe(pipe, header.is_some());
+        side.flow.pending.put_pipe(pipe, header.is_some(), gap);
         side.report.messages_in += messages;
         side.heard(bytes, now);
         if let Some(partner) = self.partner(at) {

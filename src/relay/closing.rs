@@ -14,7 +14,10 @@ use super::{
     session::{Ending, Farewell, Session},
     side::{Input, Io, Output, Side},
 };
-use crate::{error::Cause, model::ConnId};
+use crate::{
+    error::Cause,
+    model::{self, ConnId},
+};
 
 impl<I: Io> Session<I> {
     /// Ends the session, or one leg and with it the other, for a reason of ours.
@@ -51,13 +54,13 @@ impl<I: Io> Session<I> {
         }
     }
 
-    /// Ends the session because we stop. What a leg has sent until now is delivered first: its partner gets the Close
+    /// Ends the session because we do not want it any more. What a leg has sent until now is delivered first: its partner gets the Close
     /// when nothing more comes, and in any case when `close` is over. Of a sender without a pause that is all there is.
-    pub(super) fn take_leave(&mut self, frame: CloseFrame, now: Instant) {
-        self.end(Cause::Draining, None, None);
+    pub(super) fn take_leave(&mut self, frame: CloseFrame, cause: Cause, now: Instant) {
+        self.end(cause, None, None);
         match self.sides.iter().map(|side| side.closing_by(now)).min() {
             Some(until) if self.sides.len() > 1 => self.farewell = Some(Box::new(Farewell { frame, until })),
-            _ => self.close_all(Cause::Draining, &frame, now),
+            _ => self.close_all(cause, &frame, now),
         }
     }
 
@@ -71,7 +74,7 @@ impl<I: Io> Session<I> {
         for (at, pulled) in pulled.into_iter().enumerate().take(self.sides.len()) {
             let Some(partner) = self.partner(at) else { continue };
             let side = &self.sides[at];
-            let said = !pulled && side.flow.pending.is_empty() && side.io.as_ref().is_none_or(|io| !io.has_more());
+            let said = !pulled && side.flow.is_empty() && side.io.as_ref().is_none_or(|io| !io.has_more());
             if (said || due) && self.sides[partner].output == Output::Open {
                 self.finish(partner, frame.clone(), now);
                 changed = true;
@@ -134,6 +137,18 @@ impl<I: Io> Session<I> {
         self.end(violation.cause(), Some(violation.reason()), Some(conn));
         self.finish(at, CloseFrame::because(violation), now);
         self.release_partner(at, violation.cause(), now);
+    }
+
+    /// Who looks at a leg's messages ends the session. What it let pass before that is still delivered.
+    pub(super) fn closed_by_screen(&mut self, at: usize, cause: Cause, frame: model::CloseFrame, now: Instant) {
+        let side = &mut self.sides[at];
+        side.input = Input::Failed;
+        side.flow.dry = true;
+        self.end(cause, None, None);
+        let frame = CloseFrame { code: frame.code, reason: frame.reason.into() };
+        for at in 0..self.sides.len() {
+            self.finish(at, frame.clone(), now);
+        }
     }
 
     /// The end of a leg's stream, or an error, was read.

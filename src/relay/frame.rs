@@ -3,6 +3,7 @@
 //! A header is judged as soon as the bytes that decide are there and before anything of it is passed on, so that the
 //! other leg never sees half a header in front of a violation. Payloads are not looked at here.
 
+use super::mask;
 use crate::error::Cause;
 
 /// Longest payload of a control frame (RFC 6455 §5.5).
@@ -65,13 +66,14 @@ pub(super) enum Violation {
     CloseReason,
     MessageTooBig,
     TooManyFragments,
+    Text,
 }
 
 impl Violation {
     /// The row of the error table: label and close code.
     pub(super) const fn cause(self) -> Cause {
         match self {
-            Self::CloseReason => Cause::InvalidUtf8,
+            Self::CloseReason | Self::Text => Cause::InvalidUtf8,
             Self::MessageTooBig => Cause::MessageTooBig,
             Self::TooManyFragments => Cause::TooManyFragments,
             _ => Cause::Protocol,
@@ -93,6 +95,7 @@ impl Violation {
             Self::CloseReason => "close reason is not UTF-8",
             Self::MessageTooBig => "message too big",
             Self::TooManyFragments => "too many fragments",
+            Self::Text => "text message is not UTF-8",
         }
     }
 }
@@ -188,6 +191,31 @@ pub(super) fn put_control(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mas
             out.extend_from_slice(&key);
             out.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
         }
+    }
+}
+
+/// Appends a data frame of ours, masked where the peer expects that.
+pub(super) fn put_data(out: &mut Vec<u8>, opcode: Opcode, fin: bool, payload: &[u8], mask: Option<[u8; 4]>) {
+    out.reserve(MAX_HEADER + payload.len());
+    out.push(if fin { 0x80 } else { 0 } | opcode as u8);
+    let masked = if mask.is_some() { 0x80 } else { 0 };
+    let length = payload.len();
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ ..126), _) => out.push(masked | short),
+        (_, Ok(middle)) => {
+            out.push(masked | 126);
+            out.extend_from_slice(&middle.to_be_bytes());
+        }
+        _ => {
+            out.push(masked | 127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend(mask.into_iter().flatten());
+    let begin = out.len();
+    out.extend_from_slice(payload);
+    if let Some(key) = mask {
+        mask::apply(out, begin, begin, length, key);
     }
 }
 

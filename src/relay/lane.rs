@@ -152,9 +152,16 @@ impl Lane {
         let opened = match begin {
             Begin::Pair(first, second) => {
                 let accounts = [&first, &second].map(|leg| LegReport::new(leg.id, leg.party));
+                let screen = second.screen.clone();
                 let first = open(first, registry, place, 0);
                 let both = first.and_then(|first| Ok((first, open(second, registry, place, 1)?)));
-                let session = |(first, second)| Session::pair(first, second, Owned::default(), now);
+                let session = |(first, second)| {
+                    let mut session = Session::pair(first, second, Owned::default(), now);
+                    if let Some(screen) = screen {
+                        session.screen_with(screen, &mailbox.handle(), now);
+                    }
+                    session
+                };
                 both.map(session).map_err(|error| (error, accounts.to_vec()))
             }
             Begin::Waiting(leg, deadline, hold) => {
@@ -302,8 +309,14 @@ impl Resident {
                     if session.may_join(now)
                         && let Some(leg) = ticket.redeem()
                     {
+                        let screen = leg.screen.clone();
                         match open(*leg, registry, place, 1) {
-                            Ok(leg) => session.join(leg, now),
+                            Ok(leg) => {
+                                session.join(leg, now);
+                                if let Some(screen) = screen {
+                                    session.screen_with(screen, &mailbox.handle(), now);
+                                }
+                            }
                             Err(error) => {
                                 tracing::error!(%error, "a socket cannot be watched; its session ends");
                                 session.drop_all(Cause::Internal);
@@ -314,10 +327,12 @@ impl Resident {
                 Command::Probe { conn, reply } => session.probe(conn, reply),
                 Command::Close { conn, cause } => session.close(conn, cause, now),
                 Command::Dismiss { conn, cause, frame } => session.dismiss(conn, cause, (*frame).into(), now),
-                Command::Drain { code } => {
-                    session.take_leave(CloseFrame { code, ..CloseFrame::of(Cause::Draining) }, now);
+                Command::Drain { conn, .. } if conn.is_some_and(|conn| session.position(conn).is_none()) => {}
+                Command::Drain { code, cause, .. } => {
+                    session.take_leave(CloseFrame { code, ..CloseFrame::of(cause) }, cause, now);
                 }
                 Command::Cut { cause } => session.cut_off(cause),
+                Command::Screened { at, screened } => session.screened(at, *screened, now),
             }
         }
         any
@@ -336,7 +351,7 @@ impl Resident {
 
 /// Takes a leg's socket over from the runtime.
 fn open(leg: Leg, registry: &Registry, place: usize, at: usize) -> io::Result<(Tcp, Traits)> {
-    let Leg { id, stream, early, end, party, limits, extensions } = leg;
+    let Leg { id, stream, early, end, party, limits, extensions, screen: _ } = leg;
     let io = Tcp::register(stream.into_std()?, registry, Token(2 * place + at))?;
     Ok((io, Traits { conn: id, party, end, limits, extensions, early }))
 }

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Leg, lane::Bell};
+use super::{Leg, Screened, lane::Bell};
 use crate::{
     error::Cause,
     model::{self, ConnId},
@@ -24,11 +24,32 @@ const BOUND: usize = 32;
 #[derive(Debug)]
 pub(super) enum Command {
     Join(Ticket),
-    Probe { conn: ConnId, reply: oneshot::Sender<bool> },
-    Close { conn: Option<ConnId>, cause: Cause },
-    Dismiss { conn: ConnId, cause: Cause, frame: Box<model::CloseFrame> },
-    Drain { code: u16 },
-    Cut { cause: Cause },
+    Probe {
+        conn: ConnId,
+        reply: oneshot::Sender<bool>,
+    },
+    Close {
+        conn: Option<ConnId>,
+        cause: Cause,
+    },
+    Dismiss {
+        conn: ConnId,
+        cause: Cause,
+        frame: Box<model::CloseFrame>,
+    },
+    Drain {
+        conn: Option<ConnId>,
+        code: u16,
+        cause: Cause,
+    },
+    Cut {
+        cause: Cause,
+    },
+    /// What becomes of the message of this leg that is looked at.
+    Screened {
+        at: usize,
+        screened: Box<Screened>,
+    },
 }
 
 /// A leg on its way into a session. Dropped unused, it goes back to its sender.
@@ -115,15 +136,21 @@ impl Handle {
         self.send(Command::Dismiss { conn, cause, frame: Box::new(frame) });
     }
 
-    /// Ends the session because we stop: each leg gets `code` behind what the other has sent until then, as soon as
-    /// nothing more comes and after `close` at the latest. Does nothing if the session is already ending.
-    pub fn drain(&self, code: u16) {
-        self.send(Command::Drain { code });
+    /// Ends the session because we stop, or its policies are too old: each leg gets `code` behind what the other has
+    /// sent until then, as soon as
+    /// nothing more comes and after `close` at the latest. Does nothing if the session is already ending, or has not this
+    /// leg.
+    pub fn drain(&self, conn: Option<ConnId>, code: u16, cause: Cause) {
+        self.send(Command::Drain { conn, code, cause });
     }
 
     /// Lets go of both legs at once, without a Close. The cause is that of a session that was not ending yet.
     pub fn cut(&self, cause: Cause) {
         self.send(Command::Cut { cause });
+    }
+
+    pub(super) fn screened(&self, at: usize, screened: Box<Screened>) {
+        self.send(Command::Screened { at, screened });
     }
 
     /// Whether the session is over and its sockets are closed.
@@ -165,6 +192,11 @@ impl Mailbox {
     /// Rings for each command that comes while there is no other. Those that are here already are not rung for.
     pub(super) fn ring_at(&self, bell: Bell) {
         lock(&self.0).bell = Some(bell);
+    }
+
+    /// A handle to it.
+    pub(super) fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.0))
     }
 
     /// The next command.

@@ -2,7 +2,9 @@
 //! it in.
 
 use super::{
+    Reply,
     frame::{Expect, Header},
+    mailbox::mailbox,
     mask,
 };
 
@@ -13,6 +15,12 @@ use super::{
 pub fn parse(bytes: &[u8]) -> Option<(usize, u64)> {
     let header = Header::parse(bytes, Expect { masked: true, reserved: false, continuing: false }).ok()??;
     Some((header.size, header.payload))
+}
+
+/// The way back into a session that there is not.
+#[must_use]
+pub fn reply() -> Reply {
+    Reply { session: mailbox().0, at: 0 }
 }
 
 /// Unmasks `len` bytes at `from` and writes them at `to`, which is `from` or before it.

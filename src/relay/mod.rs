@@ -40,8 +40,11 @@ mod pending;
 mod pipe;
 mod pump;
 pub mod raw;
+mod screen;
+mod screening;
 mod session;
 mod side;
+mod sieve;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -54,6 +57,7 @@ pub use self::{
     leaving::leave,
     mailbox::{Handle, Mailbox, mailbox},
     owner::Owner,
+    screen::{Passed, Promise, Reply, Screen, Screened},
 };
 use crate::{
     error::Cause,
@@ -94,6 +98,8 @@ pub struct Leg {
     pub limits: Arc<Limits>,
     /// An extension was negotiated end to end, so that reserved bits pass.
     pub extensions: bool,
+    /// What looks at the messages of both legs; counts of the leg that makes the pair complete.
+    pub screen: Option<Arc<dyn Screen>>,
 }
 
 impl fmt::Debug for Leg {

@@ -24,6 +24,19 @@ pub(super) struct Pending {
     end: u32,
     /// The last place at which a frame of ours may be put.
     boundary: Option<u32>,
+    /// The last place at which a message of ours may be put.
+    gap: Option<u32>,
+}
+
+/// How much may be written at once, if it is known what waits behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// All that there is.
+    End,
+    /// Up to where a frame of ours may be put.
+    Boundary,
+    /// Up to where a message of ours may be put.
+    Gap,
 }
 
 /// A place among the bytes: there are at most as many as a buffer, a pipe or a `hold` has, megabytes.
@@ -34,7 +47,7 @@ fn place(at: usize) -> u32 {
 impl Pending {
     /// Nothing.
     pub(super) const fn new() -> Self {
-        Self { store: Store::Empty, start: 0, end: 0, boundary: None }
+        Self { store: Store::Empty, start: 0, end: 0, boundary: None, gap: None }
     }
 
     /// Takes over a buffer whose output stands where `digest` says; gives it back at once if there is none.
@@ -48,30 +61,48 @@ impl Pending {
             start: place(digest.out.start),
             end: place(digest.out.end),
             boundary: digest.boundary.map(place),
+            gap: digest.gap.map(place),
         };
     }
 
-    /// Takes over a pipe with a part of one frame. `begins`: it is the first part.
-    pub(super) fn put_pipe(&mut self, pipe: Pipe, begins: bool) {
+    /// Takes over a pipe with a part of one frame, which is the first of it if there is a boundary before it, and the
+    /// first of its message if there is a gap.
+    pub(super) fn put_pipe(&mut self, pipe: Pipe, boundary: bool, gap: bool) {
         debug_assert!(self.is_empty(), "one pipe for each direction");
-        *self = Self { start: 0, end: place(pipe.len()), store: Store::Piped(pipe), boundary: begins.then_some(0) };
+        let end = place(pipe.len());
+        let [boundary, gap] = [boundary, gap].map(|begins| begins.then_some(0));
+        *self = Self { start: 0, end, store: Store::Piped(pipe), boundary, gap };
     }
 
     /// Appends a copy of the output, for a leg that has no partner yet.
     pub(super) fn hold(&mut self, buffer: &[u8], digest: &Digest) {
-        let out = &buffer[digest.out.clone()];
+        let within = |place: Option<usize>| place.map(|place| place - digest.out.start);
+        self.append(&buffer[digest.out.clone()], within(digest.boundary), within(digest.gap));
+    }
+
+    /// Appends a copy of these bytes; `boundary` and `gap` are places within them.
+    pub(super) fn append(&mut self, out: &[u8], boundary: Option<usize>, gap: Option<usize>) {
         if out.is_empty() {
             return;
         }
         if !matches!(self.store, Store::Held(_)) {
-            *self = Self { store: Store::Held(Vec::new()), start: 0, end: 0, boundary: None };
+            debug_assert!(self.is_empty(), "nothing is appended to what was read");
+            *self = Self { store: Store::Held(Vec::new()), ..Self::new() };
         }
         if let Store::Held(held) = &mut self.store {
-            if let Some(boundary) = digest.boundary {
-                self.boundary = Some(place(held.len() + boundary - digest.out.start));
-            }
+            let within = |at: usize| place(held.len() + at);
+            self.boundary = boundary.map(within).or(self.boundary);
+            self.gap = gap.map(within).or(self.gap);
             held.extend_from_slice(out);
             self.end = place(held.len());
+        }
+    }
+
+    /// Takes what was held, unless some of it is out already.
+    pub(super) fn take_held(&mut self) -> Option<Vec<u8>> {
+        match std::mem::replace(self, Self::new()).store {
+            Store::Held(held) => Some(held),
+            _ => None,
         }
     }
 
@@ -89,13 +120,20 @@ impl Pending {
         self.boundary == Some(self.start)
     }
 
-    /// What may be written now: up to the boundary if a frame of ours waits for it. What is written must be
+    /// Whether a message of ours may stand right before the next byte.
+    pub(super) fn at_gap(&self) -> bool {
+        self.gap == Some(self.start)
+    }
+
+    /// What may be written now, up to where something waits for its place. What is written must be
     /// [told](Pending::advance).
-    pub(super) fn writable(&mut self, to_boundary: bool) -> Writable<'_> {
-        let end = match self.boundary {
-            Some(boundary) if to_boundary && boundary > self.start => boundary,
-            _ => self.end,
+    pub(super) fn writable(&mut self, until: Until) -> Writable<'_> {
+        let place = match until {
+            Until::End => None,
+            Until::Boundary => self.boundary,
+            Until::Gap => self.gap,
         };
+        let end = place.filter(|place| *place > self.start).unwrap_or(self.end);
         let range = self.start as usize..end as usize;
         match &mut self.store {
             Store::Empty => Writable::Bytes(&[]),

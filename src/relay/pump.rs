@@ -58,6 +58,8 @@ pub(super) struct Digest {
     pub(super) out: Range<usize>,
     /// The last place in `out` at which a frame of ours may be put between two of theirs.
     pub(super) boundary: Option<usize>,
+    /// The last place in `out` at which a message of ours may be put between two of theirs.
+    pub(super) gap: Option<usize>,
     /// Messages whose last byte is in `out`.
     pub(super) messages: u64,
     /// Whether a data frame was among it.
@@ -115,6 +117,16 @@ impl Pump {
         self.remaining == 0
     }
 
+    /// Whether the output so far ends with a whole message.
+    pub(super) const fn at_gap(&self) -> bool {
+        self.remaining == 0 && !self.expect.continuing
+    }
+
+    /// Whether the current data frame, or the latest one, ends its message.
+    pub(super) const fn is_last(&self) -> bool {
+        self.fin
+    }
+
     /// Puts what is held back in front of `at` and returns where the input begins. There must be
     /// [`HEADROOM`](super::buffer::HEADROOM) before `at`.
     pub(super) fn restore(&mut self, buffer: &mut [u8], at: usize) -> usize {
@@ -131,9 +143,10 @@ impl Pump {
     pub(super) fn process(&mut self, buffer: &mut [u8], input: Range<usize>, orders: Orders) -> Digest {
         if self.is_small_message(&buffer[input.clone()]) {
             self.bulk = false;
-            return Digest { boundary: Some(input.end), out: input, messages: 1, data: true, ..Digest::default() };
+            let place = Some(input.end);
+            return Digest { boundary: place, gap: place, out: input, messages: 1, data: true, ..Digest::default() };
         }
-        let clean = self.at_boundary();
+        let (clean, between) = (self.at_boundary(), self.at_gap());
         let mut digest = Digest::default();
         let mut cursor = Cursor { buffer, read: input.start, end: input.end, start: input.start, write: input.start };
         while cursor.read < cursor.end {
@@ -165,6 +178,9 @@ impl Pump {
         digest.out = cursor.start..cursor.write;
         if clean && digest.boundary.is_none() {
             digest.boundary = Some(cursor.start);
+        }
+        if between && digest.gap.is_none() {
+            digest.gap = Some(cursor.start);
         }
         digest
     }
@@ -280,7 +296,10 @@ impl Pump {
 
     fn end_frame(&self, cursor: &Cursor<'_>, digest: &mut Digest) {
         digest.boundary = Some(cursor.write);
-        digest.messages += u64::from(self.fin);
+        if self.fin {
+            digest.gap = digest.boundary;
+            digest.messages += 1;
+        }
     }
 
     /// Handles a control frame once it is complete; `Ok(false)` until then.
@@ -321,6 +340,9 @@ impl Pump {
             // Nothing of ours may follow a Close, so there is no place for it behind one.
             if closed.is_none() {
                 digest.boundary = Some(cursor.write);
+                if !self.expect.continuing {
+                    digest.gap = digest.boundary;
+                }
             }
         } else {
             cursor.read += header.size + length;

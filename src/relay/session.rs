@@ -17,6 +17,7 @@ use super::{
     owner::Owned,
     pending::Writable,
     pump::{Orders, Stop},
+    screening::Screening,
     side::{Flow, Flushed, Input, Io, Side, Traits},
 };
 use crate::{
@@ -99,6 +100,8 @@ pub(super) struct Session<I> {
     pub(super) cut: bool,
     pub(super) owner: Owned,
     pub(super) farewell: Option<Box<Farewell>>,
+    /// Who looks at its messages.
+    pub(super) screening: Option<Box<Screening>>,
 }
 
 impl<I: Io> Session<I> {
@@ -140,6 +143,7 @@ impl<I: Io> Session<I> {
             cut: false,
             owner,
             farewell: None,
+            screening: None,
         }
     }
 
@@ -246,7 +250,9 @@ impl<I: Io> Session<I> {
             return Some(READ.len());
         }
         if self.sides.len() > 1 {
-            return side.flow.pending.is_empty().then_some(READ.len());
+            // Nor while a message is being looked at, or more was answered than is taken.
+            let free = side.flow.is_empty() && side.replies.as_ref().is_none_or(|replies| replies.len() < SIZE);
+            return free.then_some(READ.len());
         }
         // The buffer's size would do, but what is read must fit into the hold.
         let room = self.hold.saturating_sub(side.flow.pending.len());
@@ -279,6 +285,8 @@ impl<I: Io> Session<I> {
             return Pulled::Nothing;
         }
         let mut room = room;
+        let sieved = self.screening.is_some() && side.input == Input::Open && self.is_sieved(at);
+        let side = &mut self.sides[at];
         if side.input == Input::Open && side.flow.pump.is_bulk() && side.early.is_none() && !self.is_deaf(at) {
             match self.pull_bulk(at, now) {
                 Bulk::Done(pulled) => return pulled,
@@ -292,7 +300,7 @@ impl<I: Io> Session<I> {
             Ok(bytes) => {
                 side.heard(bytes, now);
                 if side.input == Input::Open {
-                    self.digest(at, buffer, bytes, now);
+                    self.digest(at, buffer, bytes, sieved, now);
                 }
                 if bytes < room {
                     return Pulled::All;
@@ -308,12 +316,13 @@ impl<I: Io> Session<I> {
     /// What becomes of a leg's control frames, and which of its frames are big.
     pub(super) fn orders(&self, at: usize) -> Orders {
         let side = &self.sides[at];
-        let big = side.io.as_ref().map_or(u64::MAX, Io::big).max(side.splices_from());
+        let pipes = side.io.as_ref().filter(|_| side.flow.sieve.is_none());
+        let big = pipes.map_or(u64::MAX, Io::big).max(side.splices_from());
         Orders { answer: self.answer, pings: side.pulse.count, big }
     }
 
     /// Makes of what was read what the partner gets.
-    fn digest(&mut self, at: usize, mut buffer: Buffer, bytes: usize, now: Instant) {
+    fn digest(&mut self, at: usize, mut buffer: Buffer, bytes: usize, sieved: bool, now: Instant) {
         let deaf = self.is_deaf(at);
         let partner = self.partner(at);
         let orders = self.orders(at);
@@ -326,6 +335,7 @@ impl<I: Io> Session<I> {
         }
         match partner {
             _ if deaf => {}
+            Some(_) if sieved => self.sift(at, &buffer[digest.out.clone()], now),
             Some(partner) => {
                 let sent = if digest.stop.is_none() { self.pass(partner, &buffer[digest.out.clone()], now) } else { 0 };
                 let pending = &mut self.sides[at].flow.pending;
@@ -336,7 +346,7 @@ impl<I: Io> Session<I> {
             }
             None => side.flow.pending.hold(&buffer, &digest),
         }
-        if let Some(partner) = partner.filter(|_| !deaf) {
+        if let Some(partner) = partner.filter(|_| !deaf && !sieved) {
             self.sides[partner].report.messages_out += digest.messages;
         }
         if digest.data {
@@ -344,13 +354,15 @@ impl<I: Io> Session<I> {
         }
         match digest.stop {
             None => {}
+            // A message before it has ended the session.
+            Some(_) if self.sides[at].input != Input::Open => {}
             Some(Stop::Close(code)) => self.close_received(at, code, now),
             Some(Stop::Violation(violation)) => self.violated(at, violation, now),
         }
     }
 
     /// Writes what came for a leg that has nothing else to be told: the usual case. What it does not take is pending.
-    fn pass(&mut self, at: usize, bytes: &[u8], now: Instant) -> usize {
+    pub(super) fn pass(&mut self, at: usize, bytes: &[u8], now: Instant) -> usize {
         let side = &mut self.sides[at];
         if bytes.is_empty() || side.blocked.is_some() || side.deadline.is_some() || !side.is_served(None) {
             return 0;

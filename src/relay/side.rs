@@ -10,9 +10,10 @@ use super::{
     close::CloseFrame,
     frame::{Opcode, put_control},
     mask::random_key,
-    pending::{Pending, Writable},
+    pending::{Pending, Until, Writable},
     pipe::Pipe,
     pump::{Pump, ping_payload},
+    sieve::Sieve,
 };
 use crate::model::{ConnId, Limits};
 
@@ -75,14 +76,40 @@ pub(super) enum Output {
 /// What a leg sends, on its way to the partner.
 pub(super) struct Flow {
     pub(super) pump: Pump,
+    /// Where its messages are looked at.
+    pub(super) sieve: Option<Box<Sieve>>,
     pub(super) pending: Pending,
     /// Nothing more will come.
     pub(super) dry: bool,
 }
 
 impl Flow {
+    /// Whether nothing is on its way: neither to be written nor looked at.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty() && !self.is_busy()
+    }
+
+    /// Whether a message is being looked at.
+    fn is_busy(&self) -> bool {
+        self.sieve.as_ref().is_some_and(|sieve| sieve.is_busy())
+    }
+
+    /// Whether a frame of ours may stand here. Not while a message is being looked at, for that goes first.
     fn at_boundary(&self) -> bool {
-        if self.pending.is_empty() { self.pump.at_boundary() } else { self.pending.at_boundary() }
+        match (&self.sieve, self.pending.is_empty()) {
+            (_, false) => self.pending.at_boundary(),
+            (Some(sieve), true) => !sieve.is_busy() && sieve.at_boundary(),
+            (None, true) => self.pump.at_boundary(),
+        }
+    }
+
+    /// Whether a message of ours may stand here.
+    fn at_gap(&self) -> bool {
+        match (&self.sieve, self.pending.is_empty()) {
+            (_, false) => self.pending.at_gap(),
+            (Some(sieve), true) => sieve.at_gap(),
+            (None, true) => self.pump.at_gap(),
+        }
     }
 }
 
@@ -143,6 +170,8 @@ pub(super) struct Side<I> {
     /// Payload of the Pong it is owed; a newer Ping replaces it.
     pub(super) pong: Option<Box<[u8]>>,
     staged: Option<Box<Staged>>,
+    /// Messages of ours that wait for a place between two of its partner's.
+    pub(super) replies: Option<Box<Vec<u8>>>,
     pub(super) pulse: Pulse,
     /// Since when it takes no byte though there are some.
     pub(super) blocked: Option<Instant>,
@@ -174,13 +203,14 @@ impl<I: Io> Side<I> {
             limits: traits.limits,
             io: Some(io),
             early: (!traits.early.is_empty()).then(|| Box::new(traits.early)),
-            flow: Flow { pump, pending: Pending::new(), dry: false },
+            flow: Flow { pump, sieve: None, pending: Pending::new(), dry: false },
             input: Input::Open,
             eof: false,
             output: Output::Open,
             shut: false,
             pong: None,
             staged: None,
+            replies: None,
             pulse: Pulse { heard: now, pinged: None, queued: false, paused: false, count: 0 },
             blocked: None,
             insisted: 0,
@@ -251,10 +281,13 @@ impl<I: Io> Side<I> {
     }
 
     /// Whether a frame of ours waits for a place.
-    fn owes(&self) -> bool {
+    const fn owes(&self) -> bool {
         match self.output {
             Output::Open => self.pong.is_some() || self.pulse.queued,
-            Output::Closing(_) => self.staged.as_ref().is_none_or(|staged| staged.close.is_none()),
+            Output::Closing(_) => match &self.staged {
+                None => true,
+                Some(staged) => staged.close.is_none(),
+            },
             _ => false,
         }
     }
@@ -266,7 +299,17 @@ impl<I: Io> Side<I> {
             && source.is_none_or(|source| source.pending.is_empty())
             && self.staged.is_none()
             && self.pong.is_none()
+            && self.replies.is_none()
             && !self.pulse.queued
+    }
+
+    /// How far its partner's bytes may go before something else has its turn.
+    const fn until(&self) -> Until {
+        match (self.replies.is_some(), self.owes()) {
+            (true, _) => Until::Gap,
+            (false, true) => Until::Boundary,
+            (false, false) => Until::End,
+        }
     }
 
     /// Writes what this leg is owed: frames of ours between those of `source`, its partner's.
@@ -297,12 +340,16 @@ impl<I: Io> Side<I> {
             if self.output == Output::Closed {
                 return outcome;
             }
+            if self.replies.is_some() && source.as_ref().is_none_or(|source| source.at_gap()) {
+                self.stage_replies();
+                continue;
+            }
             if self.owes() {
                 if source.as_ref().is_none_or(|source| source.at_boundary()) {
                     self.stage();
                     continue;
                 }
-                if source.as_ref().is_some_and(|source| source.dry && source.pending.is_empty()) {
+                if source.as_ref().is_some_and(|source| source.dry && source.is_empty()) {
                     // The frame it is in the middle of will never be whole, so no Close can follow.
                     self.output = Output::Cut;
                     return Flushed::Progress;
@@ -310,13 +357,15 @@ impl<I: Io> Side<I> {
             }
             let Some(source) = source.as_deref_mut() else { return outcome };
             if source.pending.is_empty() {
-                if let Output::Relaying(code) = self.output {
+                if let Output::Relaying(code) = self.output
+                    && source.is_empty()
+                {
                     self.close_written(code, now);
                     outcome = Flushed::Progress;
                 }
                 return outcome;
             }
-            let Ok(sent) = self.send(source.pending.writable(self.owes()), now) else { return Flushed::Failed };
+            let Ok(sent) = self.send(source.pending.writable(self.until()), now) else { return Flushed::Failed };
             if sent == 0 {
                 return outcome;
             }
@@ -381,6 +430,15 @@ impl<I: Io> Side<I> {
         }
     }
 
+    /// The same for messages of ours. A Close of its partner's is the last that it gets.
+    fn stage_replies(&mut self) {
+        if let Some(replies) = self.replies.take()
+            && !matches!(self.output, Output::Relaying(_))
+        {
+            self.staged.get_or_insert_default().bytes.extend_from_slice(&replies);
+        }
+    }
+
     /// Draws the consequences once the frames of ours are out.
     fn finish_staged(&mut self, staged: &Staged, now: Instant) {
         if staged.ping {
@@ -404,6 +462,7 @@ impl<I: Io> Side<I> {
         self.early = None;
         self.pong = None;
         self.staged = None;
+        self.replies = None;
         self.flow.dry = true;
         self.blocked = None;
         self.deadline = None;

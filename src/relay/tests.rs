@@ -18,4 +18,6 @@ mod closing;
 mod farewell;
 pub(in crate::relay) mod rig;
 #[cfg(test)]
+mod screening;
+#[cfg(test)]
 mod waiting;

@@ -11,14 +11,19 @@ use super::{
     Control, NoRollback, Refused, Reloaded, Why, in_one_field,
     waits::{COMPLETE_WITHIN, For, Wait},
 };
-use crate::{candidate::Candidate, generation::Generation};
+use crate::{
+    candidate::Candidate,
+    config::{Oldest, Reload},
+    generation::Generation,
+    http::hooks,
+};
 
 /// Why nothing came of a candidate.
 pub(super) enum Unbuilt {
     /// Something is wrong with it.
     Wrong(Vec<String>),
     /// There are as many generations as there may be.
-    NoRoom(usize),
+    NoRoom(NoRoom),
 }
 
 /// Why a look at the files came to nothing.
@@ -28,7 +33,21 @@ enum NotYet {
         hash: Option<String>,
         problems: Vec<String>,
     },
-    NoRoom(usize),
+    NoRoom(NoRoom),
+}
+
+/// There are as many generations as there may be.
+#[derive(Clone, Copy)]
+pub(super) struct NoRoom {
+    most: usize,
+    /// What is done about it.
+    oldest: Oldest,
+}
+
+impl NoRoom {
+    pub(super) const fn of(rules: &Reload) -> Self {
+        Self { most: rules.generations, oldest: rules.oldest }
+    }
 }
 
 impl Control {
@@ -57,9 +76,9 @@ impl Control {
             }
             let (found, problems) = match self.look(why, hash).await {
                 Ok(reloaded) => break reloaded,
-                Err(NotYet::NoRoom(most)) => {
+                Err(NotYet::NoRoom(full)) => {
                     drop(one);
-                    self.wait_for_room(most, &mut wait).await;
+                    self.wait_for_room(full, &mut wait).await;
                     limit = None;
                     continue;
                 }
@@ -111,7 +130,7 @@ impl Control {
             }
             Ok(candidate) => match self.take_up(candidate, why).await {
                 Ok(reloaded) => reloaded,
-                Err(most) => return Err(NotYet::NoRoom(most)),
+                Err(full) => return Err(NotYet::NoRoom(full)),
             },
             // That is not what was announced, whatever it is.
             Err(problems) if hash.is_some() => return Err(NotYet::Unfit { hash: None, problems }),
@@ -154,9 +173,9 @@ impl Control {
             }
             match self.go_back(number, &candidate, &current).await {
                 Ok(reloaded) => break reloaded,
-                Err(most) => {
+                Err(full) => {
                     drop(one);
-                    self.wait_for_room(most, &mut wait).await;
+                    self.wait_for_room(full, &mut wait).await;
                 }
             }
         };
@@ -177,7 +196,7 @@ impl Control {
     }
 
     /// The error: there are as many generations as there may be.
-    async fn go_back(&self, number: u64, candidate: &Arc<Candidate>, current: &Generation) -> Result<Reloaded, usize> {
+    async fn go_back(&self, number: u64, candidate: &Arc<Candidate>, current: &Generation) -> Result<Reloaded, NoRoom> {
         let changes = candidate.changes(&current.candidate);
         match self.build(Arc::clone(candidate), current, &changes).await {
             Ok((generation, prepared)) => {
@@ -192,7 +211,7 @@ impl Control {
                 );
                 Ok(Reloaded::Applied(serves))
             }
-            Err(Unbuilt::NoRoom(most)) => Err(most),
+            Err(Unbuilt::NoRoom(full)) => Err(full),
             // Of what the files say nothing is known by that.
             Err(Unbuilt::Wrong(problems)) => {
                 self.let_go();
@@ -209,8 +228,9 @@ impl Control {
     }
 
     /// Waits until there are fewer generations, or we stop.
-    async fn wait_for_room(&self, most: usize, wait: &mut Wait<'_>) {
+    async fn wait_for_room(&self, NoRoom { most, oldest }: NoRoom, wait: &mut Wait<'_>) {
         wait.says(For::Room, &[]);
+        hooks::make_room(&self.board, oldest).await;
         tokio::select! {
             () = self.population.fewer_than(most) => {}
             () = self.board.drain.begun() => {}

@@ -118,6 +118,15 @@ fn attributes_beyond_their_bounds_break_the_contract() {
 }
 
 #[test]
+fn an_endpoint_that_is_granted_is_dialled() {
+    let proxy = with_puppet(", grants: {endpoints: ['127.0.0.1:1']}", "");
+    let answer = handshake(&proxy, "/dial?rE");
+    assert_eq!((answer.status, answer.cause()), (502, "no-endpoint"));
+    proxy.logged(&["handshake refused", "127.0.0.1:1"]);
+    assert_eq!(handshake(&proxy, "/dial?rU").cause(), "unknown-service");
+}
+
+#[test]
 fn a_resolution_that_is_not_granted_or_not_valid_breaks_the_contract() {
     let proxy = with_puppet("", "");
     let line = harms_one_call(&proxy, "/dial?rE", "plugin-failed", "contract");
@@ -157,4 +166,20 @@ fn a_rejection_cannot_break_out_of_its_answer() {
     assert_eq!((answer.field("content-length"), &*answer.body), (Some("21"), "no\r\n\r\nHTTP/1.1 200 OK"));
     proxy.logged(&["handshake refused", "refused\\nby its \\u{1b}[31mown text"]);
     is_well(&proxy);
+}
+
+#[test]
+fn a_panic_is_told_in_the_one_line_that_says_what_failed() {
+    let guest = Guest::of(&format!("import cordboard:host/log@0.1.0; {ROLES}")).build(&format!(
+        r#"(module
+            (import "cordboard:host/log@0.1.0" "write" (func $log (param i32 i32 i32 i32 i32)))
+            (data (i32.const 256) "panicked at gate.rs:7: no such key")
+            {SILENT} {})"#,
+        detect_role("(call $log (i32.const 4) (i32.const 256) (i32.const 34) (i32.const 0) (i32.const 0)) unreachable")
+    ));
+    let proxy = with_plugin(&guest, "", "");
+    assert_eq!(handshake(&proxy, "/told").cause(), "plugin-failed");
+    let line = proxy.logged(&["a policy failed", "plugin=puppet", "version=", "conn="]);
+    assert!(line.contains("instruction executed [error while executing at wasm backtrace"), "{line}");
+    assert!(line.contains("; it said: panicked at gate.rs:7: no such key"), "{line}");
 }

@@ -16,6 +16,17 @@ pub const EVERYTHING: &str = "
     export cordboard:plugin/request-rewriting@0.1.0;
 ";
 
+/// What a message filter imports and exports.
+pub const FILTERING: &str = "
+    import cordboard:plugin/request@0.1.0;
+    import cordboard:plugin/connection@0.1.0;
+    import cordboard:plugin/message@0.1.0;
+    import cordboard:plugin/interest@0.1.0;
+    import cordboard:host/log@0.1.0;
+    export cordboard:plugin/meta@0.1.0;
+    export cordboard:plugin/message-filtering@0.1.0;
+";
+
 /// Exports of a plugin that has no opinion on anything; what else it does is for the tests to add.
 pub const SILENT: &str = r#"
     (memory (export "memory") 1)
@@ -103,6 +114,31 @@ pub fn crammed(component: &[u8], module: &str, times: u8) -> Vec<u8> {
 pub fn puppet() -> &'static [u8] {
     static PUPPET: OnceLock<Vec<u8>> = OnceLock::new();
     PUPPET.get_or_init(|| Guest::of(EVERYTHING).build(include_str!("puppet.wat")))
+}
+
+/// The filter of `filter.wat`.
+pub fn filter() -> &'static [u8] {
+    static FILTER: OnceLock<Vec<u8>> = OnceLock::new();
+    FILTER.get_or_init(|| Guest::of(FILTERING).build(include_str!("filter.wat")))
+}
+
+/// The same, which takes over connections of other versions: it keeps the version before in the place of what that has
+/// kept. Configured with `N` it refuses, with `X` it traps.
+pub fn migrating_filter() -> &'static [u8] {
+    static FILTER: OnceLock<Vec<u8>> = OnceLock::new();
+    const MIGRATE: &str = r#"
+      (data (i32.const 64) "not me")
+      (func (export "cordboard:plugin/filter-migration@0.1.0#migrate") (param $at i32) (param $length i32) (result i32)
+        (if (i32.eq (global.get $do) (i32.const 'X')) (then unreachable))
+        (call $set_attachment (local.get $at) (local.get $length) (i32.const 1056))
+        (i32.store8 (i32.const 1072) (i32.eq (global.get $do) (i32.const 'N')))
+        (call $string (i32.const 1076) (i32.const 64) (i32.const 6))
+        (i32.const 1072)))"#;
+    FILTER.get_or_init(|| {
+        let module = include_str!("filter.wat").trim_end().strip_suffix(')').unwrap();
+        let items = format!("{FILTERING} export cordboard:plugin/filter-migration@0.1.0;");
+        Guest::of(&items).build(&format!("{module}{MIGRATE}"))
+    })
 }
 
 /// A letter between quotes becomes its code.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cordboard::{
-    config::{OnFailure, PluginLimits},
+    config::{Grants, OnFailure, PluginLimits},
     model::{Client, ConnId, Handshake, Mode},
     policy::{self, Plugin, PluginSpec, PolicyHost, Trace},
 };
@@ -165,6 +165,7 @@ fn spec(name: &str, wasm: &[u8], limits: PluginLimits) -> PluginSpec {
         origin: format!("{name}.wasm"),
         wasm: wasm.into(),
         config: "{}".to_owned(),
+        grants: Grants::default(),
         limits,
         on_failure: OnFailure::Closed,
     }
@@ -261,4 +262,25 @@ fn what_a_version_failed_at_is_counted_on_when_the_version_is_gone() {
     assert_eq!((total(), failures(&proxy, "trap") as u64), (2, 0));
     assert_eq!(handshake(&proxy, "/told?T").status, 503);
     assert_eq!((total(), failures(&proxy, "trap") as u64), (3, 1));
+}
+
+#[test]
+fn each_version_counts_its_calls_their_time_and_its_instances() {
+    let proxy = with_puppet(", limits: {instances: 2}", "");
+    let of = |name: &str| proxy.metric(&format!("cordboard_plugin_{name}")) as u64;
+    let puppet = |name: &str| of(&format!("{name}{{plugin=\"puppet\"}}"));
+    let calls = puppet("calls_total");
+    // Two opinions, a rejection and a trap.
+    for query in ["c-1", "k", "T"] {
+        handshake(&proxy, &format!("/told?{query}"));
+    }
+    assert_eq!((puppet("calls_total") - calls, puppet("opinions_total"), puppet("rejections_total")), (4, 2, 1));
+    assert_eq!(puppet("call_seconds_count"), 4);
+    assert_eq!(of("call_seconds_bucket{plugin=\"puppet\",le=\"+Inf\"}"), 4);
+    // The first page of 64 KiB and another.
+    assert_eq!(puppet("instance_memory_bytes"), 2 * 65536);
+    proxy.metric_becomes("cordboard_plugin_instances_alive{plugin=\"puppet\"}", 0.0);
+    is_well(&proxy);
+    proxy.metric_becomes("cordboard_plugin_instances_alive{plugin=\"puppet\"}", 1.0);
+    assert_eq!(puppet("queued_nanoseconds_total"), 0);
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cordboard::{
-    config::{OnFailure, PluginLimits},
+    config::{Grants, OnFailure, PluginLimits},
     policy::{PluginSpec, PolicyHost},
 };
 
@@ -23,6 +23,7 @@ async fn load(wasm: &[u8], config: &str) -> Result<(), String> {
         origin: "bad.wasm".to_owned(),
         wasm: wasm.into(),
         config: config.to_owned(),
+        grants: Grants::default(),
         limits,
         on_failure: OnFailure::Closed,
     };
@@ -105,15 +106,13 @@ async fn exports_of_others_are_ignored_and_unknown_ones_of_ours_are_not() {
     let guest = Guest { packages: &[other], ..Guest::of(&items) };
     assert_eq!(load(&guest.build(&format!("(module {SILENT} {extra} {})", detect_role(""))), "{}").await, Ok(()));
 
-    let changes = [(
-        "interface role-detection {",
-        "interface authorization { authorize: func() -> bool; }\ninterface role-detection {",
-    )];
-    let items = format!("{ROLES} export cordboard:plugin/authorization@0.1.0;");
+    let changes =
+        [("interface role-detection {", "interface auditing { audit: func() -> bool; }\ninterface role-detection {")];
+    let items = format!("{ROLES} export cordboard:plugin/auditing@0.1.0;");
     let guest = Guest { changes: &changes, ..Guest::of(&items) };
-    let authorize = r#"(func (export "cordboard:plugin/authorization@0.1.0#authorize") (result i32) (i32.const 1))"#;
-    let wasm = guest.build(&format!("(module {SILENT} {authorize} {})", detect_role("")));
-    refused(&wasm, "{}", "exports `cordboard:plugin/authorization@0.1.0`, which this version does not know").await;
+    let audit = r#"(func (export "cordboard:plugin/auditing@0.1.0#audit") (result i32) (i32.const 1))"#;
+    let wasm = guest.build(&format!("(module {SILENT} {audit} {})", detect_role("")));
+    refused(&wasm, "{}", "exports `cordboard:plugin/auditing@0.1.0`, which this version does not know").await;
 }
 
 #[tokio::test]
@@ -122,11 +121,11 @@ async fn an_import_that_is_not_granted_or_not_known_is_named() {
         let import = format!(r#"(import "{interface}" "get" (func $get (result i32)))"#);
         format!("(module {import} {SILENT} {})", detect_role("(drop (call $get))"))
     };
-    let changes = [("interface clock {", "interface key-value { get: func() -> u32; }\ninterface clock {")];
-    let items = format!("import cordboard:host/key-value@0.1.0; {ROLES}");
+    let changes = [("interface clock {", "interface secrets { get: func() -> u32; }\ninterface clock {")];
+    let items = format!("import cordboard:host/secrets@0.1.0; {ROLES}");
     let guest = Guest { changes: &changes, ..Guest::of(&items) };
-    let wasm = guest.build(&importing("cordboard:host/key-value@0.1.0"));
-    refused(&wasm, "{}", "imports `cordboard:host/key-value@0.1.0`, which is not granted").await;
+    let wasm = guest.build(&importing("cordboard:host/secrets@0.1.0"));
+    refused(&wasm, "{}", "imports `cordboard:host/secrets@0.1.0`, which this version does not know; what can be").await;
 
     let items = format!("import foo:bar/baz; {ROLES}");
     let guest = Guest { packages: &["package foo:bar; interface baz { get: func() -> u32; }"], ..Guest::of(&items) };

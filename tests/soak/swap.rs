@@ -28,11 +28,19 @@ pub struct Scale {
     pub fresh: usize,
     /// Sessions whose handshakes are slow, dialled anew all the time.
     pub slow: usize,
+    /// What becomes of sessions at a swap: then each has a message filter, which has a new version at each swap.
+    pub filtered: Option<&'static str>,
 }
 
 impl Scale {
-    pub const SMALL: Self = Self { pairs: 40, routed: 15, swaps: 15, waiting: 4, fresh: 3, slow: 3 };
-    pub const FULL: Self = Self { pairs: 300, routed: 100, swaps: 1000, waiting: 20, fresh: 8, slow: 4 };
+    pub const SMALL: Self = Self { pairs: 40, routed: 15, swaps: 15, waiting: 4, fresh: 3, slow: 3, filtered: None };
+    pub const FULL: Self =
+        Self { pairs: 300, routed: 100, swaps: 1000, waiting: 20, fresh: 8, slow: 4, filtered: None };
+
+    /// The same with a message filter on every session.
+    pub const fn filtered(self, sessions: &'static str) -> Self {
+        Self { filtered: Some(sessions), ..self }
+    }
 }
 
 /// A built-in policy that is another component for each `variant`: same code, another hash.
@@ -47,7 +55,12 @@ pub fn component(name: &str, variant: &str) -> Vec<u8> {
 }
 
 /// The configuration after `swap` swaps. What differs touches no session that is there, as far as its owner can tell.
-fn configuration(swap: usize, service: SocketAddr) -> String {
+fn configuration(swap: usize, service: SocketAddr, filtered: Option<&str>) -> String {
+    // It reads every text of at most 64 KiB and finds nothing in it.
+    let rule = format!("{{id: marker, literal: 'of no message {swap}'}}");
+    let guard = format!("guard: {{component: 'builtin:deny-list', config: {{oversize: pass, rules: [{rule}]}}}}");
+    let (guard, also) = if filtered.is_some() { (guard.as_str(), ", guard") } else { ("", "") };
+    let sessions = filtered.unwrap_or("pin");
     // From a file or from the binary: where a policy comes from is no affair of the sessions.
     let slow = if swap.is_multiple_of(3) { "builtin:rendezvous" } else { "rendezvous.wasm" };
     let (hold, message, timeout) = (32 + swap % 7, 1 + swap % 5, 600 + swap);
@@ -60,8 +73,9 @@ fn configuration(swap: usize, service: SocketAddr) -> String {
         "
 listeners: [{{name: main, address: '127.0.0.1:0', establish: 2m}}]
 admin: {{address: '127.0.0.1:0'}}
-reload: {{quiet: 20ms}}
+reload: {{quiet: 20ms, sessions: {sessions}}}
 plugins:
+  {guard}
   rendezvous: {{component: rendezvous.wasm, limits: {{{patience}, queue: {queue}}}}}
   slow:
     component: '{slow}'
@@ -76,22 +90,22 @@ routes:
   - name: chat
     match: {{path: /chat}}
     mode: rendezvous
-    plugins: [rendezvous]
+    plugins: [rendezvous{also}]
     rendezvous: {{pairing_timeout: {timeout}s, hold: {hold}KiB}}
     limits: {{{silence}}}
   - name: slow
     match: {{path: /slow}}
     mode: rendezvous
-    plugins: [slow]
+    plugins: [slow{also}]
     rendezvous: {{namespace: chat, pairing_timeout: {timeout}s}}
     limits: {{{silence}}}
   - name: patient
     match: {{path: /patient}}
     mode: rendezvous
-    plugins: [rendezvous]
+    plugins: [rendezvous{also}]
     rendezvous: {{accept: when_paired, pairing_timeout: {timeout}s}}
     limits: {{{silence}}}
-  - {{name: sockets, match: {{path: /ws}}, mode: router, plugins: [router], limits: {{{silence}}}}}
+  - {{name: sockets, match: {{path: /ws}}, mode: router, plugins: [router{also}], limits: {{{silence}}}}}
   - {{name: swap-{swap}, match: {{path: /swap}}, mode: router, service: talk}}
 services:
   talk: {{endpoints: ['ws://{service}']}}
@@ -112,11 +126,11 @@ fn is_new(swap: usize) -> bool {
 }
 
 /// The swap of that number: both components and the configuration.
-fn write(setup: &Setup, swap: usize, nonce: u128, service: SocketAddr) {
+fn write(setup: &Setup, swap: usize, nonce: u128, service: SocketAddr, filtered: Option<&str>) {
     let variant = if is_new(swap) { format!("soak {nonce} {swap}") } else { format!("soak variant {}", swap % 2) };
     put(setup, "rendezvous.wasm", &component("rendezvous", &variant), swap % 3 == 1);
     put(setup, "router.wasm", &component("router", &variant), swap % 5 == 2);
-    put(setup, "cordboard.yaml", configuration(swap, service).as_bytes(), swap % 4 == 2);
+    put(setup, "cordboard.yaml", configuration(swap, service, filtered).as_bytes(), swap % 4 == 2);
 }
 
 /// Whether this swap is what serves: its marker route is there, under other components than before.
@@ -191,7 +205,7 @@ pub fn run(scale: &Scale) {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let service = listener.local_addr().unwrap();
     let setup = Setup::new("");
-    write(&setup, 0, nonce, service);
+    write(&setup, 0, nonce, service, scale.filtered);
     let proxy = setup.start();
     let world = Arc::new(World::new(proxy.address, scale.swaps));
     let serving = runtime.spawn({
@@ -214,7 +228,7 @@ pub fn run(scale: &Scale) {
             world.until(&proxy, "the broken save to be refused", || refused(&proxy));
         }
         let written = Instant::now();
-        write(&proxy.setup, swap, nonce, service);
+        write(&proxy.setup, swap, nonce, service, scale.filtered);
         // The first two are compiled once in the life of the cache.
         world.swapping.send_replace(swap > 1 && !is_new(swap));
         let (now, names) = world.until(&proxy, "the swap to be published", || published(&proxy, swap, &identities));
@@ -285,10 +299,24 @@ fn verify(proxy: &Proxy, world: &World, scale: &Scale, tasks_before: f64) {
     proxy.metric_becomes("cordboard_generations_alive", 1.0);
     proxy.metric_becomes("cordboard_runtime_tasks", tasks_before);
     figures::ended(proxy, |ended| world.expected(ended));
+    if let Some(sessions) = scale.filtered {
+        filters_were_asked(proxy, scale, sessions);
+    }
     let waited = u64::try_from(scale.waiting).unwrap();
     assert!(world.joined_later.load(SeqCst) >= 2 * waited, "too few legs waited across a swap");
     let applied = proxy.metric("cordboard_reloads_total{result=\"applied\"}");
     assert!(applied >= scale.swaps as f64, "only {applied} candidates were applied");
     assert!(world.crossed.load(SeqCst) >= waited, "too few handshakes were in flight during a swap");
     assert!(world.expected(("rendezvous", "paired")) > scale.pairs + 3 * waited, "too few short sessions");
+}
+
+/// The filters saw messages, failed in nothing, and stayed or moved as they were told.
+fn filters_were_asked(proxy: &Proxy, scale: &Scale, sessions: &str) {
+    assert!(proxy.metric("cordboard_plugin_calls_total{plugin=\"guard\"}") > 0.0);
+    assert!(proxy.metric("cordboard_plugin_failures_total{plugin=\"guard\"}") < 0.5, "a filter failed");
+    let lasting = (scale.pairs * 2 + scale.routed) as f64;
+    let (result, other) = if sessions == "migrate" { ("moved", "stayed") } else { ("stayed", "moved") };
+    let count = |result| proxy.metric(&format!("cordboard_swept_legs_total{{result=\"{result}\"}}"));
+    assert!(count(result) >= lasting * scale.swaps as f64, "{} {result}", count(result));
+    assert!(count(other) < 0.5, "{} {other}", count(other));
 }

@@ -6,7 +6,7 @@
 
 #![allow(missing_docs, unreachable_pub, unsafe_code, clippy::pedantic)]
 
-/// The host's side: types, the running call's request, log and clock.
+/// The host's side: types, what the running call is about, log, clock, and the capabilities that a grant opens.
 pub mod imports {
     wit_bindgen::generate!({
         path: "../../wit/v0.1",
@@ -15,8 +15,16 @@ pub mod imports {
             world imports {
                 import cordboard:plugin/types@0.1.0;
                 import cordboard:plugin/request@0.1.0;
+                import cordboard:plugin/connection@0.1.0;
+                import cordboard:plugin/message@0.1.0;
+                import cordboard:plugin/interest@0.1.0;
                 import cordboard:host/log@0.1.0;
                 import cordboard:host/clock@0.1.0;
+                import cordboard:host/random@0.1.0;
+                import cordboard:host/metrics@0.1.0;
+                import cordboard:host/key-value@0.1.0;
+                import cordboard:host/discovery@0.1.0;
+                import cordboard:host/http-client@0.1.0;
             }
         ",
         generate_all,
@@ -91,5 +99,105 @@ pub mod request_rewriting {
         with: { "cordboard:plugin/types@0.1.0": crate::bindings::imports::cordboard::plugin::types },
         pub_export_macro: true,
         export_macro_name: "export_request_rewriting",
+    });
+}
+
+/// Which header fields of the answer change?
+pub mod response_rewriting {
+    wit_bindgen::generate!({
+        path: "../../wit/v0.1",
+        inline: "
+            package cordboard:sdk;
+            world response-rewriting { export cordboard:plugin/response-rewriting@0.1.0; }
+        ",
+        with: { "cordboard:plugin/types@0.1.0": crate::bindings::imports::cordboard::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "export_response_rewriting",
+    });
+}
+
+/// Who is it, and may they in?
+pub mod authorization {
+    wit_bindgen::generate!({
+        path: "../../wit/v0.1",
+        inline: "
+            package cordboard:sdk;
+            world authorization { export cordboard:plugin/authorization@0.1.0; }
+        ",
+        with: { "cordboard:plugin/types@0.1.0": crate::bindings::imports::cordboard::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "export_authorization",
+    });
+}
+
+/// May an open session go on?
+pub mod session_authorization {
+    wit_bindgen::generate!({
+        path: "../../wit/v0.1",
+        inline: "
+            package cordboard:sdk;
+            world session-authorization { export cordboard:plugin/session-authorization@0.1.0; }
+        ",
+        with: { "cordboard:plugin/types@0.1.0": crate::bindings::imports::cordboard::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "export_session_authorization",
+    });
+}
+
+/// What if the seat is taken?
+pub mod pairing {
+    wit_bindgen::generate!({
+        path: "../../wit/v0.1",
+        inline: "
+            package cordboard:sdk;
+            world pairing { export cordboard:plugin/pairing@0.1.0; }
+        ",
+        with: { "cordboard:plugin/types@0.1.0": crate::bindings::imports::cordboard::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "export_pairing",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
+/// What becomes of a message?
+pub mod message_filtering {
+    wit_bindgen::generate!({
+        path: "../../wit/v0.1",
+        inline: "
+            package cordboard:sdk;
+            world message-filtering { export cordboard:plugin/message-filtering@0.1.0; }
+        ",
+        with: { "cordboard:plugin/types@0.1.0": crate::bindings::imports::cordboard::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "export_message_filtering",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
+/// May a connection move to this version?
+pub mod filter_migration {
+    wit_bindgen::generate!({
+        path: "../../wit/v0.1",
+        inline: "
+            package cordboard:sdk;
+            world filter-migration { export cordboard:plugin/filter-migration@0.1.0; }
+        ",
+        pub_export_macro: true,
+        export_macro_name: "export_filter_migration",
+    });
+}
+
+/// What happened to a connection?
+pub mod lifecycle {
+    wit_bindgen::generate!({
+        path: "../../wit/v0.1",
+        inline: "
+            package cordboard:sdk;
+            world lifecycle { export cordboard:plugin/lifecycle@0.1.0; }
+        ",
+        with: { "cordboard:plugin/types@0.1.0": crate::bindings::imports::cordboard::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "export_lifecycle",
+        additional_derives: [PartialEq, Eq],
     });
 }

@@ -63,6 +63,22 @@ impl Object {
         }
     }
 
+    /// Takes one of several names; the first of them stands in where the key is absent or null.
+    ///
+    /// # Errors
+    /// Names the key and the names that there are.
+    pub fn choose<T: Clone>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Result<T, String> {
+        let given: Option<String> = self.take(key, None)?;
+        let chosen = match &given {
+            None => choices.first(),
+            Some(given) => choices.iter().find(|(name, _)| name == given),
+        };
+        chosen.map(|(_, choice)| choice.clone()).ok_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            format!("{key}: {:?} is none of {}", given.unwrap_or_default(), names.join(", "))
+        })
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
@@ -133,6 +149,15 @@ mod tests {
         assert_eq!(error, "list: invalid type: string \"one\", expected a sequence");
         assert_eq!(keys.take("on", true).unwrap_err(), "on: stands there twice");
         assert_eq!(keys.finish().unwrap_err(), "unknown key \"backendpath\"; the keys are list, on");
+    }
+
+    #[test]
+    fn a_choice_is_one_of_its_names_and_the_first_by_default() {
+        let mut keys = Object::parse(r#"{"a": "two", "b": null, "c": "Two", "d": 2}"#).unwrap();
+        let choices = [("one", 1), ("two", 2)];
+        assert_eq!((keys.choose("a", &choices), keys.choose("b", &choices)), (Ok(2), Ok(1)));
+        assert_eq!(keys.choose("c", &choices).unwrap_err(), "c: \"Two\" is none of one, two");
+        assert_eq!(keys.choose("d", &choices).unwrap_err(), "d: invalid type: integer `2`, expected a string");
     }
 
     #[test]

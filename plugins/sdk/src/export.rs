@@ -1,18 +1,28 @@
-//! From a policy's traits to a component's exports: the adapter that `wit-bindgen` calls, and [`export!`](crate::export).
+//! From a policy's traits to a component's exports: the adapter that `wit-bindgen` calls.
 
 use std::{cell::OnceCell, marker::PhantomData, sync::Once, thread::LocalKey};
 
 use crate::{
-    Channel, ChannelExtraction, Edit, Plugin, Rejection, RequestRewriting, Resolution, Role, RoleDetection,
-    ServiceResolution,
+    Action, Authorization, Channel, ChannelExtraction, CloseFrame, Edit, Event, FilterMigration, Identity, Lifecycle,
+    MessageFiltering, Pairing, PairingDecision, Plugin, Rejection, RequestRewriting, Resolution, ResponseRewriting,
+    Role, RoleDetection, ServiceResolution, SessionAuthorization,
     bindings::{
+        authorization::exports::cordboard::plugin::authorization,
         channel_extraction::exports::cordboard::plugin::channel_extraction,
+        filter_migration::exports::cordboard::plugin::filter_migration,
+        lifecycle::exports::cordboard::plugin::lifecycle,
+        message_filtering::exports::cordboard::plugin::message_filtering,
         meta::exports::cordboard::plugin::meta::{self, Info},
+        pairing::exports::cordboard::plugin::pairing,
         request_rewriting::exports::cordboard::plugin::request_rewriting,
+        response_rewriting::exports::cordboard::plugin::response_rewriting,
         role_detection::exports::cordboard::plugin::role_detection,
         service_resolution::exports::cordboard::plugin::service_resolution,
+        session_authorization::exports::cordboard::plugin::session_authorization,
     },
+    connection::HostConnection,
     log,
+    message::{HostInterest, HostMessage},
     request::HostRequest,
 };
 
@@ -44,9 +54,9 @@ fn report_panics() {
 }
 
 /// Runs a decision on the policy. The host calls `init` first; a host that does not gets a trap and this text.
-fn decide<P: Exported, T>(decision: impl FnOnce(&P, &HostRequest) -> T) -> T {
+fn decide<P: Exported, T>(decision: impl FnOnce(&P) -> T) -> T {
     P::slot().with(|slot| match slot.get() {
-        Some(policy) => decision(policy, &HostRequest(())),
+        Some(policy) => decision(policy),
         None => panic!("{} was asked before a successful init", P::NAME),
     })
 }
@@ -66,95 +76,70 @@ impl<P: Exported> meta::Guest for Adapter<P> {
 
 impl<P: Exported + RoleDetection> role_detection::Guest for Adapter<P> {
     fn detect_role() -> Result<Option<Role>, Rejection> {
-        decide(|policy: &P, request| policy.detect_role(request))
+        decide(|policy: &P| policy.detect_role(&HostRequest))
     }
 }
 
 impl<P: Exported + ChannelExtraction> channel_extraction::Guest for Adapter<P> {
     fn extract_channel() -> Result<Option<Channel>, Rejection> {
-        decide(|policy: &P, request| policy.extract_channel(request))
+        decide(|policy: &P| policy.extract_channel(&HostRequest))
     }
 }
 
 impl<P: Exported + ServiceResolution> service_resolution::Guest for Adapter<P> {
     fn resolve() -> Result<Option<Resolution>, Rejection> {
-        decide(|policy: &P, request| policy.resolve(request))
+        decide(|policy: &P| policy.resolve(&HostRequest))
     }
 }
 
 impl<P: Exported + RequestRewriting> request_rewriting::Guest for Adapter<P> {
     fn rewrite_request() -> Result<Vec<Edit>, Rejection> {
-        decide(|policy: &P, request| policy.rewrite_request(request))
+        decide(|policy: &P| policy.rewrite_request(&HostRequest))
     }
 }
 
-/// Makes the crate a plugin: exports `meta` and the named interfaces of a policy, and nothing else.
-///
-/// ```ignore
-/// cordboard_plugin_sdk::export!(Policy: RoleDetection, ChannelExtraction);
-/// ```
-///
-/// Name only what the policy decides: the host asks every interface that a component exports. Version and description
-/// shown by the host are those of the crate's `Cargo.toml`. Off wasm the macro checks the traits and exports nothing.
-#[macro_export]
-macro_rules! export {
-    ($policy:ty: $($interface:ident),+ $(,)?) => {
-        const _: () = {
-            impl $crate::__private::Exported for $policy {
-                const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
-                const DESCRIPTION: &'static str = ::core::env!("CARGO_PKG_DESCRIPTION");
-
-                fn slot() -> &'static ::std::thread::LocalKey<::std::cell::OnceCell<Self>> {
-                    ::std::thread_local! {
-                        static POLICY: ::std::cell::OnceCell<$policy> = const { ::std::cell::OnceCell::new() };
-                    }
-                    &POLICY
-                }
-            }
-
-            const fn decides<P: $($crate::$interface +)+>() {}
-            decides::<$policy>();
-        };
-
-        #[cfg(target_family = "wasm")]
-        #[allow(unsafe_code)]
-        const _: () = {
-            type Exports = $crate::__private::Adapter<$policy>;
-            $crate::__private::bindings::meta::export_meta!(
-                Exports with_types_in $crate::__private::bindings::meta
-            );
-            $($crate::__export_interface!($interface Exports);)+
-        };
-    };
+impl<P: Exported + ResponseRewriting> response_rewriting::Guest for Adapter<P> {
+    fn rewrite_response(status: u16, headers: Vec<(String, String)>) -> Result<Vec<Edit>, Rejection> {
+        decide(|policy: &P| policy.rewrite_response(&HostRequest, status, &headers))
+    }
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __export_interface {
-    (RoleDetection $exports:ident) => {
-        $crate::__private::bindings::role_detection::export_role_detection!(
-            $exports with_types_in $crate::__private::bindings::role_detection
-        );
-    };
-    (ChannelExtraction $exports:ident) => {
-        $crate::__private::bindings::channel_extraction::export_channel_extraction!(
-            $exports with_types_in $crate::__private::bindings::channel_extraction
-        );
-    };
-    (ServiceResolution $exports:ident) => {
-        $crate::__private::bindings::service_resolution::export_service_resolution!(
-            $exports with_types_in $crate::__private::bindings::service_resolution
-        );
-    };
-    (RequestRewriting $exports:ident) => {
-        $crate::__private::bindings::request_rewriting::export_request_rewriting!(
-            $exports with_types_in $crate::__private::bindings::request_rewriting
-        );
-    };
-    ($other:ident $exports:ident) => {
-        ::core::compile_error!(::core::concat!(
-            "`", ::core::stringify!($other), "` is not an interface; there are ",
-            "RoleDetection, ChannelExtraction, ServiceResolution and RequestRewriting"
-        ));
-    };
+impl<P: Exported + Authorization> authorization::Guest for Adapter<P> {
+    fn authorize() -> Result<Option<Identity>, Rejection> {
+        decide(|policy: &P| policy.authorize(&HostRequest))
+    }
+}
+
+impl<P: Exported + SessionAuthorization> session_authorization::Guest for Adapter<P> {
+    fn recheck() -> Result<(), CloseFrame> {
+        decide(|policy: &P| policy.recheck(&HostConnection))
+    }
+}
+
+impl<P: Exported + Pairing> pairing::Guest for Adapter<P> {
+    fn decide() -> Result<Option<PairingDecision>, Rejection> {
+        decide(|policy: &P| policy.decide(&HostRequest, &HostConnection))
+    }
+}
+
+impl<P: Exported + MessageFiltering> message_filtering::Guest for Adapter<P> {
+    fn open() {
+        decide(|policy: &P| policy.open(&HostRequest, &HostConnection, &HostInterest));
+    }
+
+    fn on_message() -> Vec<Action> {
+        decide(|policy: &P| policy.on_message(&HostMessage, &HostConnection, &HostInterest))
+    }
+}
+
+impl<P: Exported + FilterMigration> filter_migration::Guest for Adapter<P> {
+    fn migrate(from_version: String) -> Result<(), String> {
+        decide(|policy: &P| policy.migrate(&HostConnection, &from_version))
+    }
+}
+
+impl<P: Exported + Lifecycle> lifecycle::Guest for Adapter<P> {
+    fn on_event(event: Event) {
+        decide(|policy: &P| policy.on_event(&HostConnection, &event));
+    }
 }

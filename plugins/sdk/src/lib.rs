@@ -1,8 +1,8 @@
 //! Write Cordboard policies in Rust: a trait for each decision and one macro.
 //!
 //! A policy is a type that implements [`Plugin`] and the traits of the decisions it takes. [`export!`] turns its crate
-//! into a component with exactly those interfaces. Decisions take `&impl` [`Request`], so the same code answers the
-//! host and, in `cargo test`, a `testing::TestRequest`.
+//! into a component with exactly those interfaces. Decisions take `&impl` [`Request`], [`Connection`] or [`Message`], so
+//! the same code answers the host and, in `cargo test`, the doubles of `testing`.
 //!
 //! # A complete policy
 //!
@@ -60,6 +60,51 @@
 //! # }
 //! ```
 //!
+//! # A message filter
+//!
+//! ```
+//! use cordboard_plugin_sdk::{
+//!     Action, Connection, Direction, Interest, Message, MessageFiltering, MessageKind, OversizePolicy, Plugin, Request,
+//!     export,
+//! };
+//!
+//! /// Answers `ping` itself; the backend sees everything else.
+//! struct Pong;
+//!
+//! impl Plugin for Pong {
+//!     const NAME: &'static str = "pong";
+//!
+//!     fn init(_: &str) -> Result<Self, String> {
+//!         Ok(Self)
+//!     }
+//! }
+//!
+//! impl MessageFiltering for Pong {
+//!     fn open(&self, _: &impl Request, _: &impl Connection, interest: &impl Interest) {
+//!         // What is not asked for passes untouched: longer messages, binary ones, and all of the other direction.
+//!         interest.messages(Direction::ToBackend, MessageKind::Text, 4, OversizePolicy::Pass);
+//!     }
+//!
+//!     fn on_message(&self, message: &impl Message, _: &impl Connection, _: &impl Interest) -> Vec<Action> {
+//!         match message.text().as_deref() {
+//!             Some("ping") => vec![Action::reply_text("pong")],
+//!             _ => vec![Action::Forward],
+//!         }
+//!     }
+//! }
+//!
+//! export!(Pong: MessageFiltering);
+//!
+//! # fn main() {
+//! // In a test:
+//! use cordboard_plugin_sdk::testing::{TestConnection, TestInterest, TestMessage};
+//!
+//! let (connection, interest) = (TestConnection::new(), TestInterest::new());
+//! let ping = TestMessage::text(Direction::ToBackend, "ping");
+//! assert_eq!(Pong.on_message(&ping, &connection, &interest), [Action::reply_text("pong")]);
+//! # }
+//! ```
+//!
 //! # Building
 //!
 //! The crate's type is `cdylib` (add `rlib` for integration tests). For `wasm32-unknown-unknown`, linked by the
@@ -72,7 +117,9 @@
 //!   host's will: what must last belongs to the host, not in a `static`.
 //! - `Ok(None)` means "no opinion"; a [`Rejection`] is the client's HTTP answer and ends the search.
 //! - A panic ends the call and the instance; its text and place go to the host's log.
-//! - There is no file, socket, environment or `std::time`; use [`log`] and [`clock`].
+//! - What a connection needs from one message to the next is its [attachment](Connection::attachment).
+//! - There is no file, socket, environment or `std::time`; use [`log`] and [`clock`], and what the operator grants:
+//!   [`random`], [`key_value`], [`http`], [`discovery`], [`metrics`].
 
 // A rejection holds all of an HTTP answer. It is made once in a refused call, so its size on the stack costs nothing.
 #![allow(clippy::result_large_err)]
@@ -82,69 +129,52 @@ pub mod bindings;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+mod connection;
+pub mod discovery;
 mod export;
+#[cfg(feature = "config")]
+pub mod filter;
+pub mod http;
 pub mod id;
+pub mod json;
+pub mod key_value;
 pub mod log;
+mod macros;
+mod message;
+pub mod metrics;
 pub mod path;
 pub mod query;
+pub mod random;
 mod request;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod traits;
 mod types;
 
 pub use bindings::{
-    imports::cordboard::plugin::types::{Channel, Edit, Identity, Rejection, Role},
+    imports::cordboard::{
+        host::errors::HostError,
+        plugin::types::{
+            Channel, CloseFrame, Direction, Edit, Identity, MessageKind, OversizePolicy, Payload, Rejection, Role,
+        },
+    },
+    lifecycle::exports::cordboard::plugin::lifecycle::Event,
+    message_filtering::exports::cordboard::plugin::message_filtering::Action,
+    pairing::exports::cordboard::plugin::pairing::PairingDecision,
     service_resolution::exports::cordboard::plugin::service_resolution::{Resolution, ServiceRef, Target},
 };
+pub use connection::{ATTACHMENT_BYTES, Connection};
+pub use message::{Interest, Message};
 pub use request::Request;
+pub use traits::{
+    Authorization, ChannelExtraction, FilterMigration, Lifecycle, MessageFiltering, Pairing, Plugin, RequestRewriting,
+    ResponseRewriting, RoleDetection, ServiceResolution, SessionAuthorization,
+};
 
-/// What every policy has.
-pub trait Plugin: Sized + 'static {
-    /// The policy's own name. The operator may load it under another.
-    const NAME: &'static str;
-
-    /// Makes the policy from its configuration, a JSON text (`{}` where there is none).
-    ///
-    /// # Errors
-    /// The text is shown to the operator and refuses the new version; the running one stays.
-    fn init(config: &str) -> Result<Self, String>;
-}
-
-/// Decides what a connection is on its route.
-pub trait RoleDetection: Plugin {
-    /// The role, or none for "no opinion".
-    ///
-    /// # Errors
-    /// A rejection refuses the upgrade.
-    fn detect_role(&self, request: &impl Request) -> Result<Option<Role>, Rejection>;
-}
-
-/// Decides which channel a connection belongs to.
-pub trait ChannelExtraction: Plugin {
-    /// The channel, or none for "no opinion".
-    ///
-    /// # Errors
-    /// A rejection refuses the upgrade.
-    fn extract_channel(&self, request: &impl Request) -> Result<Option<Channel>, Rejection>;
-}
-
-/// Decides what a routed connection is joined to.
-pub trait ServiceResolution: Plugin {
-    /// The target, or none for "no opinion".
-    ///
-    /// # Errors
-    /// A rejection refuses the upgrade.
-    fn resolve(&self, request: &impl Request) -> Result<Option<Resolution>, Rejection>;
-}
-
-/// Changes the header fields that go upstream.
-pub trait RequestRewriting: Plugin {
-    /// The changes, in order. Those of later plugins win.
-    ///
-    /// # Errors
-    /// A rejection refuses the upgrade.
-    fn rewrite_request(&self, request: &impl Request) -> Result<Vec<Edit>, Rejection>;
-}
+/// The examples of the page of hooks, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/hooks.md")]
+struct Hooks;
 
 #[doc(hidden)]
 pub mod __private {

@@ -69,7 +69,7 @@ pub trait Request {
 
 /// The running call's request in the host. Off wasm its methods panic.
 #[derive(Debug)]
-pub(crate) struct HostRequest(pub(crate) ());
+pub(crate) struct HostRequest;
 
 impl Request for HostRequest {
     fn id(&self) -> String {

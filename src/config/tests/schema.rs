@@ -74,6 +74,7 @@ fn every_key_of_the_schema_has_its_default_and_a_description() {
     // What must be there, what is one of several, and what depends on other keys.
     let expected = [
         "address",
+        "allow",
         "component",
         "env_tag",
         "exact_path",

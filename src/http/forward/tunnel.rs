@@ -76,7 +76,7 @@ async fn tunnel(
         Ok(upgraded) => bare(upgraded),
         Err(error) => return exchange.fail(Cause::ClientGone, error.to_string()),
     };
-    let (line, _) = OnLine::enter(board, conn, info, Arc::clone(exchange.place()));
+    let (line, _) = OnLine::enter(board, conn, info, Arc::clone(exchange.place()), None);
     // Nothing is known of Closes, so there is no closing that could be waited for.
     let turn = std::pin::pin!(beside(async {
         tokio::select! {

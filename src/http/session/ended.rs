@@ -8,6 +8,7 @@ use super::{Guest, LegInfo, OnLine, OneLeg};
 use crate::{
     drain::Cut,
     error::Cause,
+    http::hooks::Hooks,
     model::{Mode, Outcome},
     relay::{LegReport, Party, Report},
 };
@@ -76,6 +77,9 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
     if !board.current.load().config.log.sessions {
         return;
     }
+    let filters =
+        |n: usize| known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_ref()).map(Hooks::labels);
+    let filters = [filters(0), filters(1)];
     let known = |n: usize| known.get(n).and_then(Option::as_ref).map(|leg| &leg.info);
     let leg = |n: usize| Shown { report: report.legs.get(n), info: known(n) };
     let (first, second) = (leg(0), leg(1));
@@ -109,6 +113,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 client = first.client(),
                 subject = first.subject(),
                 policy = first.policy(),
+                filters = filters[0].as_deref(),
                 generation = first.generation(),
                 close_received = first.received(),
                 close_sent = first.sent(),
@@ -122,6 +127,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
                 partner_client = second.client(),
                 partner_subject = second.subject(),
                 partner_policy = second.policy(),
+                partner_filters = filters[1].as_deref(),
                 partner_close_received = second.received(),
                 partner_close_sent = second.sent(),
                 partner_bytes_in = second.bytes(),
@@ -210,7 +216,7 @@ fn outcome(mode: Mode, report: &Report) -> Outcome {
     match report.cause {
         Cause::NoPartner => Outcome::Timeout,
         Cause::Replaced | Cause::Dead => Outcome::Replaced,
-        Cause::Draining => Outcome::Drained,
+        Cause::Draining | Cause::Outdated => Outcome::Drained,
         Cause::Closed
         | Cause::ClientBroken
         | Cause::BackendBroken

@@ -51,6 +51,15 @@ impl Fate {
         true
     }
 
+    /// The session that has the leg is to end, each leg behind what the other has sent until then. `own` is its own.
+    pub(super) fn drain(&self, conn: ConnId, own: &relay::Handle, code: u16, cause: Cause) {
+        own.drain(Some(conn), code, cause);
+        let host = self.host().clone();
+        if let Some(host) = host {
+            host.drain(Some(conn), code, cause);
+        }
+    }
+
     /// The leg is about to be handed over to this session.
     pub(super) fn goes_to(&self, host: &relay::Handle) {
         *self.host() = Some(host.clone());

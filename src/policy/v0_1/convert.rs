@@ -7,15 +7,19 @@ use crate::{model, policy::output::cut};
 
 impl From<exports::service_resolution::Resolution> for (Target, Vec<model::Attribute>) {
     fn from(resolution: exports::service_resolution::Resolution) -> Self {
+        let (path_and_query, timeout) = (resolution.path_and_query, resolution.connect_timeout_ms);
+        let wanted = |id, scheme, env_tag| Wanted {
+            id,
+            scheme,
+            env_tag,
+            path_and_query,
+            connect_timeout: timeout.map(|ms| Duration::from_millis(u64::from(ms))),
+        };
         let target = match resolution.target {
-            exports::service_resolution::Target::Service(service) => Target::Service(Wanted {
-                id: service.service_id,
-                scheme: service.scheme,
-                env_tag: service.env_tag,
-                path_and_query: resolution.path_and_query,
-                connect_timeout: resolution.connect_timeout_ms.map(|ms| Duration::from_millis(u64::from(ms))),
-            }),
-            exports::service_resolution::Target::Endpoint(url) => Target::Endpoint(url),
+            exports::service_resolution::Target::Service(service) => {
+                Target::Service(wanted(service.service_id, service.scheme, service.env_tag))
+            }
+            exports::service_resolution::Target::Endpoint(url) => Target::Endpoint(wanted(url, None, None)),
         };
         (target, resolution.attributes)
     }

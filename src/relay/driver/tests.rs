@@ -60,7 +60,8 @@ async fn dial(party: Party, end: End, limits: &Limits) -> (Leg, TcpStream) {
         socket.set_nodelay(true).unwrap();
     }
     let limits = Arc::new(limits.clone());
-    let leg = Leg { id: ConnId::next(), stream, early: Bytes::new(), end, party, limits, extensions: false };
+    let leg =
+        Leg { id: ConnId::next(), stream, early: Bytes::new(), end, party, limits, extensions: false, screen: None };
     (leg, peer)
 }
 

@@ -28,7 +28,7 @@ fn at_a_farewell_what_was_sent_before_comes_before_the_close() {
         }
         rig.run();
         assert!(rig.backend.unread() > 0, "not all of it is read while nobody takes it");
-        rig.session.take_leave(farewell(), rig.now);
+        rig.session.take_leave(farewell(), Cause::Draining, rig.now);
         rig.run();
         assert_eq!(code_of(&rig.backend.frames()), Some(1012), "the client had said nothing");
         rig.client.takes(usize::MAX);
@@ -53,7 +53,7 @@ fn at_a_farewell_one_that_has_nothing_to_say_hears_the_others_last_words() {
         rig.client.takes(0);
         rig.backend.says(&from_backend(BINARY, &[1; 2000]));
         rig.run();
-        rig.session.take_leave(farewell(), rig.now);
+        rig.session.take_leave(farewell(), Cause::Draining, rig.now);
         rig.run();
         assert_eq!(code_of(&rig.backend.frames()), Some(1012));
         // It answers before the client has taken what it said: that answer is the client's Close.
@@ -74,7 +74,7 @@ fn at_a_farewell_neither_a_sender_without_a_pause_nor_one_that_takes_nothing_is_
         rig.client.says(&masked(BINARY, &vec![1; 100_000]));
         rig.backend.says(&from_backend(BINARY, &[2; 1000])).says(&from_backend(BINARY, &[3; 1000]));
         rig.run();
-        rig.session.take_leave(farewell(), rig.now);
+        rig.session.take_leave(farewell(), Cause::Draining, rig.now);
         rig.after(4 * SECOND);
         assert!(!rig.client.is_closed() && !rig.backend.is_closed());
         // Then each is told at the next boundary, and has `close` once more to take it.
@@ -93,7 +93,7 @@ fn at_a_farewell_a_leg_that_waits_is_told_at_once_and_what_it_said_is_dropped() 
     let mut rig = Rig::waiting(&quiet(), 1000, 60 * SECOND);
     rig.client.says(&masked(TEXT, b"held"));
     rig.run();
-    rig.session.take_leave(farewell(), rig.now);
+    rig.session.take_leave(farewell(), Cause::Draining, rig.now);
     rig.run();
     assert_eq!(code_of(&rig.client.frames()), Some(1012));
     rig.client.says(&masked(CLOSE, &code(1012, ""))).ends();

@@ -333,10 +333,15 @@ impl Rig {
         if !self.session.may_join(self.now) {
             return false;
         }
-        let traits = Traits { early: Bytes::copy_from_slice(early), ..traits(Party::Backend, End::Server, limits) };
-        self.session.join((self.backend_io.take().expect("it comes once"), traits), self.now);
+        self.attach(limits, early);
         self.run();
         true
+    }
+
+    /// The same, and nothing else happens yet.
+    pub(in crate::relay) fn attach(&mut self, limits: &Limits, early: &[u8]) {
+        let traits = Traits { early: Bytes::copy_from_slice(early), ..traits(Party::Backend, End::Server, limits) };
+        self.session.join((self.backend_io.take().expect("it comes once"), traits), self.now);
     }
 
     /// The backend that was refused goes away.

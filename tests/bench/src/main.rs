@@ -58,6 +58,9 @@ struct Comparison {
     /// The component of the router's policy, for the rows of swaps
     #[arg(long)]
     policy: Option<PathBuf>,
+    /// The component of the message filter, for the rows of messages
+    #[arg(long)]
+    filter: Option<PathBuf>,
     /// Where the programs of the peers were put
     #[arg(long, default_value = "target/tools/peers")]
     tools: PathBuf,
@@ -107,7 +110,7 @@ impl Comparison {
             (options.repetitions, options.time) = (1, QUICK);
             options.sessions = options.sessions.min(1000);
         }
-        let tools = Tools::new(&self.cordboard, &self.tools, &self.work)?;
+        let tools = Tools::new(&self.cordboard, &self.tools, &self.work, self.filter.as_deref())?;
         let results = run::run(&options, &tools)?;
         results.write(&self.work.join("results.json"))?;
         report::write(&results, self.docs.as_ref().unwrap_or(&self.work))

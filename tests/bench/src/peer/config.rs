@@ -33,7 +33,12 @@ impl Plan {
             Peer::None => return Err(wrong("no proxy is no process")),
             Peer::Cordboard | Peer::Copying => {
                 let splicing = peer == Peer::Cordboard;
-                return Self::cordboard(tools, peer.id(), listen, free_address()?, service, BUILT_IN, splicing);
+                return Self::cordboard(tools, peer.id(), listen, free_address()?, service, BUILT_IN, splicing, "");
+            }
+            Peer::Filtered { reads } => {
+                let component = tools.filter()?.display().to_string();
+                let filter = format!("filter: {{ component: '{component}', config: {{ reads: {reads} }} }}");
+                return Self::cordboard(tools, peer.id(), listen, free_address()?, service, BUILT_IN, true, &filter);
             }
             Peer::Nginx { large } => {
                 let file = put("nginx.conf", nginx(listen, service, large))?;
@@ -69,7 +74,9 @@ impl Plan {
         Ok(Self { command, listen, log: dir.join("output.log") })
     }
 
-    /// Ours, in the folder `name`, with this policy for its router: keys of `plugins`, as YAML.
+    /// Ours, in the folder `name`, with this policy for its router, as keys of a plugin in YAML, and with this one of
+    /// `plugins` on its routes, if any, whose name is `filter`.
+    #[allow(clippy::too_many_arguments)] // each is a part of the configuration
     pub(crate) fn cordboard(
         tools: &Tools,
         name: &str,
@@ -78,10 +85,11 @@ impl Plan {
         service: SocketAddr,
         router: &str,
         splicing: bool,
+        filter: &str,
     ) -> io::Result<Self> {
         let dir = tools.dir(name)?;
         let file = dir.join("cordboard.yaml");
-        fs::write(&file, cordboard(listen, admin, service, router, splicing))?;
+        fs::write(&file, cordboard([listen, admin, service], router, splicing, filter))?;
         let mut command = tools.cordboard();
         command.arg("run").arg("--config").arg(file);
         Ok(Self { command, listen, log: dir.join("output.log") })
@@ -102,8 +110,9 @@ impl Plan {
 
 /// Ours. `/ws` is routed, where channel, service and rewriting are asked of the router's policy; `/pair` joins two that
 /// dial in. No pings of our own, because the peers have none and what comes back is compared byte for byte.
-fn cordboard(listen: SocketAddr, admin: SocketAddr, service: SocketAddr, router: &str, splicing: bool) -> String {
+fn cordboard([listen, admin, service]: [SocketAddr; 3], router: &str, splicing: bool, filter: &str) -> String {
     let splice = if splicing { "" } else { ", splice: 0" };
+    let also = if filter.is_empty() { "" } else { ", filter" };
     format!(
         "listeners: [{{ name: main, address: '{listen}' }}]
 admin: {{ address: '{admin}' }}
@@ -113,14 +122,15 @@ workers: {WORKERS}
 plugins:
   rendezvous: {{ component: 'builtin:rendezvous' }}
   router: {{ {router}, config: {{ pathPrefixService: {{ /ws/echo: echo }} }} }}
+  {filter}
 routes:
   - name: pair
     match: {{ path: /pair }}
     mode: rendezvous
-    plugins: [rendezvous]
+    plugins: [rendezvous{also}]
     rendezvous: {{ pairing_timeout: 10m }}
     limits: &limits {{ ping_every: 0{splice} }}
-  - {{ name: sockets, match: {{ path: /ws }}, mode: router, plugins: [router], limits: *limits }}
+  - {{ name: sockets, match: {{ path: /ws }}, mode: router, plugins: [router{also}], limits: *limits }}
 services:
   echo: {{ endpoints: ['ws://{service}'] }}
 drain: {{ grace: 0, spread: 0 }}
@@ -293,7 +303,7 @@ mod tests {
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (listen, service) = (address(12_345), address(23_456));
         for text in [
-            cordboard(listen, address(9), service, BUILT_IN, false),
+            cordboard([listen, address(9), service], BUILT_IN, false, ""),
             nginx(listen, service, true),
             haproxy(listen, service, true),
             envoy(listen, service, Some("filter.wasm".to_owned())),

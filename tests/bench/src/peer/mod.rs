@@ -28,6 +28,11 @@ pub enum Peer {
     Cordboard,
     /// Ours, with `limits.splice: 0`: what copies every byte, as pairs that dialled in do.
     Copying,
+    /// Ours, with a message filter in Rust on each session.
+    Filtered {
+        /// It reads each message of at most 64 KiB, both ways, and lets it pass; otherwise it wants none.
+        reads: bool,
+    },
     /// nginx; with buffers of 64 KiB or with its defaults.
     Nginx {
         /// `proxy_buffer_size 64k`
@@ -49,9 +54,11 @@ pub enum Peer {
 
 impl Peer {
     /// All, ours first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Cordboard,
         Self::Copying,
+        Self::Filtered { reads: false },
+        Self::Filtered { reads: true },
         Self::Nginx { large: false },
         Self::Nginx { large: true },
         Self::Haproxy { splicing: false },
@@ -72,6 +79,8 @@ impl Peer {
             Self::None => "none",
             Self::Cordboard => "cordboard",
             Self::Copying => "cordboard-copy",
+            Self::Filtered { reads: false } => "cordboard-no-interest",
+            Self::Filtered { reads: true } => "cordboard-filter",
             Self::Nginx { large: false } => "nginx",
             Self::Nginx { large: true } => "nginx-64k",
             Self::Haproxy { splicing: false } => "haproxy",
@@ -89,6 +98,8 @@ impl Peer {
             Self::None => "no proxy",
             Self::Cordboard => "Cordboard",
             Self::Copying => "Cordboard, splicing off",
+            Self::Filtered { reads: false } => "Cordboard, a filter that wants nothing",
+            Self::Filtered { reads: true } => "Cordboard, a filter that reads all",
             Self::Nginx { large: false } => "nginx",
             Self::Nginx { large: true } => "nginx, 64 KiB buffers",
             Self::Haproxy { splicing: false } => "HAProxy",

@@ -19,18 +19,22 @@ pub struct Tools {
     /// What was unpacked for this run: `root` of Debian's packages, `venv` of Python's.
     fetched: PathBuf,
     work: PathBuf,
+    /// The component of the message filter.
+    filter: Option<PathBuf>,
 }
 
 impl Tools {
-    /// `cordboard` is the proxy's binary, `fetched` the folder of other programs, `work` one that is made for the run.
-    pub fn new(cordboard: &Path, fetched: &Path, work: &Path) -> io::Result<Self> {
+    /// `cordboard` is the proxy's binary, `fetched` the folder of other programs, `work` one that is made for the run,
+    /// `filter` the component of the message filter.
+    pub fn new(cordboard: &Path, fetched: &Path, work: &Path, filter: Option<&Path>) -> io::Result<Self> {
         fs::create_dir_all(work)?;
         let absolute =
             |path: &Path| fs::canonicalize(path).map_err(|error| wrong(format!("{}: {error}", path.display())));
         let relays = env::current_exe()?;
         // The tools may be missing as a whole.
         let fetched = absolute(fetched).unwrap_or_default();
-        Ok(Self { cordboard: absolute(cordboard)?, relays, fetched, work: absolute(work)? })
+        let filter = filter.map(absolute).transpose()?;
+        Ok(Self { cordboard: absolute(cordboard)?, relays, fetched, work: absolute(work)?, filter })
     }
 
     /// A folder for one peer.
@@ -46,6 +50,14 @@ impl Tools {
         let mut command = Command::new(&self.cordboard);
         command.env("XDG_CACHE_HOME", self.work.join("cache"));
         command
+    }
+
+    /// The component of the message filter.
+    ///
+    /// # Errors
+    /// When none was named.
+    pub(super) fn filter(&self) -> io::Result<&Path> {
+        self.filter.as_deref().ok_or_else(|| wrong("the message filter is missing (--filter names it)".to_owned()))
     }
 
     pub(super) fn relays(&self) -> Command {
@@ -84,6 +96,7 @@ impl Tools {
         let (mut command, argument) = match peer {
             Peer::None | Peer::Relay(_) => return Ok(env!("CARGO_PKG_VERSION").to_owned()),
             Peer::Cordboard | Peer::Copying => (self.cordboard(), "--version"),
+            Peer::Filtered { .. } => (self.filter().map(|_| self.cordboard())?, "--version"),
             Peer::Nginx { .. } => (self.command("nginx")?, "-v"),
             Peer::Haproxy { .. } => (self.command("haproxy")?, "-v"),
             Peer::Envoy { .. } => (self.command("envoy")?, "--version"),

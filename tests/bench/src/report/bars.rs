@@ -68,6 +68,7 @@ pub(super) fn all(results: &Results) -> Vec<Bar> {
     all.extend(bars.paired());
     all.extend(bars.latency());
     all.extend(bars.handshakes());
+    all.extend(bars.filters());
     all.extend(bars.rest());
     for (measure, limit) in [
         ("the three decisions together, pooled", "≤ 3 µs median, ≤ 20 µs p99"),
@@ -186,6 +187,36 @@ impl Bars<'_> {
             bars.push(bar("a handshake: instructions".to_owned(), text, stand, note));
             let (stand, note) = Self::ratio(cpu(OURS), &with(&cpu), limit, NOT_RUN);
             bars.push(bar("a handshake: CPU time".to_owned(), text, stand, note));
+        }
+        bars
+    }
+
+    /// Of message filters, to ours without one. Each message comes back, so a filter sees it twice.
+    fn filters(&self) -> Vec<Bar> {
+        let mut bars = Vec::new();
+        let nothing = Peer::Filtered { reads: false };
+        for size in ["64B", "1KiB"] {
+            let row = format!("routed-{size}");
+            let counted = self.instructions(&row, nothing).zip(self.instructions(&row, OURS));
+            let (measure, pair) = match counted {
+                Some(pair) => ("instructions", Some(pair)),
+                None => ("CPU time", self.cpu(&row, nothing).zip(self.cpu(&row, OURS))),
+            };
+            let stand = match pair {
+                Some((with, without)) => Stand::Reached { figure: with / without, limit: 1.01 },
+                None => Stand::Unknown(NOT_RUN),
+            };
+            let measure = format!("routed, {size}, a filter that wants nothing: {measure} a message");
+            bars.push(bar(measure, "≤ 1.01 × without", stand, String::new()));
+        }
+        for (size, limit, text) in [("64B", 1.5, "≤ 1.5 µs"), ("1KiB", 4.0, "≤ 4 µs")] {
+            let row = format!("routed-{size}");
+            let stand = match self.cpu(&row, Peer::Filtered { reads: true }).zip(self.cpu(&row, OURS)) {
+                Some((with, without)) => Stand::Reached { figure: (with - without) / 2.0, limit },
+                None => Stand::Unknown(NOT_RUN),
+            };
+            let measure = format!("routed, {size}, a filter that reads all: CPU time it adds to a message, each way");
+            bars.push(bar(measure, text, stand, "µs".to_owned()));
         }
         bars
     }

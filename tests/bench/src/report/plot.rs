@@ -55,7 +55,7 @@ pub(super) fn chart(title: &str, panels: Vec<Panel>) -> String {
 
 fn draw(body: &mut String, bar: &Bar, y: f64, scale: f64) {
     let class = match bar.peer {
-        Peer::Cordboard | Peer::Copying => "ours",
+        Peer::Cordboard | Peer::Copying | Peer::Filtered { .. } => "ours",
         peer if peer.is_rival() => "rival",
         _ => "relay",
     };

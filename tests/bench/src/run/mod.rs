@@ -109,9 +109,11 @@ impl Run<'_> {
         let there = self.options.peers.iter().copied().filter(|peer| self.results.versions.contains_key(peer.id()));
         let can = |peer: &Peer| match work {
             Work::Routed(_) => true,
-            Work::Handshakes(_) => *peer != Peer::Copying,
+            Work::Handshakes(_) => !matches!(peer, Peer::Copying | Peer::Filtered { .. }),
             Work::Paired(_) | Work::Swaps { .. } | Work::Idle { paired: true } => *peer == Peer::Cordboard,
-            Work::Start | Work::Idle { paired: false } => !matches!(peer, Peer::None | Peer::Copying),
+            Work::Start | Work::Idle { paired: false } => {
+                !matches!(peer, Peer::None | Peer::Copying | Peer::Filtered { .. })
+            }
             // As many as can be counted in a minute or two.
             Work::Callgrind(_) => matches!(
                 peer,

@@ -41,7 +41,7 @@ impl Run<'_> {
         let dir = self.tools.dir(row.id)?;
         let mut swaps = Swaps { admin, original: fs::read(policy)?, file: dir.join("router.wasm"), new, made: 0 };
         swaps.put()?;
-        let plan = Plan::cordboard(self.tools, row.id, listen, admin, self.service, ROUTER, true)?;
+        let plan = Plan::cordboard(self.tools, row.id, listen, admin, self.service, ROUTER, true, "")?;
         let process = Process::start(peer, plan)?;
         if !new {
             // Both are in the cache from here on.

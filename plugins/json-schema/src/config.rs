@@ -1,0 +1,58 @@
+//! The configuration's keys, their defaults and what is refused.
+
+use cordboard_plugin_sdk::{
+    config::{Object, Value},
+    filter::Size,
+    json,
+};
+
+use crate::schema::Schema;
+
+/// A checked configuration.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) to_backend: Option<Schema>,
+    pub(crate) to_client: Option<Schema>,
+    pub(crate) on_violation: OnViolation,
+    pub(crate) close_invalid: bool,
+    pub(crate) close_binary: bool,
+    pub(crate) size: Size,
+}
+
+/// What becomes of a message that breaks its schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnViolation {
+    Close,
+    Reply,
+}
+
+impl Config {
+    /// Reads and checks the JSON text.
+    ///
+    /// # Errors
+    /// Names the key and what would be right.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut keys = Object::parse(text)?;
+        for name in ["toBackend", "toClient"] {
+            keys.take(name, Value::Null)?;
+        }
+        let on_violation =
+            keys.choose("onViolation", &[("close", OnViolation::Close), ("reply", OnViolation::Reply)])?;
+        let close_invalid = keys.choose("onInvalid", &[("close", true), ("pass", false)])?;
+        let close_binary = keys.choose("onBinary", &[("close", true), ("pass", false)])?;
+        let size = Size::take(&mut keys)?;
+        keys.finish()?;
+        // Once more, with all digits of the schemas' numbers.
+        let exact = json::parse(text).map_err(|error| error.to_string())?;
+        let schema = |name: &str| match exact.members(name).last() {
+            None => Ok(None),
+            Some(null) if *null == json::Value::NULL => Ok(None),
+            Some(value) => Schema::compile(value).map(Some).map_err(|error| format!("{name}{error}")),
+        };
+        let (to_backend, to_client) = (schema("toBackend")?, schema("toClient")?);
+        if to_backend.is_none() && to_client.is_none() {
+            return Err("toBackend, toClient: neither has a schema, so nothing would be checked".to_owned());
+        }
+        Ok(Self { to_backend, to_client, on_violation, close_invalid, close_binary, size })
+    }
+}

@@ -1,0 +1,102 @@
+//! Small values that the host keeps for the plugin, over reloads and for all connections. Needs a grant.
+//!
+//! A bucket is a name in the grant, which bounds its keys, bytes, value sizes and times to live. A time to live of none
+//! means as long as the grant allows. Well-known codes of errors: `denied` (no such bucket in the grant), `quota`,
+//! `too-large`, `invalid`, `timeout`, `unavailable`. In native tests a thread has its own store in memory, without
+//! bounds.
+
+use std::time::Duration;
+
+use crate::HostError;
+#[cfg(target_family = "wasm")]
+use crate::bindings::imports::cordboard::host::key_value as host;
+#[cfg(not(target_family = "wasm"))]
+use crate::testing::key_value as host;
+
+/// The value of a key; none where there is none or its time is over.
+///
+/// # Errors
+/// See the module.
+pub fn get(bucket: &str, key: &str) -> Result<Option<Vec<u8>>, HostError> {
+    host::get(bucket, key)
+}
+
+/// Sets a value.
+///
+/// # Errors
+/// See the module.
+pub fn set(bucket: &str, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), HostError> {
+    host::set(bucket, key, value, millis(ttl))
+}
+
+/// Removes a key; one that is not there is no error.
+///
+/// # Errors
+/// See the module.
+pub fn delete(bucket: &str, key: &str) -> Result<(), HostError> {
+    host::delete(bucket, key)
+}
+
+/// Adds to a number and gives the sum; a key that is not there counts as 0. The time to live begins anew.
+///
+/// # Errors
+/// See the module; `invalid` where the key holds something else than a number that this function made.
+pub fn increment(bucket: &str, key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, HostError> {
+    host::increment(bucket, key, delta, millis(ttl))
+}
+
+/// Sets a value only where the present one is as expected (none: absent), and says whether it did.
+///
+/// # Errors
+/// See the module.
+pub fn compare_and_set(
+    bucket: &str,
+    key: &str,
+    expected: Option<&[u8]>,
+    value: &[u8],
+    ttl: Option<Duration>,
+) -> Result<bool, HostError> {
+    host::compare_and_set(bucket, key, expected, value, millis(ttl))
+}
+
+/// 0 is "no expiry" to the host, so a time that is over at once is the shortest there is.
+fn millis(ttl: Option<Duration>) -> u64 {
+    ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_of_its_bucket_and_a_number_is_no_bytes() {
+        set("a", "k", b"1", None).unwrap();
+        assert_eq!((get("a", "k"), get("b", "k")), (Ok(Some(b"1".to_vec())), Ok(None)));
+        assert_eq!((increment("a", "n", 3, None), increment("a", "n", -5, None)), (Ok(3), Ok(-2)));
+        assert_eq!(increment("a", "n", i64::MIN, None).unwrap_err().code, "invalid");
+        assert_eq!(increment("a", "k", 1, None).unwrap_err().code, "invalid");
+        assert_eq!(get("a", "n").unwrap_err().code, "invalid");
+        delete("a", "k").unwrap();
+        assert_eq!((delete("a", "k"), get("a", "k")), (Ok(()), Ok(None)));
+    }
+
+    #[test]
+    fn compare_and_set_sets_where_the_value_is_as_expected() {
+        assert_eq!(compare_and_set("c", "k", Some(b"1"), b"2", None), Ok(false));
+        assert_eq!(compare_and_set("c", "k", None, b"1", None), Ok(true));
+        assert_eq!(compare_and_set("c", "k", None, b"2", None), Ok(false));
+        assert_eq!(compare_and_set("c", "k", Some(b"1"), b"2", None), Ok(true));
+        assert_eq!(get("c", "k"), Ok(Some(b"2".to_vec())));
+    }
+
+    #[test]
+    fn a_time_to_live_ends_and_one_of_nothing_is_not_for_ever() {
+        set("t", "k", b"1", Some(Duration::ZERO)).unwrap();
+        set("t", "long", b"1", Some(Duration::from_mins(10))).unwrap();
+        let begin = crate::clock::monotonic();
+        while crate::clock::monotonic() < begin + Duration::from_millis(2) {}
+        assert_eq!(get("t", "k"), Ok(None));
+        assert!(get("t", "long").unwrap().is_some());
+    }
+}

@@ -1,0 +1,25 @@
+//! A policy's schema beside what its `init` reads.
+
+use crate::{Plugin, config::Value};
+
+/// Asserts that the schema has the keys that the policy takes from its configuration and no others, and refuses others
+/// as the policy does.
+///
+/// The policy reads with [`config::Object`](crate::config::Object), and takes all keys before it says what is wrong
+/// with them.
+///
+/// # Panics
+/// They differ.
+pub fn assert_schema_names_the_keys<P: Plugin>(schema: &str) {
+    let Err(told) = P::init(r#"{"?": 0}"#) else { panic!("the policy takes a key \"?\"") };
+    let keys = told.strip_prefix("unknown key \"?\"; the keys are ");
+    let mut keys: Vec<&str> =
+        keys.unwrap_or_else(|| panic!("the policy does not tell its keys: {told}")).split(", ").collect();
+    keys.sort_unstable();
+    let schema: Value = schema.parse().unwrap_or_else(|error| panic!("the schema is not JSON: {error}"));
+    let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("the schema has no properties"));
+    let mut named: Vec<&str> = properties.keys().map(String::as_str).collect();
+    named.sort_unstable();
+    assert_eq!(named, keys, "the schema's properties are not the policy's keys");
+    assert_eq!(schema["additionalProperties"], Value::Bool(false), "the schema lets other keys pass");
+}
