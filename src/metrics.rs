@@ -156,7 +156,7 @@ impl Metrics {
         registry.register("reloads", "Candidates by what became of them", this.reloads.clone());
         registry.register(
             "swept_legs",
-            "Legs with message filters of an older version, by what became of them at a swap",
+            "Legs with plugins of an older version, by what became of them at a swap",
             this.swept.clone(),
         );
         registry.register("rechecks", "Sessions that were asked again, by what became of them", this.rechecks.clone());

@@ -92,6 +92,7 @@ pub(super) fn modules(generation: &Generation) -> Value {
             "identity": &**plugin.identity(),
             "component": plugin.described(),
             "origin": plugin.spec().origin,
+            "exports": plugin.exports(),
             "grants": plugin.spec().grants.given(),
         })
     };

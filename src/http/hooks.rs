@@ -1,7 +1,8 @@
-//! What the plugins of a leg are asked while it lives: its message filters, and the generation whose code they are.
+//! What the plugins of a leg are asked and told while it lives, and the generation whose code they are.
 //!
-//! A leg whose filters are those that serve counts for the generation that serves, so old generations are let go of.
-//! What becomes of the others at a swap is `reload.sessions`: they stay, move, or are closed.
+//! A leg whose plugins are those that serve counts for the generation that serves, so old generations are let go of. What
+//! becomes of the others at a swap is `reload.sessions`: they stay, move, or, if it is their message filters that have
+//! changed, are closed.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,7 @@ use std::{
 
 use super::{
     Admitted, Refuse, Switchboard,
-    session::{OneLeg, SessionHandle},
+    session::{LegInfo, OneLeg, SessionHandle},
 };
 use crate::{
     config::{Oldest, OnSwap},
@@ -35,7 +36,7 @@ const REASONS: usize = 4;
 
 /// Of one leg.
 pub(super) struct Hooks {
-    filters: Arc<Filters>,
+    filters: Option<Arc<Filters>>,
     /// Counted as long as its code is in use.
     generation: Mutex<Arc<Generation>>,
     /// Number of the latest generation that it could have moved to.
@@ -43,18 +44,16 @@ pub(super) struct Hooks {
 }
 
 impl Hooks {
-    /// None where there is nobody to ask: then no generation is kept.
-    pub(super) fn of(filters: Option<Arc<Filters>>, generation: Arc<Generation>) -> Option<Self> {
-        filters.map(|filters| Self {
-            filters,
-            seen: AtomicU64::new(generation.number),
-            generation: Mutex::new(generation),
-        })
+    /// None where there is nobody to ask or tell: then no generation is kept.
+    pub(super) fn of(filters: Option<Arc<Filters>>, info: &LegInfo, generation: Arc<Generation>) -> Option<Self> {
+        let seen = AtomicU64::new(generation.number);
+        let needed = filters.is_some() || info.is_followed();
+        needed.then(|| Self { filters, seen, generation: Mutex::new(generation) })
     }
 
-    /// `name@identity` of each filter.
-    pub(super) fn labels(&self) -> String {
-        self.filters.labels()
+    /// `name@identity` of each message filter; none if it has none.
+    pub(super) fn labels(&self) -> Option<String> {
+        self.filters.as_ref().map(|filters| filters.labels())
     }
 
     /// The generation whose code it uses.
@@ -74,14 +73,6 @@ impl Hooks {
         // Perhaps the last one, which takes a while.
         drop(old);
     }
-
-    fn are_on(&self, route: &str, generation: &Generation) -> bool {
-        self.filters.are_on(|name| version(generation, route, name))
-    }
-
-    async fn follow(&self, route: &str, generation: &Generation) -> Followed {
-        self.filters.follow(|name| version(generation, route, name)).await
-    }
 }
 
 /// The plugin of that name on that route.
@@ -100,7 +91,7 @@ pub(super) async fn open(admitted: &Admitted) -> Result<Option<Arc<Filters>>, Re
 
 /// What looks at the messages of two legs of a rendezvous, of which one is on this side.
 pub(super) fn screen(side: Side, own: &SessionHandle, partner: &SessionHandle) -> Option<Arc<dyn Screen>> {
-    let [own, partner] = [own, partner].map(|leg| leg.hooks().map(|hooks| &hooks.filters));
+    let [own, partner] = [own, partner].map(|leg| leg.hooks().and_then(|hooks| hooks.filters.as_ref()));
     match side {
         Side::Client => filter::screen(own, partner),
         Side::Backend => filter::screen(partner, own),
@@ -120,7 +111,7 @@ struct Swept {
 pub async fn follow(board: Arc<Switchboard>) {
     loop {
         tokio::select! {
-            () = board.sessions.swapped.notified() => {}
+            () = board.sessions.behind.notified() => {}
             () = board.drain.begun() => return,
         }
         let generation = board.current.load_full();
@@ -168,14 +159,23 @@ async fn sweep(
         let Some(hooks) = &leg.hooks else { continue };
         let route = &leg.info.route;
         hooks.seen.fetch_max(generation.number, Ordering::Relaxed);
-        if hooks.are_on(route, generation) {
-            hooks.belongs_to(generation);
-            continue;
+        let current = |name: &str| version(generation, route, name);
+        let filters = hooks.filters.as_ref().filter(|filters| !filters.are_on(current));
+        if how != OnSwap::Pin {
+            leg.follow(&current);
         }
+        let Some(filters) = filters else {
+            if leg.is_on(&current) {
+                hooks.belongs_to(generation);
+            } else {
+                swept.stay += 1;
+            }
+            continue;
+        };
         match how {
             OnSwap::Pin => swept.stay += 1,
             OnSwap::Drain => swept.closing.push((*conn, Arc::clone(leg))),
-            OnSwap::Migrate => match hooks.follow(route, generation).await {
+            OnSwap::Migrate => match filters.follow(current).await {
                 Followed::Moved => {
                     hooks.belongs_to(generation);
                     swept.moved += 1;
@@ -211,7 +211,7 @@ fn tell(board: &Arc<Switchboard>, generation: &Generation, swept: Swept) {
         stayed = stay,
         closed = closing.len(),
         reasons = (!reasons.is_empty()).then(|| reasons.join("; ")),
-        "legs with message filters of an older version"
+        "legs with plugins of an older version"
     );
     if closing.is_empty() {
         return;

@@ -54,7 +54,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     rewritten(&admitted, &mut response, Instant::now() + left).await?;
     let hold = rules.hold;
     let Admitted { info, generation, place, .. } = admitted;
-    let hooks = Hooks::of(filters, generation);
+    let hooks = Hooks::of(filters, &info, generation);
     let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, info, place, hooks);
     drop(arriving);
     Ok(Step::Switch(response, Switched::Pair(Box::new(Seated { seat, line, handle, mailbox, hold }))))

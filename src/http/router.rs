@@ -90,7 +90,8 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     };
     let conn = admitted.handshake.id;
     let (generation, place) = admitted.into_place();
-    let (line, mailbox) = OnLine::enter(board, conn, info, place, Hooks::of(filters, generation));
+    let hooks = Hooks::of(filters, &info, generation);
+    let (line, mailbox) = OnLine::enter(board, conn, info, place, hooks);
     Ok(Step::Switch(
         response,
         Switched::Dial(Box::new(Dialled { line, mailbox, service, subprotocol: connected.subprotocol })),

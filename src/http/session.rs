@@ -118,6 +118,11 @@ impl LegInfo {
         }
     }
 
+    /// Whether a plugin is asked or told something while it lives, apart from its messages.
+    pub(super) const fn is_followed(&self) -> bool {
+        self.checks.is_some() || self.observers.is_some()
+    }
+
     /// When its identity ends, in milliseconds since 1970.
     fn end(&self) -> Option<u64> {
         self.identity.as_ref().and_then(|identity| identity.expires_at_ms)
@@ -180,6 +185,19 @@ pub(super) struct OneLeg {
 }
 
 impl OneLeg {
+    /// Whether those that are asked and told of it are the versions that `current` names.
+    pub(super) fn is_on(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) -> bool {
+        self.slots.are_on(current) && self.observers.as_ref().is_none_or(|observers| observers.are_on(current))
+    }
+
+    /// From now on they are, where those can be asked and told.
+    pub(super) fn follow(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) {
+        self.slots.follow(current);
+        if let Some(observers) = &self.observers {
+            observers.follow(current);
+        }
+    }
+
     /// Ends its session for a cause that both legs are told, politely.
     pub(super) fn drain(&self, conn: ConnId, code: u16, cause: Cause) {
         self.fate.drain(conn, &self.session, code, cause);
@@ -206,7 +224,7 @@ pub struct Sessions {
     crier: Crier,
     over: UnboundedSender<Over>,
     /// There may be legs with hooks that are not on the generation that serves.
-    pub(super) swapped: Notify,
+    pub(super) behind: Notify,
     _tasks: [AbortOnDropHandle<()>; 4],
 }
 
@@ -229,8 +247,8 @@ impl Sessions {
             async move { rounds.go(&legs).await }
         });
         let tasks = [obeying, watching, asking, drain.spawn_beside(account(ended))];
-        let swapped = Notify::new();
-        Self { legs, arriving: Arc::default(), ends, rounds, crier, over, swapped, _tasks: tasks }
+        let behind = Notify::new();
+        Self { legs, arriving: Arc::default(), ends, rounds, crier, over, behind, _tasks: tasks }
     }
 
     /// Legs alive.
@@ -247,7 +265,7 @@ impl Sessions {
 
     /// A new generation serves.
     pub fn follow(&self) {
-        self.swapped.notify_one();
+        self.behind.notify_one();
     }
 
     /// The oldest generation whose code a leg uses.
@@ -271,7 +289,8 @@ impl Sessions {
         let shown = conns.into_iter().take(most).filter_map(|conn| {
             let leg = Arc::clone(&*self.legs.get(&conn)?);
             let hooks = leg.hooks.as_ref();
-            let (filters, generation) = (hooks.map(Hooks::labels).unwrap_or_default(), hooks.map(Hooks::generation));
+            let (filters, generation) =
+                (hooks.and_then(Hooks::labels).unwrap_or_default(), hooks.map(Hooks::generation));
             Some(Listed { conn, info: leg.info.clone(), filters, generation })
         });
         (shown.collect(), all)

@@ -225,8 +225,7 @@ impl Plugin {
             ..refuse(failure.to_string())
         })?;
         let limit = plugin.spec.limits.init;
-        let deadline = Instant::now() + limit;
-        let armed = arm(&mut first.store, deadline);
+        let armed = arm(&mut first.store, limit);
         let info =
             bounded(&runtime.ticker, &armed, first.guest.describe(&mut first.store)).await.map_err(|stopped| {
                 refuse(match stopped {
@@ -249,6 +248,12 @@ impl Plugin {
         let pre = runtime.linker.instantiate_pre(component)?;
         let indices = Indices::new(component, &pre)?;
         Ok((pre, indices))
+    }
+
+    /// The interfaces that it exports, in the order in which they are asked.
+    #[must_use]
+    pub fn exports(&self) -> Vec<&'static str> {
+        self.indices.exported().collect()
     }
 
     /// Its name in the configuration.
@@ -416,9 +421,8 @@ impl Plugin {
             Question::Message => (self.spec.limits.message, "limits.message"),
             _ => (self.spec.limits.decision, "limits.decision"),
         };
-        let deadline = Instant::now() + limit;
         instance.store.data_mut().begin(std::mem::take(scene));
-        let armed = arm(&mut instance.store, deadline);
+        let armed = arm(&mut instance.store, limit);
         // If this fails or is dropped, the instance goes with it: nothing a guest left half done is entered again.
         let asked = instance.guest.ask(&mut instance.store, question);
         let answer = bounded(&self.runtime.ticker, &armed, asked).await;
@@ -498,9 +502,8 @@ impl Plugin {
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.host_copy);
         store.set_max_component_handles(limits.handles);
-        store.epoch_deadline_callback(|context| deadline::at_tick(context.data().deadline));
-        let deadline = Instant::now() + limit;
-        let armed = arm(&mut store, deadline);
+        store.epoch_deadline_callback(|context| deadline::at_tick(context.data()));
+        let armed = arm(&mut store, limit);
         let made = bounded(&self.runtime.ticker, &armed, async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let guest = self.indices.load(&mut store, &instance)?;

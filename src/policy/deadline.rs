@@ -56,9 +56,15 @@ impl Armed {
     }
 }
 
-/// Lets guest code in this store run until then, and wait in the host for as long as it may.
-pub(super) fn arm(store: &mut Store<State>, deadline: Instant) -> Armed {
-    let armed = store.data_mut().arm(deadline);
+/// How long a call that meets a tick has been running at least when it makes way for others: one that has just begun, as
+/// nearly all have, is through before they would be awake.
+const SPARED: Duration = Duration::from_millis(1);
+
+/// Lets guest code in this store run for `limit` from now on, and wait in the host for as long as it may.
+pub(super) fn arm(store: &mut Store<State>, limit: Duration) -> Armed {
+    let now = Instant::now();
+    let armed = store.data_mut().arm(now + limit);
+    store.data_mut().spared_until = now + SPARED;
     store.set_epoch_deadline(1);
     armed
 }
@@ -67,8 +73,12 @@ pub(super) fn arm(store: &mut Store<State>, deadline: Instant) -> Armed {
 ///
 /// # Errors
 /// Stops it: its deadline has passed.
-pub(super) fn at_tick(deadline: Instant) -> wasmtime::Result<UpdateDeadline> {
-    if Instant::now() < deadline {
+pub(super) fn at_tick(state: &State) -> wasmtime::Result<UpdateDeadline> {
+    let now = Instant::now();
+    if now < state.deadline && now < state.spared_until {
+        return Ok(UpdateDeadline::Continue(1));
+    }
+    if now < state.deadline {
         // Behind the sockets, too: where guests have all workers, these would otherwise wait for many ticks.
         return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
     }

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) limits: PluginLimits,
     /// When guest code is stopped, whatever it does.
     pub(super) deadline: Instant,
+    /// Until when a tick does not interrupt it.
+    pub(super) spared_until: Instant,
     /// The same for whoever drops the call.
     armed: Armed,
     /// How long the running call may still wait in the host.
@@ -99,6 +101,7 @@ impl State {
             scene: Scene::default(),
             limits: *limits,
             deadline: Instant::now(),
+            spared_until: Instant::now(),
             armed: Armed::new(),
             host_left: limits.host,
             host_calls: 0,

@@ -95,11 +95,11 @@ async fn a_session_moves_where_the_new_version_agrees_and_its_messages_go_on() {
     // `N` refuses to take over, `X` traps: it stays where it is, with what was kept.
     for version in ["N", "X"] {
         swap(&proxy, &echo, ", sessions: migrate", version);
-        proxy.logged(&["legs with message filters of an older version", "stayed=1"]);
+        proxy.logged(&["legs with plugins of an older version", "stayed=1"]);
         assert_eq!(versions(&proxy), moved);
     }
     assert_eq!(keeps(&mut client, "third").await, "second");
-    let line = proxy.logged(&["legs with message filters", "refused: not me (1)"]);
+    let line = proxy.logged(&["legs with plugins", "refused: not me (1)"]);
     assert!(line.contains("moved=0"), "{line}");
     assert_eq!(proxy.metric("cordboard_swept_legs_total{result=\"moved\"}"), 1.0);
     assert_eq!(proxy.metric("cordboard_swept_legs_total{result=\"stayed\"}"), 2.0);
@@ -112,7 +112,7 @@ async fn without_a_migration_only_a_connection_of_which_nothing_is_kept_moves() 
     let (mut empty, mut full) = (routed(&proxy).await, routed(&proxy).await);
     assert_eq!(keeps(&mut full, "something").await, "");
     swap(&proxy, &echo, ", sessions: migrate", "B");
-    proxy.logged(&["legs with message filters", "moved=1", "stayed=1", "exports no `filter-migration`"]);
+    proxy.logged(&["legs with plugins", "moved=1", "stayed=1", "exports no `filter-migration`"]);
     assert_eq!(versions(&proxy).iter().map(|(_, generation)| *generation).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(keeps(&mut full, "").await, "something");
     assert_eq!(keeps(&mut empty, "").await, "");

@@ -78,7 +78,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
         return;
     }
     let filters =
-        |n: usize| known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_ref()).map(Hooks::labels);
+        |n: usize| known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_ref()).and_then(Hooks::labels);
     let filters = [filters(0), filters(1)];
     let known = |n: usize| known.get(n).and_then(Option::as_ref).map(|leg| &leg.info);
     let leg = |n: usize| Shown { report: report.legs.get(n), info: known(n) };

@@ -2,7 +2,7 @@
 //! `closed`. Telling queues it and returns; after `closed` nothing is told.
 
 use std::sync::{
-    Arc,
+    Arc, PoisonError, RwLock,
     atomic::{AtomicU8, Ordering},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 
 /// The plugins that hear of one leg.
 pub(super) struct Observers {
-    plugins: Arc<[Arc<Plugin>]>,
+    plugins: RwLock<Arc<[Arc<Plugin>]>>,
     step: AtomicU8,
 }
 
@@ -28,7 +28,25 @@ const CLOSED: u8 = 2;
 
 impl Observers {
     pub(super) fn new(plugins: Arc<[Arc<Plugin>]>) -> Self {
-        Self { plugins, step: AtomicU8::new(BEFORE) }
+        Self { plugins: RwLock::new(plugins), step: AtomicU8::new(BEFORE) }
+    }
+
+    fn plugins(&self) -> Arc<[Arc<Plugin>]> {
+        Arc::clone(&self.plugins.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether those that hear of it are the versions that `current` names.
+    pub(super) fn are_on(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) -> bool {
+        self.plugins().iter().all(|plugin| current(&plugin.name()).is_some_and(|other| Arc::ptr_eq(&other, plugin)))
+    }
+
+    /// From now on the versions that `current` names hear of it, where they listen.
+    pub(super) fn follow(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) {
+        let newest = |plugin: &Arc<Plugin>| {
+            current(&plugin.name()).filter(|other| other.observes()).unwrap_or_else(|| Arc::clone(plugin))
+        };
+        let plugins = self.plugins().iter().map(newest).collect();
+        *self.plugins.write().unwrap_or_else(PoisonError::into_inner) = plugins;
     }
 }
 
@@ -97,7 +115,7 @@ impl Crier {
     fn queue(&self, leg: &OneLeg, name: &'static str, attributes: Vec<Attribute>) {
         let (Some(observers), Some(facts)) = (&leg.observers, &leg.info.facts) else { return };
         let event = Arc::new(Event { name, at_ms: now_ms(), attributes });
-        for plugin in observers.plugins.iter().filter(|plugin| plugin.tell(facts, &event)) {
+        for plugin in observers.plugins().iter().filter(|plugin| plugin.tell(facts, &event)) {
             let (plugin, drain) = (Arc::clone(plugin), self.drain.clone());
             // Until then what is queued is told when we stop, too.
             self.drain.spawn(async move {

@@ -54,6 +54,21 @@ impl Slots {
         Self(Mutex::new(checks.iter().map(slot).collect()))
     }
 
+    /// Whether those that are asked are the versions that `current` names.
+    pub(super) fn are_on(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) -> bool {
+        let is_on = |slot: &Slot| current(&slot.plugin.name()).is_some_and(|plugin| Arc::ptr_eq(&plugin, &slot.plugin));
+        self.lock().iter().all(is_on)
+    }
+
+    /// From now on the versions that `current` names are asked, where they can be.
+    pub(super) fn follow(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) {
+        for slot in self.lock().iter_mut() {
+            if let Some(plugin) = current(&slot.plugin.name()).filter(|plugin| plugin.rechecks()) {
+                slot.plugin = plugin;
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
