@@ -138,8 +138,8 @@ fn what_plugins_only_import_may_gain_functions() {
 
 #[test]
 fn interfaces_and_worlds_may_be_added() {
-    let new = "interface pairing { use types.{rejection}; pair: func() -> result<bool, rejection>; }\n\
-               world pairer { include decision; export pairing; }\ninterface meta {";
+    let new = "interface weighing { use types.{rejection}; weigh: func() -> result<bool, rejection>; }\n\
+               world weigher { include decision; export weighing; }\ninterface meta {";
     let none = after(&[("plugin.wit", "interface meta {", new), NEXT]);
     assert!(none.is_empty(), "{}", listed(&none));
 }

@@ -4,6 +4,7 @@
 mod ended;
 mod events;
 mod fate;
+mod passage;
 mod recheck;
 
 use std::{
@@ -31,6 +32,7 @@ use self::{
 pub(super) use self::{
     ended::{milliseconds, unanswered},
     fate::Doom,
+    passage::{Arriving, Ticket},
 };
 use super::{Place, Switchboard, hooks::Hooks, watchman::Ends};
 use crate::{
@@ -510,35 +512,5 @@ impl Drop for OnLine {
             sessions.ends.remove(end, self.conn);
         }
         sessions.rounds.end(self.conn, &self.leg);
-    }
-}
-
-/// A leg that is on its way to a seat or before its 101.
-pub(super) struct Arriving {
-    all: Arc<DashMap<ConnId, Arc<Facts>>>,
-    conn: ConnId,
-}
-
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        self.all.remove(&self.conn);
-    }
-}
-
-/// A leg on its way into its partner's session.
-pub(super) struct Ticket {
-    conn: ConnId,
-    leg: Arc<OneLeg>,
-}
-
-impl Ticket {
-    /// It is about to be handed over to this one.
-    pub(super) fn goes_to(&self, host: &SessionHandle) {
-        self.leg.fate.goes_to(&host.relay);
-    }
-
-    /// It was taken by the session.
-    pub(super) fn arrived(self) {
-        self.leg.fate.arrived(self.conn);
     }
 }
