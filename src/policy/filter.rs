@@ -154,7 +154,7 @@ pub fn screen(client: Option<&Arc<Filters>>, backend: Option<&Arc<Filters>>) -> 
         sender.iter().chain(receiver.iter().filter(stands)).cloned().collect()
     };
     Some(Arc::new(Chains {
-        chains: [chain(&client, &backend), chain(&backend, &client)],
+        ways: [chain(&client, &backend), chain(&backend, &client)],
         runtime: Handle::current(),
         long: AtomicU32::new(0),
         detours: AtomicU32::new(0),
@@ -164,7 +164,7 @@ pub fn screen(client: Option<&Arc<Filters>>, backend: Option<&Arc<Filters>>) -> 
 /// The filters of both directions.
 struct Chains {
     /// By [`Direction`].
-    chains: [Arc<[Arc<Filter>]>; 2],
+    ways: [Arc<[Arc<Filter>]>; 2],
     runtime: Handle,
     /// Long looks in a row, until now.
     long: AtomicU32,
@@ -174,7 +174,7 @@ struct Chains {
 
 impl Chains {
     fn chain(&self, direction: Direction) -> &Arc<[Arc<Filter>]> {
-        &self.chains[direction as usize]
+        &self.ways[direction as usize]
     }
 
     fn rules(&self, direction: Direction, kind: MessageKind) -> impl Iterator<Item = Rule> {

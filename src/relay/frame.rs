@@ -201,13 +201,13 @@ pub(super) fn put_data(out: &mut Vec<u8>, opcode: Opcode, fin: bool, payload: &[
     let masked = if mask.is_some() { 0x80 } else { 0 };
     let length = payload.len();
     match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ ..126), _) => out.push(masked | short),
+        (Ok(short @ ..126), _) => out.push(masked + short),
         (_, Ok(middle)) => {
-            out.push(masked | 126);
+            out.push(masked + 126);
             out.extend_from_slice(&middle.to_be_bytes());
         }
         _ => {
-            out.push(masked | 127);
+            out.push(masked + 127);
             out.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }

@@ -171,6 +171,7 @@ pub(super) struct Side<I> {
     pub(super) pong: Option<Box<[u8]>>,
     staged: Option<Box<Staged>>,
     /// Messages of ours that wait for a place between two of its partner's.
+    #[allow(clippy::box_collection)] // sessions are many, and nearly all have none
     pub(super) replies: Option<Box<Vec<u8>>>,
     pub(super) pulse: Pulse,
     /// Since when it takes no byte though there are some.

@@ -68,7 +68,7 @@ async fn a_pinned_session_keeps_its_version_and_an_unchanged_filter_no_generatio
     assert_ne!(now[0].0, now[1].0);
     proxy.metric_becomes("cordboard_generations_alive", 2.0);
     // Its own instance waits for the old one, as long as it is there.
-    assert_eq!(proxy.metric("cordboard_plugin_connections{plugin=\"filter\"}"), 2.0);
+    proxy.metric_becomes("cordboard_plugin_connections{plugin=\"filter\"}", 2.0);
     // What does not concern the filter moves whoever is on the version that still serves.
     swap(&proxy, &echo, ", history: 9", "B");
     proxy.metric_becomes("cordboard_generations_alive", 2.0);
@@ -101,8 +101,8 @@ async fn a_session_moves_where_the_new_version_agrees_and_its_messages_go_on() {
     assert_eq!(keeps(&mut client, "third").await, "second");
     let line = proxy.logged(&["legs with plugins", "refused: not me (1)"]);
     assert!(line.contains("moved=0"), "{line}");
-    assert_eq!(proxy.metric("cordboard_swept_legs_total{result=\"moved\"}"), 1.0);
-    assert_eq!(proxy.metric("cordboard_swept_legs_total{result=\"stayed\"}"), 2.0);
+    proxy.metric_becomes("cordboard_swept_legs_total{result=\"moved\"}", 1.0);
+    proxy.metric_becomes("cordboard_swept_legs_total{result=\"stayed\"}", 2.0);
 }
 
 #[tokio::test]
