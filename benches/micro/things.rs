@@ -267,7 +267,7 @@ fn filter<const LEN: usize>(clock: &mut Clock) {
         let whole = Payload { kind: MessageKind::Text, bytes: vec![b'x'; LEN] };
         let mut message = Some(whole.clone());
         clock.rounds(|| {
-            // One that the machine interrupts for long goes on elsewhere, and is not waited for.
+            // One that meets a tick goes on elsewhere, and is not waited for.
             message = filter.look(message.take().unwrap_or_else(|| whole.clone()));
         });
     });

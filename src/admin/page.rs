@@ -49,6 +49,7 @@ pub(super) fn sessions(control: &Control) -> Value {
             "role": leg.info.role,
             "channel": &*leg.info.channel,
             "peer": leg.info.peer.to_string(),
+            "subject": leg.info.subject(),
             "policy": &*leg.info.policy,
             "generation": leg.info.generation,
             "filters": leg.filters.split(',').filter(|filter| !filter.is_empty()).collect::<Vec<_>>(),

@@ -129,7 +129,8 @@ impl LegInfo {
     }
 
     /// Whom an authorizer named.
-    pub(super) fn subject(&self) -> Option<&str> {
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
         self.identity.as_ref().and_then(|identity| identity.subject.as_deref())
     }
 

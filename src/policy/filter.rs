@@ -144,6 +144,15 @@ impl Filters {
 /// where neither has any.
 #[must_use]
 pub fn screen(client: Option<&Arc<Filters>>, backend: Option<&Arc<Filters>>) -> Option<Arc<dyn Screen>> {
+    screen_of(client, backend, LONG)
+}
+
+/// The same, for which looks that take longer than `long` are long ones.
+pub(super) fn screen_of(
+    client: Option<&Arc<Filters>>,
+    backend: Option<&Arc<Filters>>,
+    long: Duration,
+) -> Option<Arc<dyn Screen>> {
     let of = |filters: Option<&Arc<Filters>>| filters.map_or_else(Vec::new, |filters| filters.filters.clone());
     let (client, backend) = (of(client), of(backend));
     if client.is_empty() && backend.is_empty() {
@@ -156,6 +165,7 @@ pub fn screen(client: Option<&Arc<Filters>>, backend: Option<&Arc<Filters>>) -> 
     Some(Arc::new(Chains {
         ways: [chain(&client, &backend), chain(&backend, &client)],
         runtime: Handle::current(),
+        patience: long,
         long: AtomicU32::new(0),
         detours: AtomicU32::new(0),
     }))
@@ -166,6 +176,8 @@ struct Chains {
     /// By [`Direction`].
     ways: [Arc<[Arc<Filter>]>; 2],
     runtime: Handle,
+    /// Looks that take longer are long ones.
+    patience: Duration,
     /// Long looks in a row, until now.
     long: AtomicU32,
     /// Looks that are still to begin elsewhere.
@@ -211,7 +223,7 @@ impl Screen for Chains {
             let _runtime = self.runtime.enter();
             let begun = Instant::now();
             let looked = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            if begun.elapsed() <= LONG {
+            if begun.elapsed() <= self.patience {
                 self.long.store(0, Ordering::Relaxed);
             } else if self.long.fetch_add(1, Ordering::Relaxed) + 1 >= IN_A_ROW {
                 self.long.store(0, Ordering::Relaxed);

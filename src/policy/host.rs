@@ -22,7 +22,11 @@ use super::{
     output::{self, GuestOutput},
     v0_1::{clock, connection, errors, interest, log, message, request, types},
 };
-use crate::{config::PluginLimits, model::MessageKind};
+use crate::{
+    config::PluginLimits,
+    head::plain,
+    model::{Handshake, MessageKind},
+};
 
 /// Most elements of all tables of an instance together: more than any known toolchain makes.
 const TABLE_ELEMENTS: usize = 4 * super::engine::TABLE_ELEMENTS;
@@ -219,6 +223,11 @@ impl WasiView for State {
     }
 }
 
+/// The protocol that a request asks to be upgraded to.
+fn protocol(handshake: &Handshake) -> Option<String> {
+    plain::upgrade_asked(handshake).and_then(|asked| asked.to_str().ok().map(str::to_ascii_lowercase))
+}
+
 impl types::Host for State {}
 
 impl errors::Host for State {}
@@ -229,12 +238,11 @@ impl request::Host for State {
     }
 
     fn is_upgrade(&mut self) -> wasmtime::Result<bool> {
-        // Only upgrades reach the policies in this version.
-        self.call("is-upgrade").map(|_| true)
+        Ok(protocol(&self.call("is-upgrade")?.handshake).is_some())
     }
 
     fn protocol(&mut self) -> wasmtime::Result<Option<String>> {
-        self.call("protocol").map(|_| Some("websocket".to_owned()))
+        Ok(protocol(&self.call("protocol")?.handshake))
     }
 
     fn http_version(&mut self) -> wasmtime::Result<String> {

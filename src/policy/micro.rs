@@ -1,7 +1,7 @@
 //! The private parts of the policy host that `benches/micro` measures: one question alone, and instances without one.
 //! Nothing in the proxy calls this, so no binary of it has it in.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use super::{
     component::{Failure, Plugin},
@@ -85,7 +85,7 @@ impl Onlooker {
         let known = super::Known(Arc::new(Call::about(handshake)));
         let facts = known.facts(Role::Routed, ChannelId::random());
         let filters = filter::open(&[Arc::clone(plugin)], &known, &facts).await.ok().flatten();
-        let screen = filter::screen(filters.as_ref(), None).ok_or(io::ErrorKind::Unsupported)?;
+        let screen = filter::screen_of(filters.as_ref(), None, Duration::MAX).ok_or(io::ErrorKind::Unsupported)?;
         Ok(Self { screen, reply: reply() })
     }
 

@@ -4,10 +4,10 @@
 //! use cordboard_plugin_sdk::{http::{Request, Response}, testing};
 //!
 //! testing::answer_http(|request| match request.url.as_str() {
-//!     "https://users.example/ada" => Ok(Response { status: 200, headers: vec![], body: b"admin".to_vec() }),
+//!     "http://users.example/ada" => Ok(Response { status: 200, headers: vec![], body: b"admin".to_vec() }),
 //!     _ => Ok(Response { status: 404, headers: vec![], body: vec![] }),
 //! });
-//! let response = Request::get("https://users.example/ada").with_header("accept", "text/plain").send()?;
+//! let response = Request::get("http://users.example/ada").with_header("accept", "text/plain").send()?;
 //! assert_eq!((response.status, response.body.as_slice()), (200, &b"admin"[..]));
 //! # Ok::<(), cordboard_plugin_sdk::HostError>(())
 //! ```

@@ -37,10 +37,11 @@ pub fn delete(bucket: &str, key: &str) -> Result<(), HostError> {
     host::delete(bucket, key)
 }
 
-/// Adds to a number and gives the sum; a key that is not there counts as 0. The time to live begins anew.
+/// Adds to a number and gives the sum; a key that is not there counts as 0, and lives for `ttl`; one that is there
+/// keeps the end of its life. The value is the number in decimal digits.
 ///
 /// # Errors
-/// See the module; `invalid` where the key holds something else than a number that this function made.
+/// See the module; `conflict` where the key holds something else than a number, `invalid` where the sum is out of range.
 pub fn increment(bucket: &str, key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, HostError> {
     host::increment(bucket, key, delta, millis(ttl))
 }
@@ -70,13 +71,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_of_its_bucket_and_a_number_is_no_bytes() {
+    fn a_key_is_of_its_bucket_and_a_number_is_its_digits() {
         set("a", "k", b"1", None).unwrap();
         assert_eq!((get("a", "k"), get("b", "k")), (Ok(Some(b"1".to_vec())), Ok(None)));
         assert_eq!((increment("a", "n", 3, None), increment("a", "n", -5, None)), (Ok(3), Ok(-2)));
         assert_eq!(increment("a", "n", i64::MIN, None).unwrap_err().code, "invalid");
-        assert_eq!(increment("a", "k", 1, None).unwrap_err().code, "invalid");
-        assert_eq!(get("a", "n").unwrap_err().code, "invalid");
+        assert_eq!((increment("a", "k", 1, None), get("a", "n")), (Ok(2), Ok(Some(b"-2".to_vec()))));
+        set("a", "text", b"one", None).unwrap();
+        assert_eq!(increment("a", "text", 1, None).unwrap_err().code, "conflict");
         delete("a", "k").unwrap();
         assert_eq!((delete("a", "k"), get("a", "k")), (Ok(()), Ok(None)));
     }

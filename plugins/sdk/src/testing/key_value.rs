@@ -5,15 +5,9 @@ use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 use crate::{HostError, clock};
 
 struct Entry {
-    value: Value,
+    value: Vec<u8>,
     /// None: never. On the monotonic clock.
     ends: Option<Duration>,
-}
-
-/// Numbers are apart from bytes: how a host keeps them is its own affair, so nobody should build on it.
-enum Value {
-    Bytes(Vec<u8>),
-    Number(i64),
 }
 
 type Store = BTreeMap<(String, String), Entry>;
@@ -35,26 +29,20 @@ fn id(bucket: &str, key: &str) -> (String, String) {
     (bucket.to_owned(), key.to_owned())
 }
 
-fn entry(value: Value, ttl_ms: u64) -> Entry {
+fn entry(value: &[u8], ttl_ms: u64) -> Entry {
+    let value = value.to_vec();
     let ends = (ttl_ms != 0).then(|| clock::monotonic().saturating_add(Duration::from_millis(ttl_ms)));
     Entry { value, ends }
 }
 
-fn bytes(entry: Option<&Entry>) -> Result<Option<&[u8]>, HostError> {
-    match entry.map(|entry| &entry.value) {
-        None => Ok(None),
-        Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
-        Some(Value::Number(_)) => Err(HostError::new("invalid", "the key holds a number; read it with increment by 0")),
-    }
-}
-
+#[allow(clippy::unnecessary_wraps)] // as the host's
 pub(crate) fn get(bucket: &str, key: &str) -> Result<Option<Vec<u8>>, HostError> {
-    with(|store| Ok(bytes(store.get(&id(bucket, key)))?.map(<[u8]>::to_vec)))
+    with(|store| Ok(store.get(&id(bucket, key)).map(|entry| entry.value.clone())))
 }
 
 #[allow(clippy::unnecessary_wraps)] // as the host's
 pub(crate) fn set(bucket: &str, key: &str, value: &[u8], ttl_ms: u64) -> Result<(), HostError> {
-    with(|store| store.insert(id(bucket, key), entry(Value::Bytes(value.to_vec()), ttl_ms)));
+    with(|store| store.insert(id(bucket, key), entry(value, ttl_ms)));
     Ok(())
 }
 
@@ -66,17 +54,17 @@ pub(crate) fn delete(bucket: &str, key: &str) -> Result<(), HostError> {
 
 pub(crate) fn increment(bucket: &str, key: &str, delta: i64, ttl_ms: u64) -> Result<i64, HostError> {
     with(|store| {
-        let old = match store.get(&id(bucket, key)).map(|entry| &entry.value) {
-            None => 0,
-            Some(Value::Number(number)) => *number,
-            Some(Value::Bytes(_)) => return Err(HostError::new("invalid", "the key holds no number")),
-        };
+        let kept = store.entry(id(bucket, key)).or_insert_with(|| entry(b"0", ttl_ms));
+        let number = std::str::from_utf8(&kept.value).ok().and_then(|text| text.parse::<i64>().ok());
+        let old = number.ok_or_else(|| HostError::new("conflict", "the key holds no number"))?;
         let sum = old.checked_add(delta).ok_or_else(|| HostError::new("invalid", "the sum is out of range"))?;
-        store.insert(id(bucket, key), entry(Value::Number(sum), ttl_ms));
+        // One that was there keeps the end of its life.
+        kept.value = sum.to_string().into_bytes();
         Ok(sum)
     })
 }
 
+#[allow(clippy::unnecessary_wraps)] // as the host's
 pub(crate) fn compare_and_set(
     bucket: &str,
     key: &str,
@@ -85,9 +73,9 @@ pub(crate) fn compare_and_set(
     ttl_ms: u64,
 ) -> Result<bool, HostError> {
     with(|store| {
-        let equal = bytes(store.get(&id(bucket, key)))? == expected;
+        let equal = store.get(&id(bucket, key)).map(|entry| entry.value.as_slice()) == expected;
         if equal {
-            store.insert(id(bucket, key), entry(Value::Bytes(value.to_vec()), ttl_ms));
+            store.insert(id(bucket, key), entry(value, ttl_ms));
         }
         Ok(equal)
     })
