@@ -439,6 +439,8 @@ impl interest::Host for State {
         let Some(interests) = &mut self.scene.interests else {
             return Err(outside("interest", "messages", "in which interest can be declared"));
         };
+        // A guest has no room for more, so none is kept of ours.
+        let max_bytes = max_bytes.min(u32::try_from(self.limits.memory).unwrap_or(u32::MAX));
         interests.want(direction.into(), kind.into(), Rule { max_bytes, oversize: oversize.into() });
         Ok(())
     }

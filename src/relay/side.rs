@@ -342,7 +342,8 @@ impl<I: Io> Side<I> {
                 return outcome;
             }
             if self.replies.is_some() && source.as_ref().is_none_or(|source| source.at_gap()) {
-                self.stage_replies();
+                let last = source.as_ref().is_none_or(|source| source.pending.is_empty());
+                self.stage_replies(last);
                 continue;
             }
             if self.owes() {
@@ -431,10 +432,10 @@ impl<I: Io> Side<I> {
         }
     }
 
-    /// The same for messages of ours. A Close of its partner's is the last that it gets.
-    fn stage_replies(&mut self) {
+    /// The same for messages of ours; `last`: its partner's Close, if there is one, is out, and nothing may follow it.
+    fn stage_replies(&mut self, last: bool) {
         if let Some(replies) = self.replies.take()
-            && !matches!(self.output, Output::Relaying(_))
+            && !(last && matches!(self.output, Output::Relaying(_)))
         {
             self.staged.get_or_insert_default().bytes.extend_from_slice(&replies);
         }

@@ -42,13 +42,15 @@
     (call $string (i32.const 4112) (i32.const 0) (i32.const 0))
     (i32.const 4096))
 
-  ;; `n` wants nothing, `p`, `d` and `c` texts of at most ten bytes to the backend, longer ones to pass, be dropped, or
+  ;; `n` wants nothing, `u` binary messages to the backend without end, `p`, `d` and `c` texts of at most ten bytes to the backend, longer ones to pass, be dropped, or
   ;; close; `T` traps, all others want everything of at most 64 KiB.
   (func (export "cordboard:plugin/message-filtering@0.1.0#open")
     (local $do i32)
     (local.set $do (global.get $do))
     (if (i32.eq (local.get $do) (i32.const 'n')) (then return))
     (if (i32.eq (local.get $do) (i32.const 'T')) (then (call $a_filter_that_traps)))
+    (if (i32.eq (local.get $do) (i32.const 'u'))
+      (then (call $wants (i32.const 0) (i32.const 1) (i32.const -1) (i32.const 0)) (return)))
     (if (i32.eq (local.get $do) (i32.const 'p'))
       (then (call $wants (i32.const 0) (i32.const 0) (i32.const 10) (i32.const 0)) (return)))
     (if (i32.eq (local.get $do) (i32.const 'd'))

@@ -226,3 +226,16 @@ async fn a_filter_that_cannot_be_opened_refuses_and_one_that_loses_interest_is_n
     let (mut client, _) = dial_with(&proxy, "/ws", &[]).await;
     assert_eq!(hear_text(&mut client).await, "name");
 }
+
+#[tokio::test]
+async fn no_more_is_put_together_than_the_filter_has_memory_for() {
+    let echo = Echo::start("name");
+    let proxy = with_filter(", config: {do: u}, limits: {memory: 512KiB}", &echo);
+    let mut client = routed(&proxy).await;
+    for (size, calls) in [((512 << 10) + 1, 1.0), (512 << 10, 2.0)] {
+        let message = Message::binary(vec![7; size]);
+        say(&mut client, message.clone()).await;
+        assert_eq!(hear(&mut client).await, message);
+        proxy.metric_becomes("cordboard_plugin_calls_total{plugin=\"filter\"}", calls);
+    }
+}

@@ -356,6 +356,23 @@ fn an_answer_stands_between_two_messages_of_the_other_side() {
 }
 
 #[test]
+fn an_answer_comes_before_a_close_that_is_on_its_way_and_never_behind_it() {
+    for closed_before in [false, true] {
+        let mut it = Stage::new(Rig::routed(&quiet()), [Some(100), None], Oversize::Pass);
+        it.rig.client.takes(if closed_before { usize::MAX } else { 0 });
+        it.rig.backend.says(&plain(CLOSE, &code(4001, "bye")));
+        it.run();
+        it.rig.client.says(&masked(TEXT, b"reply"));
+        it.run();
+        it.rig.client.takes(usize::MAX);
+        it.run();
+        let seen = it.rig.client.frames();
+        let expected: &[u8] = if closed_before { &[CLOSE] } else { &[TEXT, CLOSE] };
+        assert_eq!(seen.iter().map(|frame| frame.opcode).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
 fn a_text_that_is_not_utf_8_ends_the_session() {
     let mut it = Stage::routed();
     it.rig.client.says(&[masked(BINARY, b"\xff"), masked(TEXT, b"\xc3\x28")].concat());
