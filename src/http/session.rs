@@ -4,6 +4,7 @@
 mod ended;
 mod events;
 mod fate;
+mod listed;
 mod passage;
 mod recheck;
 
@@ -280,23 +281,6 @@ impl Sessions {
         self.legs.iter().filter(|leg| fits(leg)).map(|leg| (*leg.key(), Arc::clone(&leg))).collect()
     }
 
-    /// The first legs, oldest first, and how many there are in all. Takes a look at each.
-    #[must_use]
-    pub fn list(&self, most: usize) -> (Vec<Listed>, usize) {
-        let mut conns: Vec<ConnId> = self.legs.iter().map(|leg| *leg.key()).collect();
-        let all = conns.len();
-        // Ids are given in order.
-        conns.sort_unstable();
-        let shown = conns.into_iter().take(most).filter_map(|conn| {
-            let leg = Arc::clone(&*self.legs.get(&conn)?);
-            let hooks = leg.hooks.as_ref();
-            let (filters, generation) =
-                (hooks.and_then(Hooks::labels).unwrap_or_default(), hooks.map(Hooks::generation));
-            Some(Listed { conn, info: leg.info.clone(), filters, generation })
-        });
-        (shown.collect(), all)
-    }
-
     /// Has a leg closed, if it is on the line and not about to be closed already.
     pub(super) fn close(&self, conn: ConnId, doom: Doom) -> bool {
         close(&self.legs, &self.crier, conn, doom)
@@ -319,18 +303,6 @@ impl Sessions {
     pub(super) fn peer(&self, conn: ConnId) -> Option<SocketAddr> {
         self.legs.get(&conn).map(|leg| leg.info.peer)
     }
-}
-
-/// A leg on the line, as it is shown.
-pub struct Listed {
-    /// Its connection.
-    pub conn: ConnId,
-    /// What was known of it at its 101.
-    pub info: LegInfo,
-    /// `name@identity` of its message filters; empty if it has none.
-    pub filters: String,
-    /// The generation whose code they are; none if it has none.
-    pub generation: Option<u64>,
 }
 
 fn close(legs: &Legs, crier: &Crier, conn: ConnId, doom: Doom) -> bool {

@@ -28,8 +28,9 @@ use tokio::{runtime::Handle, sync::Mutex};
 
 use super::{
     Known, Plugin, Refused,
-    component::{Failure, User},
+    component::User,
     context::{Facts, Message, Scene},
+    failure::Failure,
     interest::{Declared, Rule},
     refused, report,
     v0_1::{Action, Answer, Question},
@@ -319,10 +320,21 @@ impl Filter {
         let (payload, unchanged) = message.into_parts();
         let again = |payload| if unchanged { Passed::Unchanged(payload) } else { Passed::Made(payload) };
         let plugin = self.plugin.lock().await;
-        let (said, payload) = self.ask(&plugin, direction, payload).await;
-        let said = said.and_then(|actions| budget.take(&plugin, payload.bytes.len(), actions));
+        let mut scene = self.scene();
+        let kind = payload.kind;
+        scene.message = Some(Message { direction, payload });
+        let said = plugin.ask_about(Question::Message, &mut scene).await;
+        let payload = scene.message.take().map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
+        let said = said.and_then(|answer| match answer {
+            Answer::Actions(actions) => budget.take(&plugin, payload.bytes.len(), actions),
+            // Nothing else answers this question.
+            _ => Ok(vec![Action::Forward]),
+        });
         let actions = match said {
-            Ok(actions) => actions,
+            Ok(actions) => {
+                self.keep(scene);
+                actions
+            }
             Err(failure) => {
                 report(&plugin, self.facts.id, &self.facts.route, &failure);
                 match plugin.spec().on_failure {
@@ -359,30 +371,6 @@ impl Filter {
                 }
             }
         }
-    }
-
-    /// Asks it about a message, which comes back.
-    async fn ask(
-        &self,
-        plugin: &Plugin,
-        direction: Direction,
-        payload: Payload,
-    ) -> (Result<Vec<Action>, Failure>, Payload) {
-        let kind = payload.kind;
-        let mut scene = self.scene();
-        scene.message = Some(Message { direction, payload });
-        let said = plugin.ask_about(Question::Message, &mut scene).await;
-        let message = scene.message.take();
-        if said.is_ok() {
-            self.keep(scene);
-        }
-        let payload = message.map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
-        let actions = said.map(|answer| match answer {
-            Answer::Actions(actions) => actions,
-            // Nothing else answers this question.
-            _ => vec![Action::Forward],
-        });
-        (actions, payload)
     }
 
     /// What a call is about, apart from a message.

@@ -4,8 +4,9 @@
 use std::{io, sync::Arc, time::Duration};
 
 use super::{
-    component::{Failure, Plugin},
+    component::Plugin,
     context::Call,
+    failure::Failure,
     filter,
     v0_1::{Answer, Question},
 };

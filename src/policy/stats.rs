@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::component::Failure;
+use super::failure::Failure;
 
 /// What a plugin version has done so far.
 #[derive(Debug, Default)]

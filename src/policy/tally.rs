@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use super::{component::Failure, stats::Stats};
+use super::{failure::Failure, stats::Stats};
 
 /// Failures by kind, in the order of [`Stats::FAILURES`].
 #[derive(Debug, Default)]

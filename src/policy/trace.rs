@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     answer::SHOWN_BYTES,
-    component::{Failure, Plugin},
+    component::Plugin,
+    failure::Failure,
     output,
     v0_1::{Answer, Question, Target},
 };
