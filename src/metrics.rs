@@ -184,6 +184,9 @@ impl Metrics {
         for result in ["applied", "pinned", "refused", "unchanged"] {
             drop(this.reloads.get_or_create(&ByResult { result }));
         }
+        for result in ["moved", "stayed", "closed"] {
+            drop(this.swept.get_or_create(&ByResult { result }));
+        }
         drop(this.rechecks());
         Self { registry, ..this }
     }

@@ -108,7 +108,11 @@ fn configurations() -> Vec<Case> {
             "there is no service `deed`; did you mean `dead`?",
         ),
         ("two routes of one name", edit("name: told", "name: chat"), "`chat` stands twice"),
-        ("a key of a later version", line("reload: {oldest: close}"), "reload.oldest: not in this version"),
+        (
+            "a key of a later version",
+            edit("'ws://127.0.0.1:1'", "{url: 'ws://127.0.0.1:1', weight: 2}"),
+            "services.dead.endpoints[0].weight: not in this version",
+        ),
         ("no file", Box::new(|setup| fs::remove_file(setup.path()).unwrap()), "cordboard.yaml: No such file"),
         ("an empty file", put("cordboard.yaml", ""), "at least one listener is needed"),
         ("nothing but a comment", put("cordboard.yaml", "# soon\n"), "at least one listener is needed"),

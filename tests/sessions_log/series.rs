@@ -49,11 +49,16 @@ impl Page {
 }
 
 /// What depends on the machine or on which instance a policy is asked in.
-const FREE: [&str; 5] = [
+const FREE: [&str; 10] = [
     "cordboard_resident_memory_bytes",
     "cordboard_plugin_calls_total",
-    "cordboard_plugin_instances_total",
+    "cordboard_plugin_opinions_total",
+    "cordboard_plugin_instances_",
+    "cordboard_plugin_instance_memory_bytes",
     "cordboard_plugin_call_nanoseconds_total",
+    "cordboard_plugin_call_seconds_",
+    "cordboard_plugin_queued_nanoseconds_total",
+    "cordboard_plugin_host_nanoseconds_total",
     "cordboard_handshake_seconds_",
 ];
 

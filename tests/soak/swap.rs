@@ -252,7 +252,7 @@ pub fn run(scale: &Scale) {
         // With as many sessions: what the first hundred swaps came to is what stays.
         assert!(
             busy >> 20 <= settled + settled / 10,
-            "{} MiB after the swaps, {settled} MiB after a tenth",
+            "{} MiB after the swaps, {settled} MiB after a tenth; every tenth of them: {trend:?}",
             busy >> 20
         );
     }

@@ -198,9 +198,11 @@ impl Bars<'_> {
         for size in ["64B", "1KiB"] {
             let row = format!("routed-{size}");
             let counted = self.instructions(&row, nothing).zip(self.instructions(&row, OURS));
-            let (measure, pair) = match counted {
-                Some(pair) => ("instructions", Some(pair)),
-                None => ("CPU time", self.cpu(&row, nothing).zip(self.cpu(&row, OURS))),
+            let by_callgrind = |peer| self.results.median(&format!("callgrind-{size}"), peer, Metric::Callgrind);
+            let (measure, pair) = match (counted, by_callgrind(nothing).zip(by_callgrind(OURS))) {
+                (Some(pair), _) => ("instructions", Some(pair)),
+                (None, Some(pair)) => ("instructions in user space, by callgrind,", Some(pair)),
+                (None, None) => ("CPU time", self.cpu(&row, nothing).zip(self.cpu(&row, OURS))),
             };
             let stand = match pair {
                 Some((with, without)) => Stand::Reached { figure: with / without, limit: 1.01 },

@@ -117,7 +117,10 @@ impl Run<'_> {
             // As many as can be counted in a minute or two.
             Work::Callgrind(_) => matches!(
                 peer,
-                Peer::Cordboard | Peer::Nginx { large: true } | Peer::Relay(relay::Kind::Copy | relay::Kind::Epoll)
+                Peer::Cordboard
+                    | Peer::Filtered { reads: false }
+                    | Peer::Nginx { large: true }
+                    | Peer::Relay(relay::Kind::Copy | relay::Kind::Epoll)
             ),
         };
         there.filter(can).collect()
