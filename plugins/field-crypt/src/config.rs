@@ -1,7 +1,11 @@
 //! The configuration's keys, their defaults and what is refused.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use cordboard_plugin_sdk::{config::Object, filter::Size, json::Pointer};
+use cordboard_plugin_sdk::{
+    config::Object,
+    filter::{Fallback, Size},
+    json::Pointer,
+};
 
 use crate::cipher::Keys;
 
@@ -11,8 +15,8 @@ pub(crate) struct Config {
     pub(crate) to_backend: Way,
     pub(crate) to_client: Way,
     pub(crate) keys: Keys,
-    pub(crate) on_failure: On,
-    pub(crate) on_invalid: On,
+    pub(crate) on_failure: Fallback,
+    pub(crate) on_invalid: Fallback,
     pub(crate) size: Size,
 }
 
@@ -24,20 +28,12 @@ pub(crate) enum Way {
     Pass,
 }
 
-/// What becomes of a message that cannot be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum On {
-    Close,
-    Pass,
-}
-
 impl Config {
     /// Reads and checks the JSON text.
     ///
     /// # Errors
     /// Names the key and what would be right, and never shows a secret.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let on = [("close", On::Close), ("pass", On::Pass)];
         let (encrypt, decrypt, pass) = (("encrypt", Way::Encrypt), ("decrypt", Way::Decrypt), ("pass", Way::Pass));
 
         let mut keys = Object::parse(text)?;
@@ -45,8 +41,8 @@ impl Config {
         let to_backend = keys.choose("toBackend", &[encrypt, decrypt, pass])?;
         let to_client = keys.choose("toClient", &[decrypt, encrypt, pass])?;
         let listed: Vec<Object> = keys.take("keys", Vec::new())?;
-        let on_failure = keys.choose("onFailure", &on)?;
-        let on_invalid = keys.choose("onInvalid", &on)?;
+        let on_failure = Fallback::take(&mut keys, "onFailure", Fallback::Close)?;
+        let on_invalid = Fallback::take(&mut keys, "onInvalid", Fallback::Close)?;
         let size = Size::take(&mut keys)?;
         keys.finish()?;
         if pointers.is_empty() {

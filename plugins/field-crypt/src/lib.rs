@@ -38,9 +38,10 @@ mod cipher;
 mod config;
 
 use cipher::{Keys, Nonces, Opened};
-use config::{Config, On, Way};
+use config::{Config, Way};
 use cordboard_plugin_sdk::{
     Action, Connection, Direction, Interest, Message, MessageFiltering, MessageKind, Plugin, Request, export,
+    filter::Fallback,
     json::{self, Value},
     log,
 };
@@ -69,15 +70,17 @@ impl MessageFiltering for FieldCrypt {
         let Some(text) = message.text() else { return vec![Action::Forward] };
         let mut value = match (json::parse(&text), self.config.on_invalid) {
             (Ok(value), _) => value,
-            (Err(_), On::Pass) => return vec![Action::Forward],
-            (Err(error), On::Close) => return vec![Action::close(1007, format!("the message is no JSON: {error}"))],
+            (Err(_), Fallback::Pass) => return vec![Action::Forward],
+            (Err(error), Fallback::Close) => {
+                return vec![Action::close(1007, format!("the message is no JSON: {error}"))];
+            }
         };
         let done = match self.way(message.direction()) {
             Way::Encrypt => self.encrypt(&mut value),
             Way::Decrypt => self.decrypt(&mut value),
             Way::Pass => Done::default(),
         };
-        if done.failed && self.config.on_failure == On::Close {
+        if done.failed && self.config.on_failure == Fallback::Close {
             return vec![Action::close(1008, "an encrypted value cannot be decrypted")];
         }
         vec![if done.changed { Action::emit_text(value.to_string()) } else { Action::Forward }]

@@ -2,7 +2,7 @@
 
 use cordboard_plugin_sdk::{
     config::{Object, Value},
-    filter::Size,
+    filter::{Fallback, Size},
     json,
 };
 
@@ -14,8 +14,8 @@ pub(crate) struct Config {
     pub(crate) to_backend: Option<Schema>,
     pub(crate) to_client: Option<Schema>,
     pub(crate) on_violation: OnViolation,
-    pub(crate) close_invalid: bool,
-    pub(crate) close_binary: bool,
+    pub(crate) on_invalid: Fallback,
+    pub(crate) on_binary: Fallback,
     pub(crate) size: Size,
 }
 
@@ -38,8 +38,8 @@ impl Config {
         }
         let on_violation =
             keys.choose("onViolation", &[("close", OnViolation::Close), ("reply", OnViolation::Reply)])?;
-        let close_invalid = keys.choose("onInvalid", &[("close", true), ("pass", false)])?;
-        let close_binary = keys.choose("onBinary", &[("close", true), ("pass", false)])?;
+        let on_invalid = Fallback::take(&mut keys, "onInvalid", Fallback::Close)?;
+        let on_binary = Fallback::take(&mut keys, "onBinary", Fallback::Close)?;
         let size = Size::take(&mut keys)?;
         keys.finish()?;
         // Once more, with all digits of the schemas' numbers.
@@ -53,6 +53,6 @@ impl Config {
         if to_backend.is_none() && to_client.is_none() {
             return Err("toBackend, toClient: neither has a schema, so nothing would be checked".to_owned());
         }
-        Ok(Self { to_backend, to_client, on_violation, close_invalid, close_binary, size })
+        Ok(Self { to_backend, to_client, on_violation, on_invalid, on_binary, size })
     }
 }

@@ -43,7 +43,8 @@ mod schema;
 
 use config::{Config, OnViolation};
 use cordboard_plugin_sdk::{
-    Action, Connection, Direction, Interest, Message, MessageFiltering, MessageKind, Plugin, Request, export, json,
+    Action, Connection, Direction, Interest, Message, MessageFiltering, MessageKind, Plugin, Request, export,
+    filter::Fallback, json,
 };
 use schema::Schema;
 
@@ -65,7 +66,7 @@ impl MessageFiltering for JsonSchema {
     fn open(&self, _: &impl Request, _: &impl Connection, interest: &impl Interest) {
         for direction in Direction::ALL.into_iter().filter(|direction| self.schema(*direction).is_some()) {
             self.config.size.want(interest, &[direction], MessageKind::Text);
-            if self.config.close_binary {
+            if self.config.on_binary == Fallback::Close {
                 self.config.size.want(interest, &[direction], MessageKind::Binary);
             }
         }
@@ -75,12 +76,12 @@ impl MessageFiltering for JsonSchema {
         let Some(schema) = self.schema(message.direction()) else { return vec![Action::Forward] };
         if message.kind() == MessageKind::Binary {
             let close = || Action::close(1003, "only JSON text is accepted");
-            return vec![if self.config.close_binary { close() } else { Action::Forward }];
+            return vec![if self.config.on_binary == Fallback::Close { close() } else { Action::Forward }];
         }
         let text = message.text().unwrap_or_default();
         let value = match json::parse(&text) {
             Ok(value) => value,
-            Err(error) if self.config.close_invalid => {
+            Err(error) if self.config.on_invalid == Fallback::Close => {
                 return vec![Action::close(1007, format!("the message is no JSON: {error}"))];
             }
             Err(_) => return vec![Action::Forward],

@@ -3,7 +3,7 @@
 use cordboard_plugin_sdk::{
     Direction,
     config::{Object, Value as Configured},
-    filter::{self, Size},
+    filter::{self, Fallback, Size},
     json::{self, Pointer, Value},
 };
 
@@ -14,15 +14,8 @@ pub(crate) struct Config {
     pub(crate) remove: Vec<Pointer>,
     pub(crate) set: Vec<(Pointer, Value<'static>)>,
     pub(crate) enrich: Vec<(Pointer, Fact)>,
-    pub(crate) on_invalid: OnInvalid,
+    pub(crate) on_invalid: Fallback,
     pub(crate) size: Size,
-}
-
-/// What becomes of text that is no JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnInvalid {
-    Pass,
-    Close,
 }
 
 /// Something that the proxy knows of a connection or a message.
@@ -46,7 +39,7 @@ impl Config {
         let remove: Vec<Pointer> = keys.take("remove", Vec::new())?;
         let set: Object = keys.take("set", Object::default())?;
         let enrich: Object = keys.take("enrich", Object::default())?;
-        let on_invalid = keys.choose("onInvalid", &[("pass", OnInvalid::Pass), ("close", OnInvalid::Close)])?;
+        let on_invalid = Fallback::take(&mut keys, "onInvalid", Fallback::Pass)?;
         let size = Size::take(&mut keys)?;
         keys.finish()?;
         if remove.iter().any(Pointer::is_root) {

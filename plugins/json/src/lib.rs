@@ -35,9 +35,10 @@ mod config;
 
 use std::cell::OnceCell;
 
-use config::{Config, Fact, OnInvalid};
+use config::{Config, Fact};
 use cordboard_plugin_sdk::{
     Action, Connection, Interest, Message, MessageFiltering, MessageKind, Plugin, Request, export,
+    filter::Fallback,
     json::{self, Value},
     random,
 };
@@ -68,8 +69,8 @@ impl MessageFiltering for Json {
                 let changed = self.edit(&mut value, connection);
                 vec![if changed { Action::emit_text(value.to_string()) } else { Action::Forward }]
             }
-            (Err(_), OnInvalid::Pass) => vec![Action::Forward],
-            (Err(error), OnInvalid::Close) => vec![Action::close(1007, format!("the message is no JSON: {error}"))],
+            (Err(_), Fallback::Pass) => vec![Action::Forward],
+            (Err(error), Fallback::Close) => vec![Action::close(1007, format!("the message is no JSON: {error}"))],
         }
     }
 }

@@ -3,7 +3,7 @@
 use cordboard_plugin_sdk::{
     Direction,
     config::Object,
-    filter::{self, Size},
+    filter::{self, Fallback, Size},
     json::Pointer,
 };
 use regex_lite::Regex;
@@ -15,15 +15,8 @@ pub(crate) struct Config {
     pub(crate) pointers: Vec<Pointer>,
     pub(crate) patterns: Vec<Regex>,
     pub(crate) replacement: String,
-    pub(crate) on_invalid: OnInvalid,
+    pub(crate) on_invalid: Fallback,
     pub(crate) size: Size,
-}
-
-/// What becomes of text that is no JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnInvalid {
-    Pass,
-    Close,
 }
 
 impl Config {
@@ -37,7 +30,7 @@ impl Config {
         let pointers: Vec<Pointer> = keys.take("pointers", Vec::new())?;
         let patterns: Vec<String> = keys.take("patterns", Vec::new())?;
         let replacement = keys.take("replacement", "[redacted]".to_owned())?;
-        let on_invalid = keys.choose("onInvalid", &[("pass", OnInvalid::Pass), ("close", OnInvalid::Close)])?;
+        let on_invalid = Fallback::take(&mut keys, "onInvalid", Fallback::Pass)?;
         let size = Size::take(&mut keys)?;
         keys.finish()?;
         if pointers.is_empty() && patterns.is_empty() {

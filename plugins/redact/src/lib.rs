@@ -30,9 +30,10 @@ mod config;
 
 use std::borrow::Cow;
 
-use config::{Config, OnInvalid};
+use config::Config;
 use cordboard_plugin_sdk::{
     Action, Connection, Interest, Message, MessageFiltering, MessageKind, Plugin, Request, export,
+    filter::Fallback,
     json::{self, Value},
 };
 
@@ -59,8 +60,8 @@ impl MessageFiltering for Redact {
         let Some(text) = message.text() else { return vec![Action::Forward] };
         let redacted = match (json::parse(&text), self.config.on_invalid) {
             (Ok(value), _) => self.redact_json(value),
-            (Err(_), OnInvalid::Pass) => self.matches_replaced(&text),
-            (Err(error), OnInvalid::Close) => {
+            (Err(_), Fallback::Pass) => self.matches_replaced(&text),
+            (Err(error), Fallback::Close) => {
                 return vec![Action::close(1007, format!("the message is no JSON: {error}"))];
             }
         };

@@ -1,4 +1,5 @@
-//! What the configurations of message filters have in common: the keys `direction`, `maxBytes` and `oversize`.
+//! What the configurations of message filters have in common: the keys `direction`, `maxBytes` and `oversize`, and those
+//! like `onInvalid`, of what becomes of a message that a filter can do nothing with.
 
 use crate::{Direction, Interest, MessageKind, OversizePolicy, config::Object};
 
@@ -39,6 +40,27 @@ impl Size {
     }
 }
 
+/// What becomes of a message that a filter can do nothing with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// It passes as it came.
+    Pass,
+    /// Both legs are closed.
+    Close,
+}
+
+impl Fallback {
+    /// Takes `key`: `pass` or `close`; `default` where it is absent or null.
+    ///
+    /// # Errors
+    /// Names the key and what would be right.
+    pub fn take(keys: &mut Object, key: &'static str, default: Self) -> Result<Self, String> {
+        let [pass, close] = [("pass", Self::Pass), ("close", Self::Close)];
+        let choices = if default == Self::Pass { [pass, close] } else { [close, pass] };
+        keys.choose(key, &choices)
+    }
+}
+
 /// Takes `direction`: `both` (the default), `to-backend` or `to-client`.
 ///
 /// # Errors
@@ -74,6 +96,19 @@ mod tests {
         assert!(
             interest.wanted()[1..].iter().all(|one| (one.max_bytes, one.oversize) == (65_536, OversizePolicy::Close))
         );
+    }
+
+    #[test]
+    fn a_fallback_is_the_default_unless_it_is_named() {
+        for default in [Fallback::Pass, Fallback::Close] {
+            let take = |text: &str| Fallback::take(&mut Object::parse(text).unwrap(), "onInvalid", default);
+            assert_eq!(take("{}"), Ok(default));
+            assert_eq!(take(r#"{"onInvalid": null}"#), Ok(default));
+            assert_eq!(take(r#"{"onInvalid": "pass"}"#), Ok(Fallback::Pass));
+            assert_eq!(take(r#"{"onInvalid": "close"}"#), Ok(Fallback::Close));
+            let error = take(r#"{"onInvalid": "drop"}"#).unwrap_err();
+            assert!(error.starts_with("onInvalid: \"drop\" is none of ") && error.contains("pass"), "{error}");
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! The configuration's keys, their defaults and what is refused.
 
-use cordboard_plugin_sdk::{config::Object, filter::Size};
+use cordboard_plugin_sdk::{
+    config::Object,
+    filter::{Fallback, Size},
+};
 
 /// A checked configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) to_backend: Way,
     pub(crate) to_client: Way,
-    pub(crate) close_invalid: bool,
+    pub(crate) on_invalid: Fallback,
     pub(crate) size: Size,
 }
 
@@ -30,12 +33,12 @@ impl Config {
         let mut keys = Object::parse(text)?;
         let to_backend = keys.choose("toBackend", &[to_xml, to_json, pass])?;
         let to_client = keys.choose("toClient", &[to_json, to_xml, pass])?;
-        let close_invalid = keys.choose("onInvalid", &[("close", true), ("pass", false)])?;
+        let on_invalid = Fallback::take(&mut keys, "onInvalid", Fallback::Close)?;
         let size = Size::take(&mut keys)?;
         keys.finish()?;
         if (to_backend, to_client) == (Way::Pass, Way::Pass) {
             return Err("toBackend, toClient: both are \"pass\", so nothing would be done".to_owned());
         }
-        Ok(Self { to_backend, to_client, close_invalid, size })
+        Ok(Self { to_backend, to_client, on_invalid, size })
     }
 }

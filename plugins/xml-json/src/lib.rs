@@ -46,7 +46,8 @@ use std::fmt;
 
 use config::{Config, Way};
 use cordboard_plugin_sdk::{
-    Action, Connection, Direction, Interest, Message, MessageFiltering, MessageKind, Plugin, Request, export, json,
+    Action, Connection, Direction, Interest, Message, MessageFiltering, MessageKind, Plugin, Request, export,
+    filter::Fallback, json,
 };
 
 /// How deep elements may stand in one another.
@@ -91,7 +92,7 @@ impl MessageFiltering for XmlJson {
         vec![match turned {
             Ok(turned) => Action::emit_text(turned),
             Err(Refusal::TooLong) => Action::close(1009, "the message grows too long"),
-            Err(Refusal::Invalid(why)) if self.config.close_invalid => {
+            Err(Refusal::Invalid(why)) if self.config.on_invalid == Fallback::Close => {
                 Action::close(1007, format!("the message {why}"))
             }
             Err(Refusal::Invalid(_)) => Action::Forward,
