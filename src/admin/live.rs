@@ -2,6 +2,7 @@
 //! memory.
 
 use std::{
+    borrow::Borrow,
     fmt,
     sync::{Weak, atomic::Ordering},
 };
@@ -72,66 +73,70 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
     gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-/// How one value of something is read.
-type Read<T, N> = fn(&T) -> N;
 /// Name, help and value of a series.
-type Row<T, N> = (&'static str, &'static str, Read<T, N>);
+type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
+
+/// The series of each row: one an item.
+fn families<T, const L: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    kind: MetricType,
+    rows: &[Row<T>],
+    items: &[impl Borrow<T>],
+    labels: impl Fn(&T) -> [(&'static str, String); L],
+) -> fmt::Result {
+    for (name, help, read) in rows {
+        let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+        for item in items.iter().map(Borrow::borrow) {
+            let (value, labels) = (read(item), labels(item));
+            let encoder = family.encode_family(&labels)?;
+            match kind {
+                MetricType::Counter => ConstCounter::new(value).encode(encoder)?,
+                _ => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)?,
+            }
+        }
+    }
+    Ok(())
+}
 
 /// One series a version in memory, so that a canary's failures are told from its predecessor's.
 fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let plugins = control.host.loaded();
     let labels = |plugin: &Plugin| [("plugin", plugin.name().to_string()), ("version", plugin.identity().to_string())];
-    let counters: [Row<Stats, u64>; 8] = [
-        ("plugin_calls", "Policy calls", |stats| stats.calls.load(Ordering::Relaxed)),
-        ("plugin_opinions", "Policy calls that had something to say and refused nothing", |stats| {
-            stats.opinions.load(Ordering::Relaxed)
+    let counters: [Row<Plugin>; 10] = [
+        ("plugin_calls", "Policy calls", |plugin| plugin.stats().calls.load(Ordering::Relaxed)),
+        ("plugin_opinions", "Policy calls that had something to say and refused nothing", |plugin| {
+            plugin.stats().opinions.load(Ordering::Relaxed)
         }),
-        ("plugin_queued_nanoseconds", "Time that policy calls waited for an instance", |stats| {
-            stats.queued.load(Ordering::Relaxed)
+        ("plugin_queued_nanoseconds", "Time that policy calls waited for an instance", |plugin| {
+            plugin.stats().queued.load(Ordering::Relaxed)
         }),
-        ("plugin_rejections", "Policy calls that refused a handshake", |stats| {
-            stats.rejections.load(Ordering::Relaxed)
+        ("plugin_rejections", "Policy calls that refused a handshake", |plugin| {
+            plugin.stats().rejections.load(Ordering::Relaxed)
         }),
-        ("plugin_instances", "Instances made", |stats| stats.instances.load(Ordering::Relaxed)),
-        ("plugin_events", "Events that were queued for a plugin", |stats| stats.events.load(Ordering::Relaxed)),
-        ("plugin_events_dropped", "Events for which the queue of a plugin had no room", |stats| {
-            stats.events_dropped.load(Ordering::Relaxed)
+        ("plugin_instances", "Instances made", |plugin| plugin.stats().instances.load(Ordering::Relaxed)),
+        ("plugin_events", "Events that were queued for a plugin", |plugin| {
+            plugin.stats().events.load(Ordering::Relaxed)
         }),
-        ("plugin_call_nanoseconds", "Time spent in policy calls", |stats| stats.nanoseconds.load(Ordering::Relaxed)),
-    ];
-    for (name, help, read) in counters {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for plugin in &plugins {
-            let labels = labels(plugin);
-            ConstCounter::new(read(plugin.stats())).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    let counters: [Row<Plugin, u64>; 2] = [
+        ("plugin_events_dropped", "Events for which the queue of a plugin had no room", |plugin| {
+            plugin.stats().events_dropped.load(Ordering::Relaxed)
+        }),
+        ("plugin_call_nanoseconds", "Time spent in policy calls", |plugin| {
+            plugin.stats().nanoseconds.load(Ordering::Relaxed)
+        }),
         ("plugin_host_calls", "Calls of granted functions", |plugin| plugin.host_calls().0),
         ("plugin_host_nanoseconds", "Time that policy calls waited in granted functions", |plugin| {
             plugin.host_calls().1
         }),
     ];
-    for (name, help, read) in counters {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for plugin in &plugins {
-            ConstCounter::new(read(plugin)).encode(family.encode_family(&labels(plugin))?)?;
-        }
-    }
-    let gauges: [Row<Plugin, usize>; 3] = [
-        ("plugin_connections", "Connections whose message filters are of this version", |plugin| plugin.users()),
-        ("plugin_instances_alive", "Instances that are there, idle or not", |plugin| plugin.instances().0),
+    families(encoder, MetricType::Counter, &counters, &plugins, labels)?;
+    let gauges: [Row<Plugin>; 3] = [
+        ("plugin_connections", "Connections whose message filters are of this version", |plugin| plugin.users() as u64),
+        ("plugin_instances_alive", "Instances that are there, idle or not", |plugin| plugin.instances().0 as u64),
         ("plugin_instance_memory_bytes", "Most memory that one instance of the version had", |plugin| {
-            plugin.instances().1
+            plugin.instances().1 as u64
         }),
     ];
-    for (name, help, read) in gauges {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for plugin in &plugins {
-            let value = i64::try_from(read(plugin)).unwrap_or(i64::MAX);
-            ConstGauge::new(value).encode(family.encode_family(&labels(plugin))?)?;
-        }
-    }
+    families(encoder, MetricType::Gauge, &gauges, &plugins, labels)?;
     let help = "How long policy calls took, the wait for an instance included";
     let mut family = encoder.encode_descriptor("plugin_call_seconds", help, None, MetricType::Histogram)?;
     for plugin in &plugins {
@@ -169,23 +174,14 @@ fn buckets(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
     let labels = |bucket: &Filled| {
         [("plugin", bucket.plugin.as_deref().unwrap_or_default().to_owned()), ("bucket", bucket.bucket.to_string())]
     };
-    let gauges: [Row<Filled, usize>; 2] = [
-        ("plugin_bucket_keys", "Entries of a bucket", |bucket| bucket.keys),
-        ("plugin_bucket_bytes", "Bytes of a bucket's keys and values", |bucket| bucket.bytes),
+    let gauges: [Row<Filled>; 2] = [
+        ("plugin_bucket_keys", "Entries of a bucket", |bucket| bucket.keys as u64),
+        ("plugin_bucket_bytes", "Bytes of a bucket's keys and values", |bucket| bucket.bytes as u64),
     ];
-    for (name, help, read) in gauges {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for bucket in &buckets {
-            let value = i64::try_from(read(bucket)).unwrap_or(i64::MAX);
-            ConstGauge::new(value).encode(family.encode_family(&labels(bucket))?)?;
-        }
-    }
-    let help = "Writes to a bucket that a bound refused";
-    let mut family = encoder.encode_descriptor("plugin_bucket_refused", help, None, MetricType::Counter)?;
-    for bucket in &buckets {
-        ConstCounter::new(bucket.refused).encode(family.encode_family(&labels(bucket))?)?;
-    }
-    Ok(())
+    families(encoder, MetricType::Gauge, &gauges, &buckets, labels)?;
+    let refused: [Row<Filled>; 1] =
+        [("plugin_bucket_refused", "Writes to a bucket that a bound refused", |bucket| bucket.refused)];
+    families(encoder, MetricType::Counter, &refused, &buckets, labels)
 }
 
 /// Descriptors of this process; 0 where `/proc` is not to be read.

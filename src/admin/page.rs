@@ -52,7 +52,7 @@ pub(super) fn sessions(control: &Control) -> Value {
             "subject": leg.info.subject(),
             "policy": &*leg.info.policy,
             "generation": leg.info.generation,
-            "filters": leg.filters.split(',').filter(|filter| !filter.is_empty()).collect::<Vec<_>>(),
+            "filters": leg.filters,
             "filters_generation": leg.generation,
             "upstream": leg.info.upstream.as_ref().map(|(service, at)| format!("{}/{at}", service.as_str())),
         })).collect::<Vec<_>>(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     Source,
     diagnose::{Problem, quoted, suggestion},
-    file::{Field, Later, Text},
+    part::{Field, Later, Text},
     secrets::{Secrets, hide_value},
     tree::{At, Position, Shape},
     value::{self, InvalidQuantity},

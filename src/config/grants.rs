@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::{
     check::{Check, Range},
     diagnose::quoted,
-    file::{BucketFile, Field, GrantsFile, HttpClientFile, MetricsFile},
+    file::{BucketFile, GrantsFile, HttpClientFile, MetricsFile},
+    part::Field,
     service::host_and_port,
     tree::At,
 };

@@ -8,7 +8,8 @@ use percent_encoding::percent_decode_str;
 use super::{
     check::Check,
     diagnose::quoted,
-    file::{ChangesFile, Field, MatchFile, OneOrMany, RewriteFile, Text, ValueFile, ValueMap},
+    file::{ChangesFile, MatchFile, OneOrMany, RewriteFile, ValueFile, ValueMap},
+    part::{Field, Text},
     tree::At,
 };
 use crate::head::{

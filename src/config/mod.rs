@@ -24,6 +24,7 @@ pub mod fuzz;
 mod grants;
 mod input;
 mod matching;
+mod part;
 mod places;
 mod plugin;
 mod plugin_config;

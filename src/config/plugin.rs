@@ -20,7 +20,7 @@ pub(super) fn plugin(check: &mut Check, at: &At<'_>, name: &str, file: PluginFil
     let component = component.and_then(|text| self::component(check, &component_at, text, dir));
     let sha_at = at.key("sha256");
     let sha256 = match &file.sha256 {
-        super::file::Field::Set(text) => sha256(check, &sha_at, text),
+        super::part::Field::Set(text) => sha256(check, &sha_at, text),
         _ => None,
     };
     let grants = grants::grants(check, &at.key("grants"), file.grants.unwrap_or_default());

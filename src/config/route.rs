@@ -6,8 +6,9 @@ use super::{
     Admission, Route, RouteKind,
     check::{Check, Range},
     diagnose::quoted,
-    file::{HttpFile, LimitsFile, RendezvousFile, RouteFile, Text},
+    file::{HttpFile, LimitsFile, RendezvousFile, RouteFile},
     matching,
+    part::Text,
     tree::At,
     validate::Unique,
 };

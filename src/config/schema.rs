@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use super::{
     DEFAULT_ADMIN, Drain,
     check::Asked,
-    file::{File, Part as _},
+    file::File,
+    part::Part as _,
     shape::{Form, Section},
     tree::{At, Node},
     validate, yaml,

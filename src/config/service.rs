@@ -8,7 +8,8 @@ use super::{
     Balance, Endpoint, Service, Transport,
     check::{Check, Range},
     diagnose::quoted,
-    file::{EndpointFile, EndpointMap, Field, PoolFile, ServiceFile},
+    file::{EndpointFile, EndpointMap, PoolFile, ServiceFile},
+    part::Field,
     tree::At,
 };
 use crate::model::{MAX_ID_BYTES, PoolRules, ServiceId};

@@ -14,10 +14,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{
-    file::{File, Part as _},
-    *,
-};
+use super::{file::File, part::Part as _, *};
 use crate::head::matching::PathRule;
 use crate::model::{Accept, Second};
 

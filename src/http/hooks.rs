@@ -52,8 +52,8 @@ impl Hooks {
     }
 
     /// `name@identity` of each message filter; none if it has none.
-    pub(super) fn labels(&self) -> Option<String> {
-        self.filters.as_ref().map(|filters| filters.labels())
+    pub(super) fn labels(&self) -> Vec<String> {
+        self.filters.as_ref().map_or_else(Vec::new, |filters| filters.labels())
     }
 
     /// The generation whose code it uses.

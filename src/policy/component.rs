@@ -101,7 +101,7 @@ pub struct Plugin {
     pub(super) events: Queue,
     retired: AtomicBool,
     /// Connections whose filters are of this version.
-    users: AtomicUsize,
+    pub(super) users: AtomicUsize,
     stats: Stats,
     /// Of all versions of this name.
     tally: Arc<Tally>,
@@ -299,7 +299,7 @@ impl Plugin {
         !self.retired.load(Ordering::SeqCst) || self.users.load(Ordering::SeqCst) > 0
     }
 
-    fn keep_or_not(&self) {
+    pub(super) fn keep_or_not(&self) {
         if !self.is_kept() {
             drop(self.take_back(usize::MAX));
         }
@@ -469,32 +469,6 @@ impl Plugin {
             Err(Stopped::Failed(why)) => {
                 Err(Failure::Trap(format!("could not be instantiated: {why}{}", store.data().said())))
             }
-        }
-    }
-}
-
-/// A version in the hands of one connection.
-pub(super) struct User(Arc<Plugin>);
-
-impl User {
-    pub(super) fn of(plugin: &Arc<Plugin>) -> Self {
-        plugin.users.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(plugin))
-    }
-}
-
-impl std::ops::Deref for User {
-    type Target = Arc<Plugin>;
-
-    fn deref(&self) -> &Arc<Plugin> {
-        &self.0
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        if self.0.users.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.keep_or_not();
         }
     }
 }

@@ -28,11 +28,11 @@ use tokio::{runtime::Handle, sync::Mutex};
 
 use super::{
     Known, Plugin, Refused,
-    component::User,
     context::{Facts, Message, Scene},
     failure::Failure,
     interest::{Declared, Rule},
     refused, report,
+    user::User,
     v0_1::{Action, Answer, Question},
 };
 use crate::{
@@ -113,10 +113,10 @@ impl Filters {
         Direction::ALL.into_iter().any(|direction| wants_any(&self.filters, direction))
     }
 
-    /// `name@identity` of each, for logs.
+    /// `name@identity` of each.
     #[must_use]
-    pub fn labels(&self) -> String {
-        self.filters.iter().map(|filter| filter.label()).collect::<Vec<_>>().join(",")
+    pub fn labels(&self) -> Vec<String> {
+        self.filters.iter().map(|filter| filter.label().to_string()).collect()
     }
 
     /// Whether all of them are on the versions that `current` names.

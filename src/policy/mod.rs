@@ -30,6 +30,7 @@ mod stats;
 mod tally;
 mod ticker;
 mod trace;
+mod user;
 mod v0_1;
 
 use std::{path::Path, sync::Arc};

@@ -11,7 +11,7 @@
 //!   before.
 //! - Whatever a leg sent before it closed or broke is delivered before the other leg is closed.
 //! - A frame of ours (Close, keep-alive Ping, Pong) stands between two frames of theirs, never inside one.
-//! - Every session ends: each wait has a deadline out of [`Limits`](crate::model::Limits).
+//! - Every session ends: each wait has a deadline out of [`Limits`].
 //! - The [`Owner`] learns at once when the first Close, end or error is read (seat and id are free then), and gets a
 //!   [`Report`] when the last socket is closed.
 //!

@@ -77,8 +77,10 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
     if !board.current.load().config.log.sessions {
         return;
     }
-    let filters =
-        |n: usize| known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_ref()).and_then(Hooks::labels);
+    let filters = |n: usize| {
+        let hooks = known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_ref());
+        hooks.map(Hooks::labels).filter(|labels| !labels.is_empty()).map(|labels| labels.join(","))
+    };
     let filters = [filters(0), filters(1)];
     let known = |n: usize| known.get(n).and_then(Option::as_ref).map(|leg| &leg.info);
     let leg = |n: usize| Shown { report: report.legs.get(n), info: known(n) };

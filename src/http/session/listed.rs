@@ -12,7 +12,7 @@ pub struct Listed {
     /// What was known of it at its 101.
     pub info: LegInfo,
     /// `name@identity` of its message filters; empty if it has none.
-    pub filters: String,
+    pub filters: Vec<String>,
     /// The generation whose code they are; none if it has none.
     pub generation: Option<u64>,
 }
@@ -28,8 +28,7 @@ impl Sessions {
         let shown = conns.into_iter().take(most).filter_map(|conn| {
             let leg = Arc::clone(&*self.legs.get(&conn)?);
             let hooks = leg.hooks.as_ref();
-            let (filters, generation) =
-                (hooks.and_then(Hooks::labels).unwrap_or_default(), hooks.map(Hooks::generation));
+            let (filters, generation) = (hooks.map_or_else(Vec::new, Hooks::labels), hooks.map(Hooks::generation));
             Some(Listed { conn, info: leg.info.clone(), filters, generation })
         });
         (shown.collect(), all)
