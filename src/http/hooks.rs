@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::{Oldest, OnSwap},
     error::Cause,
-    generation::Generation,
+    generation::{Generation, Route},
     model::ConnId,
     policy::{
         Plugin,
@@ -75,10 +75,9 @@ impl Hooks {
     }
 }
 
-/// The plugin of that name on that route.
-fn version(generation: &Generation, route: &str, name: &str) -> Option<Arc<Plugin>> {
-    let route = generation.routes.iter().find(|known| &*known.config.name == route)?;
-    route.plugins.iter().find(|plugin| &*plugin.name() == name).cloned()
+/// The plugin of that name on a route.
+fn version(route: Option<&Route>, name: &str) -> Option<Arc<Plugin>> {
+    route?.plugins.iter().find(|plugin| *plugin.name() == *name).cloned()
 }
 
 /// Opens the filters of a connection, before its 101.
@@ -156,10 +155,13 @@ async fn sweep(
     let mut swept = Swept::default();
     let legs = board.sessions.with_hooks(which);
     for (n, (conn, leg)) in legs.iter().enumerate() {
+        if n % BATCH == BATCH - 1 {
+            tokio::task::yield_now().await;
+        }
         let Some(hooks) = &leg.hooks else { continue };
-        let route = &leg.info.route;
+        let route = generation.routes.iter().map(AsRef::as_ref).find(|route| route.config.name == leg.info.route);
         hooks.seen.fetch_max(generation.number, Ordering::Relaxed);
-        let current = |name: &str| version(generation, route, name);
+        let current = |name: &str| version(route, name);
         let filters = hooks.filters.as_ref().filter(|filters| !filters.are_on(current));
         if how != OnSwap::Pin {
             leg.follow(&current);
@@ -187,9 +189,6 @@ async fn sweep(
                     }
                 }
             },
-        }
-        if n % BATCH == BATCH - 1 {
-            tokio::task::yield_now().await;
         }
     }
     swept
