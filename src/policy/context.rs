@@ -92,7 +92,7 @@ pub struct Facts {
     pub identity: Option<Arc<Identity>>,
     pub(super) attributes: Arc<Attributes>,
     subprotocol: OnceLock<Box<str>>,
-    /// Of its partner; 0 while there is none.
+    /// Its partner.
     peer: OnceLock<ConnId>,
     /// In milliseconds since 1970; when it was judged, until its 101 is out.
     opened_at: AtomicU64,
