@@ -5,6 +5,7 @@
 //! are served with HTTP/1.1 behind an [edge](crate::http::edge) until they are upgraded, end, or we stop; or with HTTP/2
 //! where they begin with the preface of that.
 
+mod closing;
 mod full;
 mod http1;
 mod http2;
@@ -13,7 +14,6 @@ mod set;
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use socket2::{SockFilter, SockRef};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
@@ -133,45 +133,12 @@ impl Bound {
                 }
             }
         }
-        // What waits in the queue of a socket that the manager has, too, is for whoever gets it next.
+        let admit = |stream, peer| self.admit(&board, stream, peer);
         if !self.handed_over {
-            self.turn_away_newcomers();
-        }
-        if !self.handed_over || self.open.gone.is_cancelled() {
-            self.empty_backlog(&board);
-        }
-    }
-
-    /// Lets the kernel drop what would begin a connection, so that none comes between the last accept and the end of the
-    /// socket, and is reset. Handshakes that have begun come through; who is dropped tries again, and finds nobody. Not for
-    /// a socket that a service manager has, too: it would stay like that.
-    fn turn_away_newcomers(&self) {
-        const TCP_FLAGS: u32 = 13;
-        const SYN: u32 = 0x02;
-        const SYN_OR_ACK: u32 = 0x12;
-        // Classic BPF over the TCP header (bpf(4)): load the flags; a SYN without ACK is dropped, the rest passes.
-        let program = [
-            SockFilter::new(0x30, 0, 0, TCP_FLAGS),
-            SockFilter::new(0x54, 0, 0, SYN_OR_ACK),
-            SockFilter::new(0x15, 0, 1, SYN),
-            SockFilter::new(0x06, 0, 0, 0),
-            SockFilter::new(0x06, 0, 0, u32::MAX),
-        ];
-        if let Err(error) = SockRef::from(&self.socket).attach_filter(&program) {
-            tracing::debug!(%error, "whoever dials in the moment that the socket is closed may be reset");
-        }
-    }
-
-    /// Takes what the kernel has taken for us, which it would reset when the socket is closed; after that it refuses.
-    fn empty_backlog(&self, board: &Arc<Switchboard>) {
-        let next = || {
-            let (socket, peer) = SockRef::from(&self.socket).accept().ok()?;
-            socket.set_nonblocking(true).ok()?;
-            Some((TcpStream::from_std(socket.into()).ok()?, peer.as_socket()?))
-        };
-        // Not for ever: those that come all the while find the socket closed some time.
-        for (stream, peer) in std::iter::from_fn(next).take(BACKLOG as usize) {
-            self.admit(board, stream, peer);
+            closing::close(&self.socket, board.drain.cut_off(), admit).await;
+        } else if self.open.gone.is_cancelled() {
+            // What else waits in the queue of a socket that the manager has, too, is for whoever gets it next.
+            closing::empty(&self.socket, admit);
         }
     }
 
@@ -236,6 +203,8 @@ async fn converse(connection: Arc<Connection>, stream: TcpStream, bounds: Bounds
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use socket2::SockRef;
+
     use super::*;
 
     /// Linux hands the listener's settings on, which spares each connection six calls.
