@@ -126,7 +126,8 @@ impl Rest {
             proxy.metric_becomes(&format!("cordboard_sessions{{mode=\"{mode}\"}}"), 0.0);
         }
         proxy.metric_becomes("cordboard_runtime_tasks", self.tasks);
-        proxy.metric_becomes("cordboard_open_descriptors", self.descriptors);
+        // Fewer where the connection of the look before was there at each look.
+        proxy.metric_falls_to("cordboard_open_descriptors", self.descriptors);
     }
 }
 

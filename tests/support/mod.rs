@@ -212,16 +212,25 @@ impl Proxy {
 
     /// Waits until a metric has this value.
     pub fn metric_becomes(&self, name: &str, value: f64) {
+        self.metric_is(name, &format!("become {value}"), |is| (is - value).abs() < 0.5);
+    }
+
+    /// Waits until a metric is at most this.
+    pub fn metric_falls_to(&self, name: &str, most: f64) {
+        self.metric_is(name, &format!("fall to {most}"), |is| is < most + 0.5);
+    }
+
+    fn metric_is(&self, name: &str, what: &str, wanted: impl Fn(f64) -> bool) {
         let mut last = f64::NAN;
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             last = self.metric(name);
-            if (last - value).abs() < 0.5 {
+            if wanted(last) {
                 return;
             }
             thread::park_timeout(Duration::from_millis(5));
         }
-        panic!("{name} is {last} and did not become {value}; the log is:\n{}", self.log().join("\n"));
+        panic!("{name} is {last} and did not {what}; the log is:\n{}", self.log().join("\n"));
     }
 
     /// Number of the generation that serves.
