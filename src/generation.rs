@@ -22,7 +22,7 @@ use crate::{
     balance::Cursor,
     candidate::{Candidate, origin},
     config::{self, Config, Endpoint, OnFailure, Places, PluginConfig, Problem},
-    model::{Limits, Mode, RendezvousRules, ServiceId},
+    model::{Mode, RendezvousRules, ServiceId, Terms},
     policy::{Plugin, PluginSpec, PolicyHost},
 };
 
@@ -53,8 +53,8 @@ pub struct Route {
     pub config: Arc<config::Route>,
     /// In the order they are asked.
     pub plugins: Vec<Arc<Plugin>>,
-    /// Of its sessions' legs.
-    pub limits: Arc<Limits>,
+    /// What its sessions keep of it.
+    pub terms: Arc<Terms>,
     /// On a rendezvous route.
     pub rendezvous: Option<Arc<RendezvousRules>>,
     /// Who is asked whether its sessions may go on; none where nobody is.
@@ -245,7 +245,11 @@ impl Generation {
                 checks: Some(checks).filter(|checks| !checks.is_empty()).map(Into::into),
                 gate: Gate::new(route.admission, kept.map(|route| &route.gate)),
                 plugins: route.plugins.iter().filter_map(|name| plugins.get(name).cloned()).collect(),
-                limits: Arc::new(route.limits.clone()),
+                terms: Arc::new(Terms {
+                    route: Arc::clone(&route.name),
+                    mode: route.mode(),
+                    limits: Arc::new(route.limits.clone()),
+                }),
                 rendezvous: route.rendezvous().cloned().map(Arc::new),
                 config: Arc::clone(route),
             })

@@ -35,7 +35,7 @@ impl ConnId {
     #[must_use]
     pub fn next() -> Self {
         static NEXT: OnceLock<AtomicU64> = OnceLock::new();
-        let next = NEXT.get_or_init(|| AtomicU64::new(u64::from(uuid::Uuid::new_v4().as_fields().0) << 32));
+        let next = NEXT.get_or_init(|| AtomicU64::new((u64::from(uuid::Uuid::new_v4().as_fields().0) << 32) | 1));
         Self(next.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -50,10 +50,16 @@ impl ConnId {
         ((mixed ^ (mixed >> 31)) >> 32) as f64 / f64::from(u32::MAX)
     }
 
-    /// A chosen id, for tests and simulations.
+    /// A chosen id, for tests and simulations, or one by its number.
     #[must_use]
     pub const fn from_raw(raw: u64) -> Self {
         Self(raw)
+    }
+
+    /// Its number; no connection has 0.
+    #[must_use]
+    pub const fn raw(self) -> u64 {
+        self.0
     }
 }
 
@@ -115,6 +121,17 @@ impl Role {
             Self::Other(name) => name,
         }
     }
+}
+
+/// What a session keeps of its route, whatever becomes of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Name of the route.
+    pub route: Arc<str>,
+    /// Its kind.
+    pub mode: Mode,
+    /// Of its legs.
+    pub limits: Arc<Limits>,
 }
 
 /// The kind of a route.

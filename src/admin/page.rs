@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     config::diff::Change,
     generation::Generation,
+    model::ChannelId,
     policy::Plugin,
     reload::{Control, Overview, Pending, Refused, seconds, short},
 };
@@ -45,16 +46,16 @@ pub(super) fn sessions(control: &Control) -> Value {
         "legs": all,
         "shown": legs.iter().map(|leg| json!({
             "conn": leg.conn.to_string(),
-            "route": &*leg.info.route,
-            "role": leg.info.role,
-            "channel": &*leg.info.channel,
-            "peer": leg.info.peer.to_string(),
+            "route": &*leg.info.terms.route,
+            "role": leg.info.role(),
+            "channel": leg.info.channel.as_ref().map(ChannelId::as_str),
+            "peer": leg.info.peer().to_string(),
             "subject": leg.info.subject(),
             "policy": &*leg.info.policy,
             "generation": leg.info.generation,
             "filters": leg.filters,
             "filters_generation": leg.generation,
-            "upstream": leg.info.upstream.as_ref().map(|(service, at)| format!("{}/{at}", service.as_str())),
+            "upstream": leg.info.upstream.as_ref().map(|(service, at)| format!("{}/{at}", service.id.as_str())),
         })).collect::<Vec<_>>(),
     })
 }

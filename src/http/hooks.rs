@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     Admitted, Refuse, Switchboard,
-    session::{LegInfo, OneLeg, SessionHandle},
+    session::{Observers, OneLeg, SessionHandle, Slots},
 };
 use crate::{
     config::{Oldest, OnSwap},
@@ -37,6 +37,10 @@ const REASONS: usize = 4;
 /// Of one leg.
 pub(super) struct Hooks {
     filters: Option<Arc<Filters>>,
+    /// Who is asked whether it may go on.
+    pub(super) slots: Slots,
+    /// Who is told of it.
+    pub(super) observers: Option<Observers>,
     /// Counted as long as its code is in use.
     generation: Mutex<Arc<Generation>>,
     /// Number of the latest generation that it could have moved to.
@@ -45,10 +49,30 @@ pub(super) struct Hooks {
 
 impl Hooks {
     /// None where there is nobody to ask or tell: then no generation is kept.
-    pub(super) fn of(filters: Option<Arc<Filters>>, info: &LegInfo, generation: Arc<Generation>) -> Option<Self> {
-        let seen = AtomicU64::new(generation.number);
-        let needed = filters.is_some() || info.is_followed();
-        needed.then(|| Self { filters, seen, generation: Mutex::new(generation) })
+    pub(super) fn of(filters: Option<Arc<Filters>>, route: &Route, generation: Arc<Generation>) -> Option<Box<Self>> {
+        let needed = filters.is_some() || route.checks.is_some() || route.observers.is_some();
+        needed.then(|| {
+            Box::new(Self {
+                filters,
+                slots: route.checks.as_deref().map(Slots::of).unwrap_or_default(),
+                observers: route.observers.clone().map(Observers::new),
+                seen: AtomicU64::new(generation.number),
+                generation: Mutex::new(generation),
+            })
+        })
+    }
+
+    /// Whether those that are asked and told of it, apart from its messages, are the versions that `current` names.
+    fn is_on(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) -> bool {
+        self.slots.are_on(current) && self.observers.as_ref().is_none_or(|observers| observers.are_on(current))
+    }
+
+    /// From now on they are, where those can be asked and told.
+    fn follow(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) {
+        self.slots.follow(current);
+        if let Some(observers) = &self.observers {
+            observers.follow(current);
+        }
     }
 
     /// `name@identity` of each message filter; none if it has none.
@@ -159,15 +183,15 @@ async fn sweep(
             tokio::task::yield_now().await;
         }
         let Some(hooks) = &leg.hooks else { continue };
-        let route = generation.routes.iter().map(AsRef::as_ref).find(|route| route.config.name == leg.info.route);
+        let route = generation.routes.iter().map(AsRef::as_ref).find(|route| route.config.name == leg.info.terms.route);
         hooks.seen.fetch_max(generation.number, Ordering::Relaxed);
         let current = |name: &str| version(route, name);
         let filters = hooks.filters.as_ref().filter(|filters| !filters.are_on(current));
         if how != OnSwap::Pin {
-            leg.follow(&current);
+            hooks.follow(&current);
         }
         let Some(filters) = filters else {
-            if leg.is_on(&current) {
+            if hooks.is_on(&current) {
                 hooks.belongs_to(generation);
             } else {
                 swept.stay += 1;

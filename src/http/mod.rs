@@ -172,13 +172,6 @@ struct Admitted {
     place: Place,
 }
 
-impl Admitted {
-    /// Lets go of everything else: a session keeps its route's limits only, and its generation only for its hooks.
-    fn into_place(self) -> (Arc<Generation>, Place) {
-        (self.generation, self.place)
-    }
-}
-
 /// A place on a route: counted there, and one of as many as it lets in.
 struct Place {
     presence: Presence,
@@ -207,7 +200,7 @@ pub type Freed = Result<(TcpStream, Bytes), Box<dyn Error + Send + Sync>>;
 /// What goes on once a client has its 101.
 pub enum Switched {
     /// It waits for its partner or joins it.
-    Pair(Box<pair::Seated>),
+    Pair(pair::Fresh),
     /// It is joined to its service.
     Dial(Box<router::Dialled>),
 }
@@ -216,7 +209,7 @@ impl Switched {
     /// Goes on, up to the session.
     pub async fn go(self, freed: Freed) {
         match self {
-            Self::Pair(seated) => seated.go(freed).await,
+            Self::Pair(fresh) => fresh.go(freed).await,
             Self::Dial(dialled) => dialled.go(freed),
         }
     }

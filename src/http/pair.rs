@@ -12,7 +12,7 @@ use super::{
     Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
     hooks::{self, Hooks},
     leg_of, rewritten,
-    session::{self, Guest, OnLine, SessionHandle},
+    session::{self, OnLine, SessionHandle},
 };
 use crate::{
     error::Cause,
@@ -53,11 +53,12 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     channel_header(&mut response, key.channel.as_str());
     rewritten(&admitted, &mut response, Instant::now() + left).await?;
     let hold = rules.hold;
-    let Admitted { info, generation, place, .. } = admitted;
-    let hooks = Hooks::of(filters, &info, generation);
-    let (line, handle, mailbox) = OnLine::enter_seated(board, arrival.conn, info, place, hooks);
+    let Admitted { info, generation, route, place, .. } = admitted;
+    let hooks = Hooks::of(filters, &route, generation);
+    let (line, mailbox) = OnLine::enter(board, arrival.conn, info, place, hooks);
     drop(arriving);
-    Ok(Step::Switch(response, Switched::Pair(Box::new(Seated { seat, line, handle, mailbox, hold }))))
+    let seated = Box::new(Seated { seat: Some(seat), line, opened: Instant::now() });
+    Ok(Step::Switch(response, Switched::Pair(Fresh { seated, mailbox, hold })))
 }
 
 /// A seat, once a dead or replaced holder has made way, and the plugins have agreed to who sits opposite.
@@ -98,7 +99,7 @@ async fn reserve(
                 let alive = match handle {
                     None => true,
                     Some(handle) => {
-                        timeout(rules.probe, handle.relay.probe(holder)).await.is_ok_and(std::convert::identity)
+                        timeout(rules.probe, handle.relay().probe(holder)).await.is_ok_and(std::convert::identity)
                     }
                 };
                 // One that is dead makes way in any case.
@@ -130,101 +131,99 @@ async fn decide(
 
 fn tell(evicted: Option<Evicted<SessionHandle>>) {
     if let Some(Evicted { conn, handle: Some(handle), cause, partner }) = evicted {
-        handle.relay.close(Some(conn), cause);
+        handle.relay().close(Some(conn), cause);
         // The session may not have met `conn` yet, which then is told by its seat; its partner is told here in any case.
         if let Some(partner) = partner {
-            handle.relay.close(Some(partner), Cause::PartnerGone);
+            handle.relay().close(Some(partner), Cause::PartnerGone);
         }
     }
 }
 
-/// A leg that gets its 101, and then a session: its own, or its partner's.
-pub struct Seated {
-    seat: Seat<SessionHandle>,
-    line: OnLine,
-    handle: SessionHandle,
+/// A leg that gets its 101.
+pub struct Fresh {
+    /// Made beside what goes with the handshake, and not behind it: what stays would take the place of that, piece by piece.
+    seated: Box<Seated>,
     mailbox: relay::Mailbox,
     /// Bytes that are kept while it waits.
     hold: usize,
 }
 
-impl Seated {
-    pub(super) async fn go(self, freed: Freed) {
-        let opened = Instant::now();
-        let party = match self.seat.side() {
+/// A leg that holds its seat: the host of its own session, or a guest in its partner's.
+pub(super) struct Seated {
+    /// None once its session begins to end.
+    seat: Option<Seat<SessionHandle>>,
+    pub(super) line: OnLine,
+    opened: Instant,
+}
+
+impl Fresh {
+    pub(super) async fn go(mut self, freed: Freed) {
+        let Seated { seat: Some(seat), line, opened } = &mut *self.seated else { return };
+        *opened = Instant::now();
+        let party = match seat.side() {
             Side::Client => Party::Client,
             Side::Backend => Party::Backend,
         };
         match freed {
             Ok(freed) => {
-                self.line.opened(self.seat.subprotocol().map(AsRef::as_ref), None);
-                let leg = leg_of(freed, self.line.conn(), party, self.line.limits());
-                self.join_or_wait(leg, opened).await;
+                line.opened(seat.subprotocol().map(AsRef::as_ref), None);
+                let leg = leg_of(freed, line.conn(), party, line.limits());
+                self.join_or_wait(leg).await;
             }
-            Err(error) => session::unanswered(&self.line, party, opened, &*error),
+            Err(error) => session::unanswered(line, party, *opened, &*error),
         }
     }
 
-    async fn join_or_wait(self, leg: Leg, opened: Instant) {
-        let Self { mut seat, mut line, handle, mailbox, hold } = self;
+    async fn join_or_wait(self, leg: Leg) {
+        let Self { mut seated, mailbox, hold } = self;
+        let handle = seated.line.handle();
         let mut leg = Box::new(leg);
-        let mut readied = seat.ready(&handle);
-        loop {
-            match readied {
-                Readied::Wait { .. } => break,
+        let mut again = false;
+        let deadline = loop {
+            let Some(seat) = &mut seated.seat else { return };
+            match if again { seat.rejoin(&handle) } else { seat.ready(&handle) } {
+                Readied::Wait { .. } => break seat.deadline(),
                 Readied::Lost(cause) => {
-                    handle.relay.close(None, cause);
-                    break;
+                    handle.relay().close(None, cause);
+                    break seat.deadline();
                 }
                 Readied::Join { handle: partner, .. } => {
                     leg.screen = hooks::screen(seat.side(), &handle, &partner);
-                    let ticket = line.ticket();
+                    let ticket = seated.line.ticket();
                     ticket.goes_to(&partner);
-                    *partner.guest() = Some(Box::new(Guest { seat: Some(seat), line }));
-                    let Err(returned) = partner.relay.join(leg).await else {
+                    *partner.guest() = Some(seated);
+                    let Err(returned) = partner.relay().join(leg).await else {
                         ticket.arrived();
-                        partner.mark.to(State::Open);
-                        return handle.mark.to(State::Open);
+                        partner.mark().to(State::Open);
+                        return handle.mark().to(State::Open);
                     };
                     // The partner's session ended in this very moment: we wait on with our own deadline, or join another.
-                    let Some(guest) = partner.guest().take() else { return };
-                    let Guest { seat: Some(own), line: back } = *guest else { return };
-                    (seat, line, leg) = (own, back, returned);
-                    readied = seat.rejoin(&handle);
+                    let Some(back) = partner.guest().take() else { return };
+                    (seated, leg, again) = (back, returned, true);
                 }
             }
-        }
-        let (relay, deadline) = (Arc::clone(line.board()), Instant::from_std(seat.deadline()));
-        let host = Host { seat: Some(seat), handle, line, opened };
-        relay.relay.run_waiting(*leg, mailbox, deadline, hold, Box::new(host));
+        };
+        let board = Arc::clone(seated.line.board());
+        board.relay.run_waiting(*leg, mailbox, Instant::from_std(deadline), hold, seated);
     }
 }
 
-/// The leg that came first: the session of both belongs to it.
-struct Host {
-    /// Until the session begins to end.
-    seat: Option<Seat<SessionHandle>>,
-    handle: SessionHandle,
-    line: OnLine,
-    opened: Instant,
-}
-
-impl relay::Owner for Host {
+impl relay::Owner for Seated {
     fn joined(&mut self) {
-        if let Some(guest) = self.handle.guest().as_ref() {
+        if let Some(guest) = self.line.guest().as_ref() {
             self.line.joined(&guest.line);
         }
     }
 
     /// Gives up the seats.
     fn ending(&mut self, joined: bool) {
-        self.handle.mark.to(State::Closing);
+        self.line.mark().to(State::Closing);
         // A guest that is still on its way keeps its seat: its leg will come back to it.
-        let take_seat = |guest: &mut Box<Guest>| {
+        let take_seat = |guest: &mut Box<Self>| {
             guest.line.mark().to(State::Closing);
             guest.seat.take()
         };
-        let guest = if joined { self.handle.guest().as_mut().and_then(take_seat) } else { None };
+        let guest = if joined { self.line.guest().as_mut().and_then(take_seat) } else { None };
         match (self.seat.take(), guest) {
             (Some(seat), Some(guest)) => drop(seat.pair(guest)),
             (seat, _) => drop(seat),
@@ -232,7 +231,7 @@ impl relay::Owner for Host {
     }
 
     fn ended(self: Box<Self>, report: Report) {
-        let guest = if report.joined { self.handle.guest().take() } else { None };
+        let guest = if report.joined { self.line.guest().take() } else { None };
         self.line.over(self.opened, report, guest);
     }
 }

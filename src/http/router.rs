@@ -54,7 +54,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         host: admitted.route.config.host,
         connect_timeout: wishes.connect_timeout.unwrap_or(service.config.connect_timeout),
         deadline,
-        user_timeout: upstream::user_timeout(admitted.info.limits.stall),
+        user_timeout: upstream::user_timeout(admitted.info.terms.limits.stall),
     };
     admitted.place.presence.mark().to(State::Dialing);
     let connected = upstream::connect(candidates, &dial).await.map_err(|error| match error {
@@ -62,7 +62,8 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         other => other.refusal().into(),
     })?;
     // What follows may fail, or the client may leave meanwhile.
-    let dialled = Taken { board: Arc::clone(board), limit: admitted.info.limits.close, stream: Some(connected.stream) };
+    let dialled =
+        Taken { board: Arc::clone(board), limit: admitted.info.terms.limits.close, stream: Some(connected.stream) };
     let mut response = upgrade::switching_protocols(
         &asked.key,
         connected.subprotocol.as_deref(),
@@ -74,14 +75,14 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     rewritten(&admitted, &mut response, deadline).await?;
     let Some(stream) = dialled.keep() else { return Err(Cause::Internal.into()) };
     let mut info = admitted.info.clone();
-    info.upstream = Some((service.config.id.clone(), connected.endpoint.address));
+    info.upstream = Some((Arc::clone(&service.config), connected.endpoint.address));
     let service = Leg {
         id: ConnId::next(),
         stream,
         early: connected.early,
         end: End::Client,
         party: Party::Backend,
-        limits: Arc::clone(&info.limits),
+        limits: Arc::clone(&info.terms.limits),
         extensions: !connected.extensions.is_empty(),
         screen: filters
             .as_ref()
@@ -89,8 +90,8 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
             .and_then(|it| filter::screen(Some(it), None)),
     };
     let conn = admitted.handshake.id;
-    let (generation, place) = admitted.into_place();
-    let hooks = Hooks::of(filters, &info, generation);
+    let Admitted { generation, route, place, .. } = admitted;
+    let hooks = Hooks::of(filters, &route, generation);
     let (line, mailbox) = OnLine::enter(board, conn, info, place, hooks);
     Ok(Step::Switch(
         response,

@@ -4,12 +4,13 @@
 mod ended;
 mod events;
 mod fate;
+mod info;
 mod listed;
 mod passage;
 mod recheck;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,181 +24,87 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
-pub use self::recheck::{Revoked, Whom};
 use self::{
     ended::{Over, account},
-    events::{Crier, Observers},
+    events::Crier,
     fate::Fate,
-    recheck::{Rounds, Slots},
+    recheck::{Rounds, Slot},
 };
 pub(super) use self::{
     ended::{milliseconds, unanswered},
+    events::Observers,
     fate::Doom,
     passage::{Arriving, Ticket},
+    recheck::Slots,
 };
-use super::{Place, Switchboard, hooks::Hooks, watchman::Ends};
+pub use self::{
+    info::LegInfo,
+    recheck::{Revoked, Whom},
+};
+use super::{Place, Switchboard, hooks::Hooks, pair::Seated, watchman::Ends};
 use crate::{
     drain::Drain,
     error::Cause,
-    generation::{Check, Route},
     metrics::{Metrics, routes::Mark},
-    model::{ConnId, Handshake, Identity, Limits, Mode, Role, ServiceId},
-    policy::{Facts, Known, Plugin},
+    model::{ConnId, Limits, Mode},
+    policy::Facts,
     relay::{self, Report},
-    rendezvous::Seat,
-    route::Plan,
 };
-
-/// What is known of a leg before its 101.
-#[derive(Clone)]
-pub struct LegInfo {
-    /// Role by name; empty for a plain request.
-    pub role: &'static str,
-    /// The channel's id; empty for a plain request.
-    pub channel: Box<str>,
-    /// `name@identity` of the policy that decided; empty if none did.
-    pub policy: Arc<str>,
-    /// Who it is, if an authorizer said so.
-    pub identity: Option<Arc<Identity>>,
-    /// What plugins are told of it while it lives; none where none is asked.
-    pub facts: Option<Arc<Facts>>,
-    /// Who is asked whether it may go on.
-    checks: Option<Arc<[Check]>>,
-    /// Who is told of it.
-    observers: Option<Arc<[Arc<Plugin>]>>,
-    /// Number of the generation it was decided under.
-    pub generation: u64,
-    /// The socket's peer.
-    pub peer: SocketAddr,
-    /// The client, where a trusted proxy stands before it.
-    pub client: Option<Box<IpAddr>>,
-    /// Name of the route.
-    pub route: Arc<str>,
-    /// Kind of the route.
-    pub mode: Mode,
-    /// Of its route.
-    pub limits: Arc<Limits>,
-    /// The service's id and the endpoint, on a routed leg.
-    pub upstream: Option<(ServiceId, Arc<str>)>,
-}
-
-impl LegInfo {
-    pub(super) fn new(
-        handshake: &Handshake,
-        known: &Known,
-        route: &Route,
-        plan: &Plan,
-        policy: Option<Arc<str>>,
-        generation: u64,
-    ) -> Self {
-        let (role, channel, facts) = match plan {
-            // Whoever comes later may have a plugin that asks about it.
-            Plan::Pair { key, side, .. } => {
-                (side.name(), key.channel.as_str().into(), Some(known.facts(side.role(), key.channel.clone())))
-            }
-            Plan::Dial { channel, .. } => {
-                let facts = route.asks_later().then(|| known.facts(Role::Routed, channel.clone()));
-                ("routed", channel.as_str().into(), facts)
-            }
-            Plan::Forward { .. } => ("", "".into(), None),
-        };
-        Self {
-            role,
-            channel,
-            policy: policy.unwrap_or_default(),
-            identity: known.identity().cloned(),
-            checks: route.checks.clone().filter(|_| facts.is_some()),
-            observers: route.observers.clone().filter(|_| facts.is_some()),
-            facts,
-            generation,
-            peer: handshake.peer,
-            client: handshake.client.trusted.then(|| Box::new(handshake.client.remote)),
-            route: Arc::clone(&route.config.name),
-            mode: route.mode(),
-            limits: Arc::clone(&route.limits),
-            upstream: None,
-        }
-    }
-
-    /// Whether a plugin is asked or told something while it lives, apart from its messages.
-    pub(super) const fn is_followed(&self) -> bool {
-        self.checks.is_some() || self.observers.is_some()
-    }
-
-    /// When its identity ends, in milliseconds since 1970.
-    fn end(&self) -> Option<u64> {
-        self.identity.as_ref().and_then(|identity| identity.expires_at_ms)
-    }
-
-    /// Whom an authorizer named.
-    #[must_use]
-    pub fn subject(&self) -> Option<&str> {
-        self.identity.as_ref().and_then(|identity| identity.subject.as_deref())
-    }
-
-    /// The same for the log: escaped, because a caller has a say in it.
-    pub(super) fn shown_subject(&self) -> Option<String> {
-        self.subject().map(|subject| subject.escape_default().to_string())
-    }
-}
 
 /// How others reach the session of a rendezvous leg.
 #[derive(Clone)]
-pub struct SessionHandle {
-    /// Its mailbox.
-    pub relay: relay::Handle,
-    /// Where its leg is on its way.
-    pub(super) mark: Mark,
-    /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
-    guest: Arc<Mutex<Option<Box<Guest>>>>,
-    leg: Arc<OneLeg>,
-}
-
-/// What a leg that joins another's session brings beside its socket.
-pub(super) struct Guest {
-    /// Its seat; none once the pair has given its seats up.
-    pub(super) seat: Option<Seat<SessionHandle>>,
-    /// Lives as long as the session.
-    pub(super) line: OnLine,
-}
+pub struct SessionHandle(Arc<OneLeg>);
 
 impl SessionHandle {
-    pub(super) fn guest(&self) -> MutexGuard<'_, Option<Box<Guest>>> {
-        self.guest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Its mailbox.
+    #[must_use]
+    pub fn relay(&self) -> &relay::Handle {
+        &self.0.session
+    }
+
+    /// Where its leg is on its way.
+    pub(super) fn mark(&self) -> &Mark {
+        &self.0.mark
+    }
+
+    /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
+    pub(super) fn guest(&self) -> MutexGuard<'_, Option<Box<Seated>>> {
+        self.0.guest()
     }
 
     /// What its leg's plugins are asked.
     pub(super) fn hooks(&self) -> Option<&Hooks> {
-        self.leg.hooks.as_ref()
+        self.0.hooks.as_deref()
     }
 }
 
-/// A leg on the line.
+/// A leg on the line. There are many, so what few of them need is elsewhere.
 pub(super) struct OneLeg {
     pub(super) info: LegInfo,
+    /// Where it is on its way.
+    mark: Mark,
     /// Its own, in which it is unless it is its partner's guest.
     session: relay::Handle,
     fate: Fate,
-    slots: Slots,
-    observers: Option<Observers>,
-    /// Of a rendezvous leg: the place of its guest.
-    guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
-    /// What its plugins are asked while it lives.
-    pub(super) hooks: Option<Hooks>,
+    /// In its session, on a rendezvous route.
+    guest: Mutex<Option<Box<Seated>>>,
+    /// What its plugins are asked and told while it lives.
+    pub(super) hooks: Option<Box<Hooks>>,
 }
 
 impl OneLeg {
-    /// Whether those that are asked and told of it are the versions that `current` names.
-    pub(super) fn is_on(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) -> bool {
-        self.slots.are_on(current) && self.observers.as_ref().is_none_or(|observers| observers.are_on(current))
+    fn guest(&self) -> MutexGuard<'_, Option<Box<Seated>>> {
+        self.guest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on they are, where those can be asked and told.
-    pub(super) fn follow(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) {
-        self.slots.follow(current);
-        if let Some(observers) = &self.observers {
-            observers.follow(current);
-        }
+    /// Who is asked whether it may go on, if anybody is asked or told anything.
+    fn slots(&self) -> Option<MutexGuard<'_, Vec<Slot>>> {
+        self.hooks.as_deref().map(|hooks| hooks.slots.lock())
+    }
+
+    /// Who is told of it.
+    fn observers(&self) -> Option<&Observers> {
+        self.hooks.as_deref().and_then(|hooks| hooks.observers.as_ref())
     }
 
     /// Ends its session for a cause that both legs are told, politely.
@@ -207,8 +114,7 @@ impl OneLeg {
 
     /// When in a drain's spread its session is closed: one that waits for its partner at once.
     fn turn(&self, conn: ConnId) -> f64 {
-        let waits = |guest: &Arc<Mutex<Option<Box<Guest>>>>| guest.lock().is_ok_and(|guest| guest.is_none());
-        if self.guest.as_ref().is_some_and(waits) { 0.0 } else { conn.fraction() }
+        if self.info.terms.mode == Mode::Rendezvous && self.guest().is_none() { 0.0 } else { conn.fraction() }
     }
 }
 
@@ -241,7 +147,7 @@ impl Sessions {
         let ends = Arc::<Ends>::default();
         let watching = drain.spawn_beside({
             let (legs, ends, crier) = (Arc::clone(&legs), Arc::clone(&ends), crier.clone());
-            async move { ends.watch(|conn| _ = close(&legs, &crier, conn, Cause::Expired.into())).await }
+            async move { ends.watch(|conn| _ = close(&legs, &crier, conn, &Cause::Expired.into())).await }
         });
         let rounds = Arc::new(Rounds::new(metrics.rechecks(), crier.clone()));
         let asking = drain.spawn_beside({
@@ -272,17 +178,17 @@ impl Sessions {
 
     /// The oldest generation whose code a leg uses.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.legs.iter().filter_map(|leg| leg.hooks.as_ref().map(Hooks::generation)).min()
+        self.legs.iter().filter_map(|leg| leg.hooks.as_deref().map(Hooks::generation)).min()
     }
 
     /// The legs with such hooks.
     pub(super) fn with_hooks(&self, which: impl Fn(&Hooks) -> bool) -> Vec<(ConnId, Arc<OneLeg>)> {
-        let fits = |leg: &OneLeg| leg.hooks.as_ref().is_some_and(&which);
+        let fits = |leg: &OneLeg| leg.hooks.as_deref().is_some_and(&which);
         self.legs.iter().filter(|leg| fits(leg)).map(|leg| (*leg.key(), Arc::clone(&leg))).collect()
     }
 
     /// Has a leg closed, if it is on the line and not about to be closed already.
-    pub(super) fn close(&self, conn: ConnId, doom: Doom) -> bool {
+    pub(super) fn close(&self, conn: ConnId, doom: &Doom) -> bool {
         close(&self.legs, &self.crier, conn, doom)
     }
 
@@ -301,11 +207,11 @@ impl Sessions {
 
     /// The peer of a leg, if it is on the line.
     pub(super) fn peer(&self, conn: ConnId) -> Option<SocketAddr> {
-        self.legs.get(&conn).map(|leg| leg.info.peer)
+        self.legs.get(&conn).map(|leg| leg.info.peer())
     }
 }
 
-fn close(legs: &Legs, crier: &Crier, conn: ConnId, doom: Doom) -> bool {
+fn close(legs: &Legs, crier: &Crier, conn: ConnId, doom: &Doom) -> bool {
     let leg = legs.get(&conn).map(|leg| Arc::clone(&leg));
     let Some(leg) = leg else { return false };
     let revoked = doom.cause == Cause::Revoked;
@@ -345,51 +251,44 @@ pub(super) struct OnLine {
     board: Arc<Switchboard>,
     conn: ConnId,
     leg: Arc<OneLeg>,
-    place: Arc<Place>,
+    /// None where somebody else holds it, too.
+    _place: Option<Place>,
     _awaited: TaskTrackerToken,
 }
 
 impl OnLine {
-    /// Puts a routed leg on the line.
+    /// Puts a leg on the line.
     pub(super) fn enter(
         board: &Arc<Switchboard>,
         conn: ConnId,
         info: LegInfo,
-        place: impl Into<Arc<Place>>,
-        hooks: Option<Hooks>,
+        place: Place,
+        hooks: Option<Box<Hooks>>,
     ) -> (Self, relay::Mailbox) {
-        let (line, _, mailbox) = Self::with(board, conn, info, place.into(), None, hooks);
-        (line, mailbox)
+        let mark = place.presence.mark().clone();
+        Self::with(board, conn, info, mark, Some(place), hooks)
     }
 
-    /// Puts a rendezvous leg on the line.
-    pub(super) fn enter_seated(
+    /// Puts one on the line whose place somebody else holds.
+    pub(super) fn enter_beside(
         board: &Arc<Switchboard>,
         conn: ConnId,
         info: LegInfo,
-        place: Place,
-        hooks: Option<Hooks>,
-    ) -> (Self, SessionHandle, relay::Mailbox) {
-        let guest = Arc::default();
-        let (line, relay, mailbox) = Self::with(board, conn, info, place.into(), Some(Arc::clone(&guest)), hooks);
-        let handle = SessionHandle { relay, mark: line.mark().clone(), guest, leg: Arc::clone(&line.leg) };
-        (line, handle, mailbox)
+        place: &Place,
+    ) -> (Self, relay::Mailbox) {
+        Self::with(board, conn, info, place.presence.mark().clone(), None, None)
     }
 
     fn with(
         board: &Arc<Switchboard>,
         conn: ConnId,
-        mut info: LegInfo,
-        place: Arc<Place>,
-        guest: Option<Arc<Mutex<Option<Box<Guest>>>>>,
-        hooks: Option<Hooks>,
-    ) -> (Self, relay::Handle, relay::Mailbox) {
+        info: LegInfo,
+        mark: Mark,
+        place: Option<Place>,
+        hooks: Option<Box<Hooks>>,
+    ) -> (Self, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
-        // From here on no version is kept by what was known before.
-        let slots = info.checks.take().as_deref().map(Slots::of).unwrap_or_default();
-        let observers = info.observers.take().map(Observers::new);
-        let fate = Fate::default();
-        let leg = Arc::new(OneLeg { info, session: session.clone(), fate, slots, observers, guest, hooks });
+        let leg = Arc::new(OneLeg { info, mark, session, fate: Fate::default(), guest: Mutex::default(), hooks });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
         // Whoever looked for legs to bring to the generation that serves may have missed this one.
         if leg.hooks.as_ref().is_some_and(|hooks| hooks.is_behind(&board.current.load())) {
@@ -417,8 +316,13 @@ impl OnLine {
                 }
             });
         }
-        let line = Self { board: Arc::clone(board), conn, leg, place, _awaited: drain.token() };
-        (line, session, mailbox)
+        let line = Self { board: Arc::clone(board), conn, leg, _place: place, _awaited: drain.token() };
+        (line, mailbox)
+    }
+
+    /// How others reach its session.
+    pub(super) fn handle(&self) -> SessionHandle {
+        SessionHandle(Arc::clone(&self.leg))
     }
 
     pub(super) const fn conn(&self) -> ConnId {
@@ -436,7 +340,7 @@ impl OnLine {
     }
 
     pub(super) fn limits(&self) -> &Arc<Limits> {
-        &self.leg.info.limits
+        &self.leg.info.terms.limits
     }
 
     pub(super) const fn board(&self) -> &Arc<Switchboard> {
@@ -449,7 +353,7 @@ impl OnLine {
     }
 
     /// Waits until somebody wants the leg closed; for who does so itself, because it has no session.
-    pub(super) async fn sealed(&self) -> &Doom {
+    pub(super) async fn sealed(&self) -> Cause {
         self.leg.fate.sealed().await
     }
 
@@ -464,13 +368,18 @@ impl OnLine {
         self.board.sessions.crier.opened(&self.leg, subprotocol);
     }
 
+    /// What the leg has that joins its session.
+    pub(super) fn guest(&self) -> MutexGuard<'_, Option<Box<Seated>>> {
+        self.leg.guest()
+    }
+
     /// Where the leg is on its way.
     pub(super) fn mark(&self) -> &Mark {
-        self.place.presence.mark()
+        &self.leg.mark
     }
 
     /// Leaves it to be accounted for: its session, in which `guest` was the other leg, is over. Does not block.
-    pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Box<Guest>>) {
+    pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Box<Seated>>) {
         let over = self.board.sessions.over.clone();
         // Nobody accounts for anything when the whole process goes down.
         let _ = over.send(Over { line: self, opened, report, _guest: guest });
@@ -485,5 +394,22 @@ impl Drop for OnLine {
             sessions.ends.remove(end, self.conn);
         }
         sessions.rounds.end(self.conn, &self.leg);
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+
+    /// There may be a hundred thousand of each: what grows here grows by megabytes. Sizes to which the allocator rounds,
+    /// less the two counters of an `Arc`.
+    #[test]
+    fn what_is_kept_of_each_leg_stays_small() {
+        assert!(size_of::<OneLeg>() <= 192 - 16, "{}", size_of::<OneLeg>());
+        assert!(size_of::<Facts>() <= 128 - 16, "{}", size_of::<Facts>());
+        assert!(size_of::<Seated>() <= 192, "{}", size_of::<Seated>());
+        assert!(size_of::<OnLine>() <= 64, "{}", size_of::<OnLine>());
     }
 }

@@ -131,7 +131,7 @@ impl Presence {
     /// The counters of its route.
     #[must_use]
     pub fn account(&self) -> &Arc<Account> {
-        &self.0.0.account
+        self.0.account()
     }
 }
 
@@ -155,6 +155,12 @@ impl Mark {
     /// The leg is in this state now; nothing happens if it was further already.
     pub fn to(&self, state: State) {
         self.move_to(state as u8);
+    }
+
+    /// The counters of its route.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.0.account
     }
 
     fn move_to(&self, state: u8) {

@@ -29,12 +29,13 @@ pub(super) struct Call {
     pub(super) role: Option<Role>,
     pub(super) identity: Option<Arc<Identity>>,
     pub(super) channel: Option<ChannelId>,
-    pub(super) attributes: Arc<Attributes>,
+    /// Few requests have any.
+    pub(super) attributes: Option<Arc<Attributes>>,
 }
 
 impl Call {
     pub(super) fn about(handshake: &Arc<Handshake>) -> Self {
-        Self { handshake: Arc::clone(handshake), role: None, identity: None, channel: None, attributes: Arc::default() }
+        Self { handshake: Arc::clone(handshake), role: None, identity: None, channel: None, attributes: None }
     }
 
     /// Takes a plugin's attributes, under its name: all or, if they break a bound, none.
@@ -42,7 +43,7 @@ impl Call {
         if attributes.is_empty() {
             return Ok(());
         }
-        let mut all = Attributes::clone(&self.attributes);
+        let mut all = self.attributes.as_deref().cloned().unwrap_or_default();
         for (name, value) in attributes {
             let too_long = name.len() + value.len() > ATTRIBUTE_BYTES;
             all.insert(format!("{plugin}/{name}"), value);
@@ -52,8 +53,13 @@ impl Call {
                 ));
             }
         }
-        self.attributes = Arc::new(all);
+        self.attributes = Some(Arc::new(all));
         Ok(())
+    }
+
+    /// An attribute by its full name.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.as_ref()?.get(name).map(String::as_str)
     }
 
     pub(super) fn query_param(&self, name: &str) -> Option<String> {
@@ -90,12 +96,18 @@ pub struct Facts {
     pub channel: ChannelId,
     /// Who it is, if an authorizer said so.
     pub identity: Option<Arc<Identity>>,
-    pub(super) attributes: Arc<Attributes>,
-    subprotocol: OnceLock<Box<str>>,
-    /// Its partner.
-    peer: OnceLock<ConnId>,
+    attributes: Option<Arc<Attributes>>,
+    /// Its partner's id; 0 is none.
+    peer: AtomicU64,
     /// In milliseconds since 1970; when it was judged, until its 101 is out.
     opened_at: AtomicU64,
+    /// There are many connections, and few of them have any of this.
+    rest: OnceLock<Box<Rest>>,
+}
+
+#[derive(Debug, Default)]
+struct Rest {
+    subprotocol: OnceLock<Box<str>>,
     /// What each plugin keeps of it, by its name. A version finds what the one before it left.
     attachments: Mutex<Vec<(Arc<str>, Vec<u8>)>>,
 }
@@ -108,54 +120,64 @@ impl Facts {
             route: Arc::clone(&call.handshake.route),
             channel,
             identity: call.identity.clone(),
-            attributes: Arc::clone(&call.attributes),
-            subprotocol: OnceLock::new(),
-            peer: OnceLock::new(),
+            attributes: call.attributes.clone(),
+            peer: AtomicU64::new(0),
             opened_at: AtomicU64::new(now_ms()),
-            attachments: Mutex::default(),
+            rest: OnceLock::new(),
         }
     }
 
     /// Its 101 is out, with this subprotocol.
     pub fn opened(&self, subprotocol: Option<&str>) {
         if let Some(subprotocol) = subprotocol {
-            let _ = self.subprotocol.set(subprotocol.into());
+            let _ = self.rest().subprotocol.set(subprotocol.into());
         }
         self.opened_at.store(now_ms(), Ordering::Relaxed);
     }
 
     /// It is joined with this one.
     pub fn joined(&self, peer: ConnId) {
-        let _ = self.peer.set(peer);
+        let _ = self.peer.compare_exchange(0, peer.raw(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The subprotocol that was agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.get().map(AsRef::as_ref)
+        self.rest.get()?.subprotocol.get().map(AsRef::as_ref)
     }
 
     /// The connection it is joined with.
     #[must_use]
     pub fn peer(&self) -> Option<ConnId> {
-        self.peer.get().copied()
+        Some(self.peer.load(Ordering::Relaxed)).filter(|peer| *peer != 0).map(ConnId::from_raw)
     }
 
     /// It for a call of this plugin.
     pub(super) fn live(self: &Arc<Self>, plugin: &str) -> Live {
-        let attachments = self.attachments.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = attachments.iter().find(|(name, _)| **name == *plugin);
-        let attachment = kept.map(|(_, bytes)| bytes.clone()).unwrap_or_default();
+        let kept = |rest: &Rest| {
+            let attachments = rest.attachments.lock().unwrap_or_else(PoisonError::into_inner);
+            attachments.iter().find(|(name, _)| **name == *plugin).map(|(_, bytes)| bytes.clone())
+        };
+        let attachment = self.rest.get().and_then(|rest| kept(rest)).unwrap_or_default();
         Live { facts: Arc::clone(self), attachment, attached: None }
     }
 
     /// A plugin keeps this of it from now on.
     fn attach(&self, plugin: &Arc<str>, bytes: Vec<u8>) {
-        let mut attachments = self.attachments.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attachments = self.rest().attachments.lock().unwrap_or_else(PoisonError::into_inner);
         match attachments.iter_mut().find(|(name, _)| name == plugin) {
             Some((_, kept)) => *kept = bytes,
             None => attachments.push((Arc::clone(plugin), bytes)),
         }
+    }
+
+    fn rest(&self) -> &Rest {
+        self.rest.get_or_init(Box::default)
+    }
+
+    /// An attribute by its full name.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.as_ref()?.get(name).map(String::as_str)
     }
 
     /// When its 101 went out, in milliseconds since 1970.

@@ -339,7 +339,7 @@ impl request::Host for State {
     }
 
     fn attribute(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.call("attribute")?.attributes.get(&name).cloned())
+        Ok(self.call("attribute")?.attribute(&name).map(ToOwned::to_owned))
     }
 }
 
@@ -373,7 +373,7 @@ impl connection::Host for State {
     }
 
     fn attribute(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.live("attribute")?.facts.attributes.get(&name).cloned())
+        Ok(self.live("attribute")?.facts.attribute(&name).map(ToOwned::to_owned))
     }
 
     fn attachment(&mut self) -> wasmtime::Result<Vec<u8>> {

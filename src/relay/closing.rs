@@ -224,10 +224,7 @@ impl<I: Io> Session<I> {
     fn finish(&mut self, at: usize, frame: CloseFrame, now: Instant) {
         let side = &mut self.sides[at];
         if side.io.is_some() && side.output == Output::Open {
-            side.output = Output::Closing(Box::new(frame));
-            side.pong = None;
-            side.pulse.queued = false;
-            side.deadline = Some(side.closing_by(now));
+            side.closes_with(frame, now);
         }
     }
 

@@ -355,3 +355,18 @@ fn open(leg: Leg, registry: &Registry, place: usize, at: usize) -> io::Result<(T
     let io = Tcp::register(stream.into_std()?, registry, Token(2 * place + at))?;
     Ok((io, Traits { conn: id, party, end, limits, extensions, early }))
 }
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use std::mem::size_of;
+
+    use super::{Resident, Tcp};
+    use crate::relay::side::Side;
+
+    /// As with what is kept of each leg elsewhere: there may be a hundred thousand of each.
+    #[test]
+    fn what_is_kept_of_each_session_stays_small() {
+        assert!(size_of::<Resident>() <= 192, "{}", size_of::<Resident>());
+        assert!(2 * size_of::<Side<Tcp>>() <= 640, "{}", size_of::<Side<Tcp>>());
+    }
+}

@@ -35,6 +35,7 @@ mod mailbox;
 mod mask;
 #[doc(hidden)]
 pub mod micro;
+mod owed;
 mod owner;
 mod pending;
 mod pipe;

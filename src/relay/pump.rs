@@ -91,7 +91,8 @@ pub(super) struct Pump {
     /// The last data frame was big, and such frames pass as they are.
     bulk: bool,
     /// An incomplete header or control frame.
-    split: Box<[u8]>,
+    #[allow(clippy::box_collection)] // sessions are many, and nearly all have none
+    split: Option<Box<Vec<u8>>>,
 }
 
 impl Pump {
@@ -108,7 +109,7 @@ impl Pump {
             message: 0,
             fragments: 0,
             bulk: false,
-            split: Box::default(),
+            split: None,
         }
     }
 
@@ -130,12 +131,9 @@ impl Pump {
     /// Puts what is held back in front of `at` and returns where the input begins. There must be
     /// [`HEADROOM`](super::buffer::HEADROOM) before `at`.
     pub(super) fn restore(&mut self, buffer: &mut [u8], at: usize) -> usize {
-        if self.split.is_empty() {
-            return at;
-        }
-        let begin = at - self.split.len();
-        buffer[begin..at].copy_from_slice(&self.split);
-        self.split = Box::default();
+        let Some(split) = self.split.take() else { return at };
+        let begin = at - split.len();
+        buffer[begin..at].copy_from_slice(&split);
         begin
     }
 
@@ -166,7 +164,8 @@ impl Pump {
             match taken {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.split = cursor.buffer[cursor.read..cursor.end].into();
+                    let split = &cursor.buffer[cursor.read..cursor.end];
+                    self.split = (!split.is_empty()).then(|| Box::new(split.to_vec()));
                     break;
                 }
                 Err(stop) => {
@@ -246,7 +245,7 @@ impl Pump {
 
     /// Whether the next bytes may be those of a big frame, which passes as it is.
     pub(super) const fn is_bulk(&self) -> bool {
-        self.bulk && self.split.is_empty()
+        self.bulk && self.split.is_none()
     }
 
     /// Big frames are treated as others until the next one has begun.

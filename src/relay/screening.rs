@@ -100,7 +100,7 @@ impl<I: Io> Session<I> {
         side.flow.pending.append(&sifted.out[sent..], left(sifted.boundary), left(sifted.gap));
         if !sifted.replies.is_empty() {
             side.report.messages_out += sifted.replied;
-            side.replies.get_or_insert_default().extend_from_slice(&sifted.replies);
+            side.owe_replies(&sifted.replies);
         }
         match sifted.ended {
             None => {}

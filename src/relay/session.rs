@@ -84,8 +84,8 @@ pub(super) struct Farewell {
 pub(super) struct Session<I> {
     /// One or two; a leg that is over stays for its report.
     pub(super) sides: Vec<Side<I>>,
-    /// Bytes taken from a waiting leg.
-    hold: usize,
+    /// Bytes taken from a waiting leg; megabytes at most.
+    hold: u32,
     /// Until when a lone leg waits.
     pub(super) patience: Option<Instant>,
     /// Pings are answered here: no partner, or a leg's limits say so.
@@ -115,6 +115,7 @@ impl<I: Io> Session<I> {
     ) -> Self {
         // Its partner will have dialled us as well.
         let strip = true;
+        let hold = u32::try_from(hold).unwrap_or(u32::MAX);
         Self { hold, patience: Some(patience), ..Self::alone(Side::new(io, traits, strip, now), owner, now) }
     }
 
@@ -251,11 +252,11 @@ impl<I: Io> Session<I> {
         }
         if self.sides.len() > 1 {
             // Nor while a message is being looked at, or more was answered than is taken.
-            let free = side.flow.is_empty() && side.replies.as_ref().is_none_or(|replies| replies.len() < SIZE);
+            let free = side.flow.is_empty() && side.replies() < SIZE;
             return free.then_some(READ.len());
         }
         // The buffer's size would do, but what is read must fit into the hold.
-        let room = self.hold.saturating_sub(side.flow.pending.len());
+        let room = (self.hold as usize).saturating_sub(side.flow.pending.len());
         (room > 0).then_some(room.min(READ.len()))
     }
 
@@ -331,7 +332,7 @@ impl<I: Io> Session<I> {
         let digest = side.flow.pump.process(&mut buffer, begin..HEADROOM + bytes, orders);
         side.report.messages_in += digest.messages;
         if let Some(ping) = &digest.ping {
-            side.pong = Some(ping.as_slice().into());
+            side.owe_pong(ping.as_slice());
         }
         match partner {
             _ if deaf => {}

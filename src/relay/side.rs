@@ -8,11 +8,10 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     End, LegReport, Party,
     close::CloseFrame,
-    frame::{Opcode, put_control},
-    mask::random_key,
+    owed::Owed,
     pending::{Pending, Until, Writable},
     pipe::Pipe,
-    pump::{Pump, ping_payload},
+    pump::Pump,
     sieve::Sieve,
 };
 use crate::model::{ConnId, Limits};
@@ -128,15 +127,6 @@ pub(super) struct Pulse {
     pub(super) count: u32,
 }
 
-/// Frames of ours on their way out, once they have found a place between two of theirs; gone when they are out.
-#[derive(Debug, Default)]
-struct Staged {
-    bytes: Vec<u8>,
-    sent: usize,
-    ping: bool,
-    close: Option<u16>,
-}
-
 /// Those who asked whether a leg lives; few legs are ever asked about.
 #[derive(Debug, Default)]
 struct Probes(Vec<oneshot::Sender<bool>>);
@@ -167,12 +157,8 @@ pub(super) struct Side<I> {
     pub(super) output: Output,
     /// FIN was sent, or cannot be.
     pub(super) shut: bool,
-    /// Payload of the Pong it is owed; a newer Ping replaces it.
-    pub(super) pong: Option<Box<[u8]>>,
-    staged: Option<Box<Staged>>,
-    /// Messages of ours that wait for a place between two of its partner's.
-    #[allow(clippy::box_collection)] // sessions are many, and nearly all have none
-    pub(super) replies: Option<Box<Vec<u8>>>,
+    /// None where there is nothing, apart from a Ping.
+    pub(super) owed: Option<Box<Owed>>,
     pub(super) pulse: Pulse,
     /// Since when it takes no byte though there are some.
     pub(super) blocked: Option<Instant>,
@@ -209,9 +195,7 @@ impl<I: Io> Side<I> {
             eof: false,
             output: Output::Open,
             shut: false,
-            pong: None,
-            staged: None,
-            replies: None,
+            owed: None,
             pulse: Pulse { heard: now, pinged: None, queued: false, paused: false, count: 0 },
             blocked: None,
             insisted: 0,
@@ -281,32 +265,18 @@ impl<I: Io> Side<I> {
         self.io.is_some() && matches!(self.output, Output::Open | Output::Closing(_))
     }
 
-    /// Whether a frame of ours waits for a place.
-    const fn owes(&self) -> bool {
-        match self.output {
-            Output::Open => self.pong.is_some() || self.pulse.queued,
-            Output::Closing(_) => match &self.staged {
-                None => true,
-                Some(staged) => staged.close.is_none(),
-            },
-            _ => false,
-        }
-    }
-
     /// Whether there is nothing to write and no state to change.
     #[inline]
     pub(super) fn is_served(&self, source: Option<&Flow>) -> bool {
         self.output == Output::Open
             && source.is_none_or(|source| source.pending.is_empty())
-            && self.staged.is_none()
-            && self.pong.is_none()
-            && self.replies.is_none()
+            && self.owed.is_none()
             && !self.pulse.queued
     }
 
     /// How far its partner's bytes may go before something else has its turn.
-    const fn until(&self) -> Until {
-        match (self.replies.is_some(), self.owes()) {
+    fn until(&self) -> Until {
+        match (self.replies() > 0, self.owes()) {
             (true, _) => Until::Gap,
             (false, true) => Until::Boundary,
             (false, false) => Until::End,
@@ -314,7 +284,13 @@ impl<I: Io> Side<I> {
     }
 
     /// Writes what this leg is owed: frames of ours between those of `source`, its partner's.
-    pub(super) fn flush(&mut self, mut source: Option<&mut Flow>, now: Instant) -> Flushed {
+    pub(super) fn flush(&mut self, source: Option<&mut Flow>, now: Instant) -> Flushed {
+        let flushed = self.flush_owed(source, now);
+        self.owed.take_if(|owed| owed.is_nothing());
+        flushed
+    }
+
+    fn flush_owed(&mut self, mut source: Option<&mut Flow>, now: Instant) -> Flushed {
         let mut outcome = Flushed::Nothing;
         if self.io.is_none() || matches!(self.output, Output::Closed | Output::Cut) {
             if let Some(source) = source {
@@ -323,11 +299,11 @@ impl<I: Io> Side<I> {
             return outcome;
         }
         loop {
-            if let Some(mut staged) = self.staged.take() {
+            if let Some(mut staged) = self.owed.as_mut().and_then(|owed| owed.staged.take()) {
                 let sent = self.send(Writable::Bytes(&staged.bytes[staged.sent..]), now);
                 staged.sent += sent.unwrap_or_default();
                 if staged.sent < staged.bytes.len() {
-                    self.staged = Some(staged);
+                    self.owed.get_or_insert_default().staged = Some(staged);
                 } else {
                     self.finish_staged(&staged, now);
                 }
@@ -341,7 +317,7 @@ impl<I: Io> Side<I> {
             if self.output == Output::Closed {
                 return outcome;
             }
-            if self.replies.is_some() && source.as_ref().is_none_or(|source| source.at_gap()) {
+            if self.replies() > 0 && source.as_ref().is_none_or(|source| source.at_gap()) {
                 let last = source.as_ref().is_none_or(|source| source.pending.is_empty());
                 self.stage_replies(last);
                 continue;
@@ -413,46 +389,7 @@ impl<I: Io> Side<I> {
         }
     }
 
-    /// Turns what is owed into bytes.
-    fn stage(&mut self) {
-        let mask = || (self.end == End::Client).then(random_key);
-        let staged = &mut **self.staged.get_or_insert_default();
-        if let Output::Closing(frame) = &self.output {
-            put_control(&mut staged.bytes, Opcode::Close, &frame.payload(), mask());
-            staged.close = Some(frame.code);
-            return;
-        }
-        if let Some(payload) = self.pong.take() {
-            put_control(&mut staged.bytes, Opcode::Pong, &payload, mask());
-        }
-        if self.pulse.queued {
-            self.pulse.count = self.pulse.count.wrapping_add(1).max(1);
-            put_control(&mut staged.bytes, Opcode::Ping, &ping_payload(self.pulse.count), mask());
-            staged.ping = true;
-        }
-    }
-
-    /// The same for messages of ours; `last`: its partner's Close, if there is one, is out, and nothing may follow it.
-    fn stage_replies(&mut self, last: bool) {
-        if let Some(replies) = self.replies.take()
-            && !(last && matches!(self.output, Output::Relaying(_)))
-        {
-            self.staged.get_or_insert_default().bytes.extend_from_slice(&replies);
-        }
-    }
-
-    /// Draws the consequences once the frames of ours are out.
-    fn finish_staged(&mut self, staged: &Staged, now: Instant) {
-        if staged.ping {
-            self.pulse.queued = false;
-            self.pulse.pinged = Some(now);
-        }
-        if let Some(code) = staged.close {
-            self.close_written(code, now);
-        }
-    }
-
-    fn close_written(&mut self, code: u16, now: Instant) {
+    pub(super) fn close_written(&mut self, code: u16, now: Instant) {
         self.output = Output::Closed;
         self.report.close_sent = Some(code);
         self.deadline = Some(self.closing_by(now));
@@ -462,9 +399,7 @@ impl<I: Io> Side<I> {
     pub(super) fn release(&mut self) {
         self.io = None;
         self.early = None;
-        self.pong = None;
-        self.staged = None;
-        self.replies = None;
+        self.owed = None;
         self.flow.dry = true;
         self.blocked = None;
         self.deadline = None;

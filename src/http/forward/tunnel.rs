@@ -76,7 +76,7 @@ async fn tunnel(
         Ok(upgraded) => bare(upgraded),
         Err(error) => return exchange.fail(Cause::ClientGone, error.to_string()),
     };
-    let (line, _) = OnLine::enter(board, conn, info, Arc::clone(exchange.place()), None);
+    let (line, _) = OnLine::enter_beside(board, conn, info, exchange.place());
     // Nothing is known of Closes, so there is no closing that could be waited for.
     let turn = std::pin::pin!(beside(async {
         tokio::select! {
@@ -102,7 +102,7 @@ async fn tunnel(
                 let _ = SockRef::from(&other.stream).set_linger(Some(Duration::ZERO));
             }
         }
-        doom = line.sealed() => exchange.fail(doom.cause, ""),
+        cause = line.sealed() => exchange.fail(cause, ""),
         () = idle(exchange) => exchange.fail(Cause::Idle, ""),
         () = turn => exchange.fail(Cause::Draining, ""),
     }

@@ -4,11 +4,11 @@ use std::{borrow::Cow, error::Error, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
-use super::{Guest, LegInfo, OnLine, OneLeg};
+use super::{LegInfo, OnLine, OneLeg};
 use crate::{
     drain::Cut,
     error::Cause,
-    http::hooks::Hooks,
+    http::{hooks::Hooks, pair::Seated},
     model::{Mode, Outcome},
     relay::{LegReport, Party, Report},
 };
@@ -22,7 +22,7 @@ pub(super) struct Over {
     pub(super) opened: Instant,
     pub(super) report: Report,
     /// On the line until the account is written.
-    pub(super) _guest: Option<Box<Guest>>,
+    pub(super) _guest: Option<Box<Seated>>,
 }
 
 /// Accounts for what is over. There is one message for each session that lived, so their number is bounded by that.
@@ -59,8 +59,8 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 /// Counts a session's end, on the line of its first leg, and writes its own line.
 fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
     let board = &line.board;
-    let outcome = outcome(line.leg.info.mode, report);
-    board.metrics.ended(Some(line.place.presence.account()), outcome, report.cause);
+    let outcome = outcome(line.leg.info.terms.mode, report);
+    board.metrics.ended(Some(line.mark().account()), outcome, report.cause);
     for leg in &report.legs {
         board.metrics.bytes.inc_by(leg.bytes_in);
         board.metrics.messages.inc_by(leg.messages_in);
@@ -78,7 +78,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
         return;
     }
     let filters = |n: usize| {
-        let hooks = known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_ref());
+        let hooks = known.get(n).and_then(Option::as_ref).and_then(|leg| leg.hooks.as_deref());
         hooks.map(Hooks::labels).filter(|labels| !labels.is_empty()).map(|labels| labels.join(","))
     };
     let filters = [filters(0), filters(1)];
@@ -87,7 +87,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
     let (first, second) = (leg(0), leg(1));
     // Whose limit it is: that of the sender, a service that was dialled having those of its route.
     let sender = report.legs.iter().position(|leg| Some(leg.conn) == report.ended_by);
-    let limits = sender.and_then(known).or(known(0)).map(|info| &info.limits);
+    let limits = sender.and_then(known).or(known(0)).map(|info| &info.terms.limits);
     let detail = match (report.cause, limits) {
         (Cause::MessageTooBig, Some(limits)) => {
             Some(format!("a message of more than {} bytes (limits.message)", limits.message).into())
@@ -160,20 +160,19 @@ impl Shown<'_> {
     }
 
     fn route(&self) -> Option<&str> {
-        self.info.map(|info| &*info.route)
+        self.info.map(|info| &*info.terms.route)
     }
 
-    /// Escaped, because a caller chose it.
     fn channel(&self) -> Option<String> {
-        self.info.map(|info| info.channel.escape_default().to_string())
+        self.info.and_then(LegInfo::shown_channel)
     }
 
     fn role(&self) -> Option<&str> {
-        self.info.map(|info| info.role)
+        self.info.and_then(LegInfo::role)
     }
 
     fn peer(&self) -> Option<String> {
-        self.info.map(|info| info.peer.to_string())
+        self.info.map(|info| info.peer().to_string())
     }
 
     fn client(&self) -> Option<String> {
@@ -194,7 +193,7 @@ impl Shown<'_> {
 
     fn upstream(&self) -> Option<String> {
         let (service, address) = self.info?.upstream.as_ref()?;
-        Some(format!("{} {address}", service.as_str()))
+        Some(format!("{} {address}", service.id.as_str()))
     }
 
     fn received(&self) -> Option<u16> {

@@ -12,13 +12,13 @@ use super::OneLeg;
 use crate::{
     drain::Drain,
     error::Cause,
-    model::{Attribute, ConnId, Event},
+    model::{Attribute, ConnId, Event, Mode},
     policy::{Plugin, now_ms},
     relay::{LegReport, Report},
 };
 
 /// The plugins that hear of one leg.
-pub(super) struct Observers {
+pub(in crate::http) struct Observers {
     plugins: RwLock<Arc<[Arc<Plugin>]>>,
     step: AtomicU8,
 }
@@ -29,7 +29,7 @@ const OPEN: u8 = 1;
 const CLOSED: u8 = 2;
 
 impl Observers {
-    pub(super) fn new(plugins: Arc<[Arc<Plugin>]>) -> Self {
+    pub(in crate::http) fn new(plugins: Arc<[Arc<Plugin>]>) -> Self {
         Self { plugins: RwLock::new(plugins), step: AtomicU8::new(BEFORE) }
     }
 
@@ -38,12 +38,12 @@ impl Observers {
     }
 
     /// Whether those that hear of it are the versions that `current` names.
-    pub(super) fn are_on(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) -> bool {
+    pub(in crate::http) fn are_on(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) -> bool {
         self.plugins().iter().all(|plugin| current(&plugin.name()).is_some_and(|other| Arc::ptr_eq(&other, plugin)))
     }
 
     /// From now on the versions that `current` names hear of it, where they listen.
-    pub(super) fn follow(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) {
+    pub(in crate::http) fn follow(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) {
         let newest = |plugin: &Arc<Plugin>| {
             current(&plugin.name()).filter(|other| other.observes()).unwrap_or_else(|| Arc::clone(plugin))
         };
@@ -67,7 +67,7 @@ impl Crier {
 
     /// The 101 is out.
     pub(super) fn opened(&self, leg: &OneLeg, subprotocol: Option<&str>) {
-        let Some(observers) = &leg.observers else { return };
+        let Some(observers) = leg.observers() else { return };
         observers.step.store(OPEN, Ordering::SeqCst);
         self.tell(leg, "opened", || {
             let subprotocol = subprotocol.map(|subprotocol| ("subprotocol".to_owned(), subprotocol.to_owned()));
@@ -77,7 +77,7 @@ impl Crier {
 
     /// Tells of something while the leg is open.
     pub(super) fn tell(&self, leg: &OneLeg, name: &'static str, attributes: impl FnOnce() -> Vec<Attribute>) {
-        if leg.observers.as_ref().is_some_and(|observers| observers.step.load(Ordering::SeqCst) == OPEN) {
+        if leg.observers().is_some_and(|observers| observers.step.load(Ordering::SeqCst) == OPEN) {
             self.queue(leg, name, attributes());
         }
     }
@@ -89,12 +89,12 @@ impl Crier {
 
     /// The last that is told of a leg.
     pub(super) fn closed(&self, leg: &OneLeg, report: &Report, own: &LegReport) {
-        let Some(observers) = &leg.observers else { return };
+        let Some(observers) = leg.observers() else { return };
         if observers.step.swap(CLOSED, Ordering::SeqCst) != OPEN {
             return;
         }
         let partner = report.legs.iter().find(|other| other.conn != own.conn).map(|other| other.conn);
-        if let Some(partner) = partner.filter(|_| leg.guest.is_some()) {
+        if let Some(partner) = partner.filter(|_| leg.info.terms.mode == Mode::Rendezvous) {
             self.queue(leg, "unpaired", vec![("partner".to_owned(), partner.to_string())]);
         }
         let code = match by(report, own) {
@@ -117,7 +117,7 @@ impl Crier {
     }
 
     fn queue(&self, leg: &OneLeg, name: &'static str, attributes: Vec<Attribute>) {
-        let (Some(observers), Some(facts)) = (&leg.observers, &leg.info.facts) else { return };
+        let (Some(observers), Some(facts)) = (leg.observers(), &leg.info.facts) else { return };
         let _runtime = self.runtime.enter();
         let event = Arc::new(Event { name, at_ms: now_ms(), attributes });
         for plugin in observers.plugins().iter().filter(|plugin| plugin.tell(facts, &event)) {

@@ -4,9 +4,9 @@
 //! A leg may be on its way from its own session into its partner's just then, and neither of the two has it. So the end
 //! is written down first, then both are told, and who has moved a leg looks whether there is something written.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::SetOnce;
+use tokio::sync::Notify;
 
 use crate::{
     error::Cause,
@@ -28,25 +28,37 @@ impl From<Cause> for Doom {
     }
 }
 
-/// What is written down of a leg's end, and who has the leg.
+/// What is written down of a leg's end, and who has the leg; nothing of nearly all.
 #[derive(Debug, Default)]
-pub(super) struct Fate {
-    doom: SetOnce<Doom>,
+pub(super) struct Fate(Mutex<Option<Box<Written>>>);
+
+#[derive(Debug, Default)]
+struct Written {
+    doom: Option<Doom>,
     /// Its partner's session, where it is that one's guest.
-    host: Mutex<Option<relay::Handle>>,
+    host: Option<relay::Handle>,
+    /// Somebody waits for its doom.
+    awaited: Option<Arc<Notify>>,
 }
 
 impl Fate {
     /// The leg is to be closed; false if that was settled before. `own` is its own session.
-    pub(super) fn seal(&self, conn: ConnId, own: &relay::Handle, doom: Doom) -> bool {
-        let told = doom.clone();
-        if self.doom.set(doom).is_err() {
-            return false;
-        }
-        tell(own, conn, &told);
-        let host = self.host().clone();
+    pub(super) fn seal(&self, conn: ConnId, own: &relay::Handle, doom: &Doom) -> bool {
+        let host = {
+            let mut fate = self.written();
+            let written = fate.get_or_insert_default();
+            if written.doom.is_some() {
+                return false;
+            }
+            written.doom = Some(doom.clone());
+            if let Some(awaited) = &written.awaited {
+                awaited.notify_one();
+            }
+            written.host.clone()
+        };
+        tell(own, conn, doom);
         if let Some(host) = host {
-            tell(&host, conn, &told);
+            tell(&host, conn, doom);
         }
         true
     }
@@ -54,7 +66,7 @@ impl Fate {
     /// The session that has the leg is to end, each leg behind what the other has sent until then. `own` is its own.
     pub(super) fn drain(&self, conn: ConnId, own: &relay::Handle, code: u16, cause: Cause) {
         own.drain(Some(conn), code, cause);
-        let host = self.host().clone();
+        let host = self.written().as_ref().and_then(|written| written.host.clone());
         if let Some(host) = host {
             host.drain(Some(conn), code, cause);
         }
@@ -62,26 +74,36 @@ impl Fate {
 
     /// The leg is about to be handed over to this session.
     pub(super) fn goes_to(&self, host: &relay::Handle) {
-        *self.host() = Some(host.clone());
+        self.written().get_or_insert_default().host = Some(host.clone());
     }
 
     /// The session to which the leg went has it.
     pub(super) fn arrived(&self, conn: ConnId) {
-        let Some(doom) = self.doom.get() else { return };
-        let host = self.host().clone();
-        if let Some(host) = host {
+        let written = self.written().as_ref().and_then(|written| Some((written.host.clone()?, written.doom.clone()?)));
+        if let Some((host, doom)) = written {
             // It may have been told before it had the leg.
-            tell(&host, conn, doom);
+            tell(&host, conn, &doom);
         }
     }
 
-    /// Waits until it is settled that the leg is to be closed.
-    pub(super) async fn sealed(&self) -> &Doom {
-        self.doom.wait().await
+    /// Waits until it is settled that the leg is to be closed, and tells why. One may wait.
+    pub(super) async fn sealed(&self) -> Cause {
+        loop {
+            let awaited = {
+                let mut fate = self.written();
+                let written = fate.get_or_insert_default();
+                match &written.doom {
+                    Some(doom) => return doom.cause,
+                    None => Arc::clone(written.awaited.get_or_insert_default()),
+                }
+            };
+            // What comes before that is kept.
+            awaited.notified().await;
+        }
     }
 
-    fn host(&self) -> MutexGuard<'_, Option<relay::Handle>> {
-        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    fn written(&self) -> MutexGuard<'_, Option<Box<Written>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,17 +122,26 @@ mod tests {
         ConnId::from_raw(1)
     }
 
+    #[tokio::test]
+    async fn who_waits_for_the_end_is_told_whenever_it_comes() {
+        let (own, _mail) = relay::mailbox();
+        let fate = Fate::default();
+        let seal = async { fate.seal(conn(), &own, &Cause::Expired.into()) };
+        assert_eq!(tokio::join!(biased; fate.sealed(), seal), (Cause::Expired, true));
+        assert_eq!(fate.sealed().await, Cause::Expired);
+    }
+
     #[test]
     fn a_leg_that_is_on_its_way_is_closed_on_arrival() {
         let ((own, ours), (host, theirs)) = (relay::mailbox(), relay::mailbox());
         let fate = Fate::default();
-        assert!(fate.seal(conn(), &own, Cause::Expired.into()));
+        assert!(fate.seal(conn(), &own, &Cause::Expired.into()));
         assert_eq!((ours.closings(), theirs.closings()), (1, 0));
         // Its own session never has it, and its host was not known then.
         fate.goes_to(&host);
         fate.arrived(conn());
         assert_eq!((ours.closings(), theirs.closings()), (1, 1));
-        assert!(!fate.seal(conn(), &own, Cause::Revoked.into()), "once is enough");
+        assert!(!fate.seal(conn(), &own, &Cause::Revoked.into()), "once is enough");
     }
 
     #[test]
@@ -119,7 +150,7 @@ mod tests {
         let fate = Fate::default();
         fate.goes_to(&host);
         let frame = CloseFrame { code: 4001, reason: "no".to_owned() };
-        assert!(fate.seal(conn(), &own, Doom { cause: Cause::Revoked, frame: Some(frame) }));
+        assert!(fate.seal(conn(), &own, &Doom { cause: Cause::Revoked, frame: Some(frame) }));
         assert_eq!((ours.closings(), theirs.closings()), (1, 1));
         fate.arrived(conn());
         assert_eq!(theirs.closings(), 2);

@@ -27,7 +27,7 @@ impl Sessions {
         conns.sort_unstable();
         let shown = conns.into_iter().take(most).filter_map(|conn| {
             let leg = Arc::clone(&*self.legs.get(&conn)?);
-            let hooks = leg.hooks.as_ref();
+            let hooks = leg.hooks.as_deref();
             let (filters, generation) = (hooks.map_or_else(Vec::new, Hooks::labels), hooks.map(Hooks::generation));
             Some(Listed { conn, info: leg.info.clone(), filters, generation })
         });

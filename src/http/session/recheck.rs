@@ -36,7 +36,7 @@ const AT_ONCE: usize = 16;
 const LONG: Duration = Duration::from_hours(1);
 
 /// A plugin that is asked about a leg.
-struct Slot {
+pub(super) struct Slot {
     plugin: Arc<Plugin>,
     /// Zero is never.
     every: Duration,
@@ -46,22 +46,22 @@ struct Slot {
 
 /// The plugins that are asked about one leg.
 #[derive(Default)]
-pub(super) struct Slots(Mutex<Vec<Slot>>);
+pub(in crate::http) struct Slots(Mutex<Vec<Slot>>);
 
 impl Slots {
-    pub(super) fn of(checks: &[Check]) -> Self {
+    pub(in crate::http) fn of(checks: &[Check]) -> Self {
         let slot = |check: &Check| Slot { plugin: Arc::clone(&check.plugin), every: check.every, due: None };
         Self(Mutex::new(checks.iter().map(slot).collect()))
     }
 
     /// Whether those that are asked are the versions that `current` names.
-    pub(super) fn are_on(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) -> bool {
+    pub(in crate::http) fn are_on(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) -> bool {
         let is_on = |slot: &Slot| current(&slot.plugin.name()).is_some_and(|plugin| Arc::ptr_eq(&plugin, &slot.plugin));
         self.lock().iter().all(is_on)
     }
 
     /// From now on the versions that `current` names are asked, where they can be.
-    pub(super) fn follow(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) {
+    pub(in crate::http) fn follow(&self, current: &dyn Fn(&str) -> Option<Arc<Plugin>>) {
         for slot in self.lock().iter_mut() {
             if let Some(plugin) = current(&slot.plugin.name()).filter(|plugin| plugin.rechecks()) {
                 slot.plugin = plugin;
@@ -69,7 +69,7 @@ impl Slots {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,7 +128,7 @@ impl Rounds {
 
     /// A leg is on the line: its first turns are set, each somewhere in the second half of the interval.
     pub(super) fn begin(&self, conn: ConnId, leg: &OneLeg) {
-        for (at, slot) in leg.slots.lock().iter_mut().enumerate() {
+        for (at, slot) in leg.slots().iter_mut().flat_map(|slots| slots.iter_mut()).enumerate() {
             if !slot.every.is_zero() {
                 let due = Instant::now() + slot.every.mul_f64(0.5 + conn.fraction() / 2.0);
                 self.set(conn, at, slot, Some(due));
@@ -138,7 +138,7 @@ impl Rounds {
 
     /// A leg is not on the line any more.
     pub(super) fn end(&self, conn: ConnId, leg: &OneLeg) {
-        for (at, slot) in leg.slots.lock().iter_mut().enumerate() {
+        for (at, slot) in leg.slots().iter_mut().flat_map(|slots| slots.iter_mut()).enumerate() {
             self.set(conn, at, slot, None);
         }
     }
@@ -177,11 +177,11 @@ impl Rounds {
             .for_each_concurrent(AT_ONCE, |(conn, at)| async move {
                 let leg = legs.get(&conn).map(|leg| Arc::clone(&leg));
                 let Some(leg) = leg else { return };
-                if let Some(slot) = leg.slots.lock().get_mut(at) {
+                if let Some(slot) = leg.slots().as_mut().and_then(|slots| slots.get_mut(at)) {
                     slot.due = None;
                 }
                 if self.ask(legs, conn, &leg, at, Why::Turn).await.is_some_and(|closed| !closed)
-                    && let Some(slot) = leg.slots.lock().get_mut(at)
+                    && let Some(slot) = leg.slots().as_mut().and_then(|slots| slots.get_mut(at))
                     && slot.due.is_none()
                     && !slot.every.is_zero()
                     && legs.contains_key(&conn)
@@ -195,7 +195,7 @@ impl Rounds {
 
     /// Asks one plugin about one leg: whether that was closed; nothing if there is nobody to ask about.
     async fn ask(&self, legs: &Legs, conn: ConnId, leg: &OneLeg, at: usize, why: Why) -> Option<bool> {
-        let plugin = leg.slots.lock().get(at).map(|slot| Arc::clone(&slot.plugin))?;
+        let plugin = leg.slots()?.get(at).map(|slot| Arc::clone(&slot.plugin))?;
         let facts = leg.info.facts.as_ref()?;
         let said = {
             let _permit = self.permits.acquire().await.ok()?;
@@ -225,10 +225,10 @@ impl Rounds {
         let (cause, code) =
             (doom.cause.label(), doom.frame.as_ref().map_or(doom.cause.row().close, |frame| frame.code));
         let reason = doom.frame.as_ref().map(|frame| frame.reason.clone());
-        if super::close(legs, &self.crier, conn, doom) {
+        if super::close(legs, &self.crier, conn, &doom) {
             tracing::info!(
                 conn = %conn,
-                route = %leg.info.route,
+                route = %leg.info.terms.route,
                 plugin = %plugin.name(),
                 version = %plugin.identity(),
                 why = why.name(),
@@ -311,7 +311,7 @@ impl Sessions {
     }
 
     async fn revoke_one(&self, conn: ConnId, leg: &OneLeg, whom: &Whom) -> bool {
-        let plugins = if matches!(whom, Whom::Connection(_)) { 0 } else { leg.slots.lock().len() };
+        let plugins = if matches!(whom, Whom::Connection(_)) { 0 } else { leg.slots().map_or(0, |slots| slots.len()) };
         for at in 0..plugins {
             if self.rounds.ask(&self.legs, conn, leg, at, Why::Order).await == Some(true) {
                 return true;
@@ -322,8 +322,8 @@ impl Sessions {
         }
         self.rounds.counts.closed.inc();
         let why = Why::Order.name();
-        tracing::info!(conn = %conn, route = %leg.info.route, why, "a session was revoked");
-        self.close(conn, Cause::Revoked.into())
+        tracing::info!(conn = %conn, route = %leg.info.terms.route, why, "a session was revoked");
+        self.close(conn, &Cause::Revoked.into())
     }
 
     /// Another generation serves: where it has another version of a plugin that is to be asked about older sessions, too,
@@ -340,13 +340,13 @@ impl Sessions {
 
     /// A leg that came by an older generation is on the line only now.
     pub(super) fn catch_up(&self, conn: ConnId, leg: &OneLeg, current: &Generation) {
-        if current.number > leg.info.generation && !leg.slots.lock().is_empty() {
+        if current.number > leg.info.generation && leg.slots().is_some_and(|slots| !slots.is_empty()) {
             self.renew(conn, leg, &swapping(current));
         }
     }
 
     fn renew(&self, conn: ConnId, leg: &OneLeg, checks: &[Check]) {
-        for (at, slot) in leg.slots.lock().iter_mut().enumerate() {
+        for (at, slot) in leg.slots().iter_mut().flat_map(|slots| slots.iter_mut()).enumerate() {
             let name = slot.plugin.name();
             let Some(check) = checks.iter().find(|check| check.plugin.name() == name) else { continue };
             slot.every = check.every;

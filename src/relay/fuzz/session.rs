@@ -292,7 +292,7 @@ impl Play {
         let bound = if self.rig.session.sides.len() > 1 { pipe::SIZE.max(held) } else { held };
         for side in &self.rig.session.sides {
             assert!(side.flow.pending.len() <= bound, "{} bytes are kept", side.flow.pending.len());
-            assert!(side.pong.as_ref().is_none_or(|pong| pong.len() <= 125));
+            assert!(side.pong().is_none_or(|pong| pong.len() <= 125));
         }
         for at in 0..2 {
             let bytes = self.actors[at].peer.hears();

@@ -1,0 +1,131 @@
+//! What is known of a request that is let in, for the log and for whoever lists the legs. One is kept for each leg, so it is
+//! small: what many share is pointed at.
+
+use std::{
+    net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    sync::Arc,
+};
+
+use crate::{
+    config,
+    generation::Route,
+    model::{ChannelId, Handshake, Identity, Mode, Role, Terms},
+    policy::{Facts, Known},
+    rendezvous::Side,
+    route::Plan,
+};
+
+/// What is known of a leg before its 101.
+#[derive(Clone)]
+pub struct LegInfo {
+    /// Its seat, on a rendezvous route.
+    side: Option<Side>,
+    /// None for a plain request.
+    pub channel: Option<ChannelId>,
+    /// `name@identity` of the policy that decided; empty if none did.
+    pub policy: Arc<str>,
+    /// Who it is, if an authorizer said so.
+    pub identity: Option<Arc<Identity>>,
+    /// What plugins are told of it while it lives; none where none is asked.
+    pub facts: Option<Arc<Facts>>,
+    /// Number of the generation it was decided under.
+    pub generation: u64,
+    peer: Peer,
+    /// The client, where a trusted proxy stands before it.
+    pub client: Option<Box<IpAddr>>,
+    /// Of its route.
+    pub terms: Arc<Terms>,
+    /// The service and the endpoint, on a routed leg.
+    pub upstream: Option<(Arc<config::Service>, Arc<str>)>,
+}
+
+/// An address in half the room where it is one of IPv4.
+#[derive(Clone)]
+enum Peer {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(address) => Self::V4(address),
+            SocketAddr::V6(address) => Self::V6(Box::new(address)),
+        }
+    }
+}
+
+impl LegInfo {
+    pub(in crate::http) fn new(
+        handshake: &Handshake,
+        known: &Known,
+        route: &Route,
+        plan: &Plan,
+        policy: Option<Arc<str>>,
+        generation: u64,
+    ) -> Self {
+        let (side, channel, facts) = match plan {
+            // Whoever comes later may have a plugin that asks about it.
+            Plan::Pair { key, side, .. } => {
+                (Some(*side), Some(&key.channel), Some(known.facts(side.role(), key.channel.clone())))
+            }
+            Plan::Dial { channel, .. } => {
+                let facts = route.asks_later().then(|| known.facts(Role::Routed, channel.clone()));
+                (None, Some(channel), facts)
+            }
+            Plan::Forward { .. } => (None, None, None),
+        };
+        Self {
+            side,
+            channel: channel.cloned(),
+            policy: policy.unwrap_or_default(),
+            identity: known.identity().cloned(),
+            facts,
+            generation,
+            peer: handshake.peer.into(),
+            client: handshake.client.trusted.then(|| Box::new(handshake.client.remote)),
+            terms: Arc::clone(&route.terms),
+            upstream: None,
+        }
+    }
+
+    /// The socket's peer.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        match &self.peer {
+            Peer::V4(address) => (*address).into(),
+            Peer::V6(address) => (**address).into(),
+        }
+    }
+
+    /// Role by name; none for a plain request.
+    #[must_use]
+    pub fn role(&self) -> Option<&'static str> {
+        match self.terms.mode {
+            Mode::Rendezvous => self.side.map(Side::name),
+            Mode::Router => Some("routed"),
+            Mode::Http => None,
+        }
+    }
+
+    /// The channel for the log: escaped, because a caller chose it.
+    pub(in crate::http) fn shown_channel(&self) -> Option<String> {
+        self.channel.as_ref().map(|channel| channel.as_str().escape_default().to_string())
+    }
+
+    /// When its identity ends, in milliseconds since 1970.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.identity.as_ref().and_then(|identity| identity.expires_at_ms)
+    }
+
+    /// Whom an authorizer named.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.identity.as_ref().and_then(|identity| identity.subject.as_deref())
+    }
+
+    /// The same for the log: escaped, because a caller has a say in it.
+    pub(in crate::http) fn shown_subject(&self) -> Option<String> {
+        self.subject().map(|subject| subject.escape_default().to_string())
+    }
+}
