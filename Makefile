@@ -114,7 +114,7 @@ fuzz: fuzz-build ## fuzzes all targets, FUZZ_SECONDS=600 each; TARGET=... only o
 fuzz-corpus: fuzz-build ## makes the corpora anew: of them and what `make fuzz` found, the fewest inputs that reach as much
 	@set -e; for target in $(or $(TARGET),$(FUZZ_TARGETS)); do \
 		fewest="$(TARGET_DIR)/fuzz/fewest"; corpus=tests/fuzz/corpus/$$target; \
-		case $$target in frame|pump|session) counters=1 ;; *) counters=0 ;; esac; \
+		case $$target in frame|pump|session|screen) counters=1 ;; *) counters=0 ;; esac; \
 		rm -rf "$$fewest"; mkdir -p "$$fewest" "$(TARGET_DIR)/fuzz/corpus/$$target"; \
 		$(FUZZ_RUN) run $(FUZZ_ARGS) $$target "$$fewest" $$corpus "$(TARGET_DIR)/fuzz/corpus/$$target" -- \
 			-set_cover_merge=1 -use_counters=$$counters -verbosity=0; \

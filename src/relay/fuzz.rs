@@ -1,4 +1,4 @@
-//! Bodies of the fuzz targets `frame`, `pump` and `session` (see `tests/fuzz/README.md`). Each takes any bytes and panics
+//! Bodies of the fuzz targets `frame`, `pump`, `session` and `screen` (see `tests/fuzz/README.md`). Each takes any bytes and panics
 //! where the relay does not do what a reference says; the reference reads and writes headers with tungstenite's codec.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
@@ -16,10 +16,11 @@ mod frame;
 mod heard;
 mod pump;
 mod reference;
+mod screen;
 mod script;
 mod session;
 
-pub use self::{frame::frame, pump::pump, session::session};
+pub use self::{frame::frame, pump::pump, screen::screen, session::session};
 
 #[cfg(test)]
 mod tests {
@@ -38,5 +39,10 @@ mod tests {
     #[test]
     fn sessions_that_were_fuzzed_still_come_to_a_good_end() {
         replay("session", super::session);
+    }
+
+    #[test]
+    fn messages_that_were_fuzzed_still_become_what_is_said_of_them() {
+        replay("screen", super::screen);
     }
 }

@@ -4,9 +4,12 @@ use std::io::Cursor;
 
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 
-use crate::relay::{
-    pump::ping_payload,
-    tests::rig::{CLOSE, PING, PONG, Seen},
+use crate::{
+    model::{MessageKind, Payload},
+    relay::{
+        pump::ping_payload,
+        tests::rig::{CLOSE, CONT, PING, PONG, Seen, TEXT},
+    },
 };
 
 /// The frames so far, and the beginning of one more.
@@ -39,6 +42,30 @@ impl Heard {
     /// How many data frames came whole.
     pub(super) fn whole_data(&self) -> usize {
         self.frames.iter().filter(|frame| frame.opcode < CLOSE).count()
+    }
+
+    /// The messages that came whole, put together. No frame of another stands between those of one.
+    pub(super) fn messages(&self) -> Vec<Payload> {
+        let mut whole = Vec::new();
+        let mut open: Option<Payload> = None;
+        for frame in self.frames.iter().filter(|frame| frame.opcode < CLOSE) {
+            assert_eq!(open.is_some(), frame.opcode == CONT, "a message begins where one is over");
+            let kind = if frame.opcode == TEXT { MessageKind::Text } else { MessageKind::Binary };
+            let mut message = open.take().unwrap_or(Payload { kind, bytes: Vec::new() });
+            message.bytes.extend_from_slice(&frame.payload);
+            if frame.fin {
+                whole.push(message);
+            } else {
+                open = Some(message);
+            }
+        }
+        whole
+    }
+
+    /// Code of its Close.
+    pub(super) fn close(&self) -> Option<u16> {
+        let close = self.frames.last().filter(|frame| frame.opcode == CLOSE)?;
+        close.payload.first_chunk().map(|code| u16::from_be_bytes(*code))
     }
 
     /// Compares with what the partner sent and what that sent in part. Closes are none of the comparison, and Pings and
