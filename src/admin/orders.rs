@@ -47,10 +47,12 @@ pub(super) async fn carry_out(control: &Control, request: Request<Incoming>) -> 
     let order = async {
         match head.uri.path() {
             "/explain" => match explain::Asked::from_json(&asked) {
-                Ok(asked) => match explain::explain(&control.board.current.load_full(), &asked).await {
-                    Ok(told) => (StatusCode::OK, told),
-                    Err(why) => problem(StatusCode::BAD_REQUEST, why),
-                },
+                Ok(asked) => {
+                    match explain::explain(&control.board.current.load_full(), &asked, Some(&control.board)).await {
+                        Ok(told) => (StatusCode::OK, told),
+                        Err(why) => problem(StatusCode::BAD_REQUEST, why),
+                    }
+                }
                 Err(why) => problem(StatusCode::BAD_REQUEST, why),
             },
             "/reload" => reload(control, &asked).await,

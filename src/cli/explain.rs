@@ -100,8 +100,8 @@ fn of_proxy(admin: SocketAddr, request: &Value) -> Result<Value, u8> {
 fn of_file(paths: &Paths, request: &Asked) -> Result<Value, u8> {
     let told = load::with(paths, async |generation| {
         // The first call of a fresh instance is paid by none of those that are shown.
-        explain::explain(&generation, request).await?;
-        explain::explain(&generation, request).await
+        explain::explain(&generation, request, None).await?;
+        explain::explain(&generation, request, None).await
     });
     let told = told.map_err(|failed| {
         failed.say();
@@ -159,5 +159,14 @@ fn shown(told: &Value) -> String {
             writeln!(out, "refused: {status} {cause}: {}{detail}", text(&refusal["reason"]))
         }
     };
+    for (key, says) in [("holder", "the seat is held by"), ("opposite", "opposite waits")] {
+        if let Some(conn) = plan[key].as_str() {
+            let _ = writeln!(out, "  {says} {conn}");
+        }
+    }
+    for later in list(&plan["later"]) {
+        let questions: Vec<_> = list(&later["questions"]).iter().map(text).collect();
+        let _ = writeln!(out, "  asked later: {} ({})", text(&later["plugin"]), questions.join(", "));
+    }
     out
 }

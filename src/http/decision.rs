@@ -1,17 +1,17 @@
 //! How one request was decided, for the log of decisions: which routes do not match and why, which were tried, what each
-//! plugin said, which route was taken.
+//! plugin said, which route was taken; and in lines of their own, with the same `conn`, what plugins said later.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
-use http::request::Parts;
+use http::{StatusCode, request::Parts};
 
 use super::{Refuse, judge::Judged};
 use crate::{
     error::Cause,
     generation::{Generation, Route},
     head::matching::Subject,
-    model::ConnId,
-    policy::Opinion,
+    model::{ConnId, Handshake},
+    policy::{Opinion, Trace},
 };
 
 /// Written to the log when it is dropped, also where nobody has waited for the end of it.
@@ -88,6 +88,52 @@ impl Decision {
             // Nobody was dialled yet.
             Err(Refuse::Upstream { .. }) => {}
         }
+    }
+}
+
+/// What the plugins of a request that was let in are asked later, for the same log.
+pub(super) struct Later {
+    conn: ConnId,
+    route: Arc<str>,
+    trace: Trace,
+}
+
+impl Later {
+    /// Nothing is kept unless the log of decisions is on.
+    pub(super) fn of(handshake: &Handshake, wanted: bool) -> Self {
+        Self { conn: handshake.id, route: Arc::clone(&handshake.route), trace: Trace::new(wanted) }
+    }
+
+    /// What they say is kept here.
+    pub(super) const fn trace(&mut self) -> &mut Trace {
+        &mut self.trace
+    }
+
+    /// Writes what they said about a holder of its seat, or of the one opposite.
+    pub(super) fn about_holder(self, holder: ConnId, complementary: bool) {
+        let holder = holder.to_string();
+        let (own, opposite) = if complementary { (None, Some(&*holder)) } else { (Some(&*holder), None) };
+        self.write(own, opposite, None);
+    }
+
+    /// The same about the answer with this status.
+    pub(super) fn about_answer(self, status: StatusCode) {
+        self.write(None, None, Some(status.as_u16()));
+    }
+
+    fn write(mut self, holder: Option<&str>, opposite: Option<&str>, status: Option<u16>) {
+        let Some(opinions) = self.trace.take().filter(|opinions| !opinions.is_empty()) else { return };
+        let opinions: Vec<_> = opinions.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            target: "cordboard::decision",
+            conn = %self.conn,
+            route = &*self.route,
+            holder,
+            opposite,
+            status,
+            opinions = opinions.join("; "),
+            "decided later"
+        );
     }
 }
 

@@ -17,7 +17,7 @@ use http::{
 use serde_json::{Value, json};
 
 use super::{
-    Refuse,
+    Refuse, Switchboard,
     forward::{Outgoing, name_host},
     judge::{Judged, Onlooker, Origin, judge, subject},
 };
@@ -31,7 +31,7 @@ use crate::{
         target,
     },
     model::{Client, ConnId, Handshake, Mode, Refusal, Rejection},
-    policy::Opinion,
+    policy::{self, Opinion, Plugin, Trace},
     rendezvous::Side,
     route::{Plan, Wishes},
 };
@@ -139,11 +139,12 @@ fn place(url: &str) -> Result<(Uri, String, Option<bool>), String> {
 }
 
 /// What a generation would do with a request, as a JSON object: `routes` with why each matches or not and the opinions
-/// of its plugins, up to the one that decides; then either a `plan` or a `refusal`.
+/// of its plugins, up to the one that decides; then either a `plan` or a `refusal`. With a `board` that serves, who sits on
+/// the channel of a rendezvous is known, and its plugins are asked about them, too.
 ///
 /// # Errors
 /// There is no such listener, and those that there are.
-pub async fn explain(generation: &Generation, asked: &Asked) -> Result<Value, String> {
+pub async fn explain(generation: &Generation, asked: &Asked, board: Option<&Switchboard>) -> Result<Value, String> {
     let mut told = Told::default();
     let listeners = &generation.config.listeners;
     let wanted = |name: &String| listeners.iter().find(|listener| *listener.name == **name);
@@ -152,7 +153,7 @@ pub async fn explain(generation: &Generation, asked: &Asked) -> Result<Value, St
         let name = asked.listener.as_deref().unwrap_or_default();
         return Err(format!("there is no listener `{name}`; there are {}", names.join(", ")));
     };
-    let outcome = judged(generation, asked, listener, &mut told).await;
+    let outcome = judged(generation, asked, listener, board, &mut told).await;
     let routes = told.routes(generation, outcome.is_ok());
     let (plan, refusal) = match outcome {
         Ok(plan) => (plan, Value::Null),
@@ -216,7 +217,13 @@ impl Told {
     }
 }
 
-async fn judged(generation: &Generation, asked: &Asked, listener: &Listener, told: &mut Told) -> Result<Value, Refuse> {
+async fn judged(
+    generation: &Generation,
+    asked: &Asked,
+    listener: &Listener,
+    board: Option<&Switchboard>,
+    told: &mut Told,
+) -> Result<Value, Refuse> {
     let mut head = asked.parts(asked.websocket == Some(true));
     told.misses = misses(generation, &head)?;
     let first = generation.routes.iter().zip(&told.misses).find(|(_, miss)| miss.is_none());
@@ -235,7 +242,34 @@ async fn judged(generation: &Generation, asked: &Asked, listener: &Listener, tol
     if let Some(identity) = judged.known.identity() {
         plan["subject"] = identity.subject.as_deref().into();
     }
+    if let Some(board) = board {
+        seated(board, &judged, &mut plan, told).await?;
+    }
+    let later = |plugin: &Arc<Plugin>| {
+        let questions = plugin.later();
+        (!questions.is_empty()).then(|| json!({"plugin": &*plugin.name(), "questions": questions}))
+    };
+    let later: Vec<_> = judged.route.plugins.iter().filter_map(later).collect();
+    if !later.is_empty() {
+        plan["later"] = later.into();
+    }
     Ok(plan)
+}
+
+/// Who sits on the channel now, and what the plugins say of them.
+async fn seated(board: &Switchboard, judged: &Judged<()>, plan: &mut Value, told: &mut Told) -> Result<(), Refuse> {
+    let Plan::Pair { key, side, .. } = &judged.plan else { return Ok(()) };
+    let (holder, opposite) = board.registry.who_sits(key, *side);
+    for (name, who, complementary) in [("holder", holder, false), ("opposite", opposite, true)] {
+        let Some(conn) = who else { continue };
+        plan[name] = conn.to_string().into();
+        let Some(facts) = board.sessions.facts(conn) else { continue };
+        let mut trace = Trace::new(true);
+        let said = policy::pair(&judged.route.plugins, &judged.known, &facts, complementary, &mut trace).await;
+        told.heard(&judged.handshake, &trace.take().unwrap_or_default());
+        said?;
+    }
+    Ok(())
 }
 
 /// Of each route, the condition that a request does not fulfil.

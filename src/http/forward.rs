@@ -23,6 +23,7 @@ pub(in crate::http) use self::gate::Gate;
 use super::{
     Admitted, Answer, CLOSE, Connection, Refuse, Watch,
     body::{Answered, Download, Upload},
+    decision::Later,
 };
 use crate::{
     config::Transport,
@@ -178,8 +179,11 @@ impl Task<'_> {
 
     /// Has the plugins edit the header of an answer. One that they reject is dropped with its body.
     async fn rewritten(&self, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Refuse> {
-        let edited = policy::rewrite_answer(&self.route.plugins, self.known, status, headers);
-        Ok(timeout(self.connection.establish, edited).await.map_err(|_| Refuse::from(Cause::EstablishTimeout))??)
+        let mut later = Later::of(self.handshake, self.connection.board.current.load().config.log.decisions);
+        let edited = policy::rewrite_answer(&self.route.plugins, self.known, status, headers, later.trace());
+        let edited = timeout(self.connection.establish, edited).await;
+        later.about_answer(status);
+        Ok(edited.map_err(|_| Refuse::from(Cause::EstablishTimeout))??)
     }
 
     fn answered(&self, status: StatusCode, lent: &Lent<Upload>) {

@@ -39,6 +39,7 @@ pub use self::watch::Watch;
 use self::{
     attempt::Attempt,
     body::{Answered, Upload},
+    decision::Later,
     session::{LegInfo, SessionHandle, Sessions},
 };
 use crate::{
@@ -367,8 +368,12 @@ fn bare(upgraded: Upgraded) -> (TcpStream, Bytes) {
 /// Has the plugins of its route edit an answer before it goes out.
 async fn rewritten(admitted: &Admitted, response: &mut Answer, deadline: Instant) -> Result<(), Refuse> {
     let status = response.status();
-    let edited = policy::rewrite_answer(&admitted.route.plugins, &admitted.known, status, response.headers_mut());
-    Ok(timeout_at(deadline, edited).await.map_err(|_| Refuse::from(Cause::EstablishTimeout))??)
+    let mut later = Later::of(&admitted.handshake, admitted.generation.config.log.decisions);
+    let (plugins, trace) = (&admitted.route.plugins, later.trace());
+    let edited = policy::rewrite_answer(plugins, &admitted.known, status, response.headers_mut(), trace);
+    let edited = timeout_at(deadline, edited).await;
+    later.about_answer(status);
+    Ok(edited.map_err(|_| Refuse::from(Cause::EstablishTimeout))??)
 }
 
 fn channel_header(response: &mut Answer, channel: &str) {

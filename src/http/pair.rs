@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
+    decision::Later,
     hooks::{self, Hooks},
     leg_of, rewritten,
     session::{self, OnLine, SessionHandle},
@@ -126,7 +127,10 @@ async fn decide(
     complementary: bool,
 ) -> Result<Option<PairingDecision>, Refuse> {
     let Some(facts) = board.sessions.facts(holder) else { return Ok(None) };
-    Ok(policy::pair(&admitted.route.plugins, &admitted.known, &facts, complementary).await?)
+    let mut later = Later::of(&admitted.handshake, admitted.generation.config.log.decisions);
+    let said = policy::pair(&admitted.route.plugins, &admitted.known, &facts, complementary, later.trace()).await;
+    later.about_holder(holder, complementary);
+    Ok(said?)
 }
 
 fn tell(evicted: Option<Evicted<SessionHandle>>) {

@@ -22,6 +22,20 @@ pub struct Ruling {
 }
 
 impl Plugin {
+    /// What it is asked or told once a request is let in, as questions are shown: of who sits on its channel, of its
+    /// answer, of its messages, of whether it may go on, of its life.
+    #[must_use]
+    pub fn later(&self) -> Vec<&'static str> {
+        let all = [
+            (self.pairs(), "pair"),
+            (self.rewrites_answers(), "response"),
+            (self.answers(Question::Open), "message"),
+            (self.rechecks(), "recheck"),
+            (self.observes(), "event"),
+        ];
+        all.into_iter().filter_map(|(is, name)| is.then_some(name)).collect()
+    }
+
     /// Whether it is asked about connections that live, so that what it is to be told of them must be kept.
     #[must_use]
     pub const fn asks_later(&self) -> bool {

@@ -28,11 +28,12 @@ pub async fn pair(
     known: &Known,
     holder: &Arc<Facts>,
     complementary: bool,
+    trace: &mut Trace,
 ) -> Result<Option<PairingDecision>, Refused> {
     let handshake = &known.0.handshake;
     for plugin in plugins.iter().filter(|plugin| plugin.pairs()) {
         let mut scene = Scene { live: Some(holder.live(&plugin.name())), ..Scene::about(&known.0) };
-        let said = answered(plugin, Question::Pair, &mut scene, handshake, &mut Trace::new(false)).await?;
+        let said = answered(plugin, Question::Pair, &mut scene, handshake, trace).await?;
         let Some(Answer::Pairing(Some(decision))) = said else { continue };
         match (decision, complementary) {
             (PairingDecision::Join, true) | (PairingDecision::Replace, false) => return Ok(Some(decision)),

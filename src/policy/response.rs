@@ -38,6 +38,7 @@ pub async fn rewrite_answer(
     known: &Known,
     status: StatusCode,
     headers: &mut HeaderMap,
+    trace: &mut Trace,
 ) -> Result<(), Refused> {
     if !plugins.iter().any(|plugin| plugin.rewrites_answers()) {
         return Ok(());
@@ -53,7 +54,7 @@ pub async fn rewrite_answer(
     for plugin in plugins.iter().filter(|plugin| plugin.rewrites_answers()) {
         let question = Question::Response(status.as_u16(), &shown);
         let mut scene = Scene::about(&known.0);
-        let said = answered(plugin, question, &mut scene, handshake, &mut Trace::new(false)).await?;
+        let said = answered(plugin, question, &mut scene, handshake, trace).await?;
         let Some(Answer::Rewrite(edits)) = said else { continue };
         match answer::edits(&edits).and_then(|()| not_the_channel(&edits)) {
             Ok(()) => all.extend(edits),

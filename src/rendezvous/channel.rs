@@ -125,6 +125,12 @@ impl<H> Default for Channel<H> {
 }
 
 impl<H> Channel<H> {
+    /// See [`super::Registry::who_sits`].
+    pub(super) fn who_sits(&self, side: Side) -> (Option<ConnId>, Option<ConnId>) {
+        let opposite = self.seat(side.opposite()).filter(|partner| !partner.state.is_taken());
+        (self.seat(side).map(|holder| holder.conn), opposite.map(|partner| partner.conn))
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.client.is_none() && self.backend.is_none()
     }

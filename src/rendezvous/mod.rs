@@ -310,6 +310,12 @@ impl<H> Registry<H> {
         answer
     }
 
+    /// Who holds a seat now, and who waits opposite to be joined with.
+    #[must_use]
+    pub fn who_sits(&self, key: &Key, side: Side) -> (Option<ConnId>, Option<ConnId>) {
+        self.channels.get(key).map_or((None, None), |channel| channel.who_sits(side))
+    }
+
     /// The counts by looking at every channel.
     #[cfg(test)]
     fn scan(&self) -> Gauges {

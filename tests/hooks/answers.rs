@@ -35,6 +35,7 @@ services: {{up: {{endpoints: ['ws://{}']}}}}
         chat("edits, last", ""),
         upstream.address
     );
+    let more = format!("log: {{decisions: true}}\n{more}");
     setup(&plugins, &more).start()
 }
 
@@ -53,6 +54,8 @@ async fn the_101_of_a_rendezvous_is_edited_or_its_seat_is_given_up() {
     proxy.metric_becomes("cordboard_channels", 0.0);
     let answer = knock(&proxy, client, &[("x-answer", "s")]).await;
     assert_eq!((answer.status(), answer.field("x-was"), answer.field("x-seen")), (101, Some("101"), Some("none")));
+    let line = proxy.logged(&["decided later", "route=chat status=101", "edits@", " response: sets x-was"]);
+    assert!(line.contains("; last@") && line.contains(" response: no opinion ("), "{line}");
     assert_eq!(answer.field("x-channel-id"), Some("1"));
     // Without an order nothing is edited, and the other leg has its own.
     let answer = knock(&proxy, "/chat/connect?channelId=1", &[]).await;

@@ -5,7 +5,7 @@ use super::{
     authorize::authorizer,
     chat, guest, knock, refused, setup,
     support::{
-        Proxy,
+        Proxy, binary,
         dial::{Ws, alive, converse, dial, dial_with, hear_close},
         upgrade,
         wire::Wire,
@@ -112,6 +112,50 @@ async fn one_that_is_before_its_101_holds_its_seat_and_is_asked_about_too() {
     client.read_head().await;
     assert_eq!(client.status(), 101);
     assert_eq!(backend.status(), 101);
+}
+
+/// What is said of a request with these fields, by the running proxy.
+fn explained(proxy: &Proxy, url: &str, pair: &str) -> String {
+    let (admin, field) = (proxy.admin.to_string(), format!("{PAIR}: {pair}"));
+    let said = binary().args(["explain", "--admin", &admin, url, "-H", &field]).output().unwrap();
+    String::from_utf8(said.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_holder_stands_in_the_log_of_decisions_and_is_explained() {
+    let plugins: [(&str, &[u8], &str); 1] = [("pairs", &pairer(), "")];
+    let proxy =
+        setup(&plugins, &format!("log: {{decisions: true}}\n{}", chat("pairs", "second_client: reject"))).start();
+    let nobody = explained(&proxy, CLIENT, "r");
+    assert!(!nobody.contains(" pair: ") && !nobody.contains("held by"), "{nobody}");
+    assert!(nobody.contains("\n  asked later: pairs (pair)"), "{nobody}");
+
+    let (mut client, _) = dial_with(&proxy, CLIENT, &[]).await;
+    let holder = conn(&proxy);
+    for (pair, said) in [("r", "replace"), ("-", "no opinion")] {
+        let told = explained(&proxy, CLIENT, pair);
+        assert!(told.contains(&format!(" pair: {said} (")) && told.contains(&format!("is held by {holder}")), "{told}");
+    }
+    let told = explained(&proxy, CLIENT, "x");
+    assert!(told.contains(" pair: rejected with 423 ") && told.contains("\nrefused: 423 rejected"), "{told}");
+    let told = explained(&proxy, CLIENT, "j");
+    assert!(told.contains(" pair: join (") && told.contains("\nrefused: 503 plugin-failed"), "{told}");
+    let told = explained(&proxy, BACKEND, "j");
+    assert!(told.contains(" pair: join (") && told.contains(&format!("opposite waits {holder}")), "{told}");
+    // Nothing came of all that.
+    stays(&proxy, &mut client, "-", (409, "seat-taken")).await;
+    proxy.logged(&["decided later", &format!("holder={holder} "), "pairs@", " pair: no opinion ("]);
+    let mut backend = dial_with(&proxy, BACKEND, &[(PAIR, "j")]).await.0;
+    converse(&mut client, &mut backend, "joined").await;
+    let line = proxy.logged(&["decided later", &format!("opposite={holder} "), " pair: join ("]);
+    assert!(line.contains("route=chat"), "{line}");
+}
+
+/// The only leg on the line.
+fn conn(proxy: &Proxy) -> String {
+    let page: serde_json::Value = serde_json::from_str(&proxy.get("/sessions")).unwrap();
+    page["legs"].as_u64().filter(|legs| *legs == 1).unwrap();
+    page["shown"][0]["conn"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
