@@ -45,7 +45,7 @@ use crate::{
 
 pub(super) async fn answer(
     connection: &Arc<Connection>,
-    watch: &Watch,
+    watch: &Arc<Watch>,
     admitted: Admitted,
     received: &mut Option<Incoming>,
     upgrade: OnUpgrade,
@@ -135,7 +135,7 @@ fn may_be_as_long(length: Length, rules: &HttpRules) -> Result<(), Refusal> {
 /// One request on its way.
 struct Task<'a> {
     connection: &'a Arc<Connection>,
-    watch: &'a Watch,
+    watch: &'a Arc<Watch>,
     handshake: &'a Handshake,
     known: &'a Known,
     route: &'a Route,
@@ -168,6 +168,7 @@ impl Task<'_> {
             headers.insert(header::CONNECTION, CLOSE);
         }
         self.watch.begin(&self.exchange);
+        self.connection.board.sessions.answers(&self.exchange, self.watch);
         let (exchange, kept) = (Arc::clone(&self.exchange), self.connection.board.pool.clone());
         let endless = headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
         let download = Download::new(body, exchange, lent, endless, kept, pool);

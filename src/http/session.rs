@@ -11,7 +11,7 @@ mod recheck;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use dashmap::DashMap;
@@ -41,7 +41,7 @@ pub use self::{
     info::LegInfo,
     recheck::{Revoked, Whom},
 };
-use super::{Place, Switchboard, hooks::Hooks, pair::Seated, watchman::Ends};
+use super::{Place, Switchboard, Watch, forward::Exchange, hooks::Hooks, pair::Seated, watchman::Ends};
 use crate::{
     drain::Drain,
     error::Cause,
@@ -126,6 +126,8 @@ pub struct Sessions {
     legs: Arc<Legs>,
     /// Those of a rendezvous that are not on the line yet.
     arriving: Arc<DashMap<ConnId, Arc<Facts>>>,
+    /// Answers of services on their way to clients that have an identity.
+    answers: DashMap<ConnId, (Weak<Exchange>, Weak<Watch>)>,
     /// When the identities of legs end.
     ends: Arc<Ends>,
     rounds: Arc<Rounds>,
@@ -156,7 +158,8 @@ impl Sessions {
         });
         let tasks = [obeying, watching, asking, drain.spawn_beside(account(ended))];
         let behind = Notify::new();
-        Self { legs, arriving: Arc::default(), ends, rounds, crier, over, behind, _tasks: tasks }
+        let answers = DashMap::new();
+        Self { legs, arriving: Arc::default(), answers, ends, rounds, crier, over, behind, _tasks: tasks }
     }
 
     /// Legs alive.
@@ -203,6 +206,18 @@ impl Sessions {
         let facts = info.facts.as_ref()?;
         self.arriving.insert(facts.id, Arc::clone(facts));
         Some(Arriving { all: Arc::clone(&self.arriving), conn: facts.id })
+    }
+
+    /// A service's answer is on its way, and cut off by `watch` if the permission of its client is taken back.
+    pub(super) fn answers(&self, exchange: &Arc<Exchange>, watch: &Arc<Watch>) {
+        if exchange.info().identity.is_some() {
+            self.answers.insert(exchange.conn(), (Arc::downgrade(exchange), Arc::downgrade(watch)));
+        }
+    }
+
+    /// It is over.
+    pub(super) fn answered(&self, conn: ConnId) {
+        self.answers.remove(&conn);
     }
 
     /// The peer of a leg, if it is on the line.

@@ -1,11 +1,12 @@
-//! Who ends what has stopped to move once the answer has begun: from then on there is no status any more, only a cut.
+//! Who ends an answer that has begun: because it has stopped to move, or because the identity of its client is over or
+//! revoked. From then on there is no status any more, only a cut.
 //!
 //! hyper asks a body for more when the client has taken what it had, so a timer inside of a body sleeps with a client
 //! that does not read. A [`Watch`] is therefore awaited beside what can be cut: an HTTP/1 connection, or one stream of
 //! HTTP/2.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -15,7 +16,10 @@ use tokio::{
 };
 
 use super::forward::Exchange;
-use crate::{error::Cause, model::HttpRules, socket::Pulse};
+use crate::{error::Cause, model::HttpRules, policy::now_ms, socket::Pulse};
+
+/// Longest time without a look at the clock of the wall, which may be set.
+const LOOK: Duration = Duration::from_mins(1);
 
 /// Watches one exchange after the other.
 pub struct Watch {
@@ -27,8 +31,11 @@ pub struct Watch {
 
 struct Current {
     exchange: Weak<Exchange>,
-    /// Longest silence.
+    /// Longest silence; zero is any.
     idle: Duration,
+    /// When its identity ends, in milliseconds since 1970.
+    end: Option<u64>,
+    revoked: bool,
 }
 
 impl Watch {
@@ -46,20 +53,33 @@ impl Watch {
 
     /// Watches an exchange whose answer begins.
     pub(super) fn begin(&self, exchange: &Arc<Exchange>) {
-        let idle = exchange.rules.idle;
-        self.watch((!idle.is_zero()).then(|| Current { exchange: Arc::downgrade(exchange), idle }));
+        let (idle, end) = (exchange.rules.idle, exchange.end());
+        self.watch(Some(Current { exchange: Arc::downgrade(exchange), idle, end, revoked: false }));
+    }
+
+    /// Cuts this exchange off, if it is being answered here.
+    pub(super) fn revoke(&self, revoked: &Arc<Exchange>) {
+        if let Some(current) = self.current().as_mut().filter(|it| it.exchange.as_ptr() == Arc::as_ptr(revoked)) {
+            current.revoked = true;
+        }
+        self.changed.notify_one();
     }
 
     /// Watches that an answer of ours is taken.
     pub(super) fn begin_own(&self) {
         if self.socket.is_some() {
-            self.watch(Some(Current { exchange: Weak::new(), idle: HttpRules::default().idle }));
+            let idle = HttpRules::default().idle;
+            self.watch(Some(Current { exchange: Weak::new(), idle, end: None, revoked: false }));
         }
     }
 
     fn watch(&self, current: Option<Current>) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
+        *self.current() = current;
         self.changed.notify_one();
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Current>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until something has to be cut.
@@ -83,11 +103,28 @@ impl Watch {
         }
     }
 
-    /// How long it may still be silent; none if there is nothing to watch.
+    /// How long nothing has to be cut, as far as that is known; none if there is nothing to watch.
     fn remaining(&self) -> Option<Duration> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let Current { exchange, idle } = current.as_ref()?;
+        let mut current = self.current();
+        let Current { exchange, idle, end, revoked } = current.as_ref()?;
         let exchange = exchange.upgrade();
+        let mut left = LOOK;
+        if let Some(exchange) = &exchange {
+            if *revoked {
+                exchange.fail(Cause::Revoked, "");
+                return Some(Duration::ZERO);
+            }
+            if let Some(end) = end {
+                left = left.min(Duration::from_millis(end.saturating_sub(now_ms())));
+            }
+            if left.is_zero() {
+                exchange.fail(Cause::Expired, "");
+                return Some(Duration::ZERO);
+            }
+        }
+        if idle.is_zero() {
+            return exchange.map(|_| left);
+        }
         let mut silence = self.socket.as_ref().map_or(Duration::MAX, Pulse::silence);
         if let Some(exchange) = &exchange {
             silence = silence.min(exchange.silence());
@@ -104,6 +141,6 @@ impl Watch {
                 }
             }
         }
-        Some(remaining)
+        Some(remaining.min(left))
     }
 }

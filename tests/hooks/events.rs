@@ -93,6 +93,20 @@ async fn both_legs_of_a_pair_are_told_of_in_order() {
 }
 
 #[tokio::test]
+async fn a_pair_that_has_fallen_silent_is_told_so() {
+    let idle = chat("sees", "").replace("mode: rendezvous", "mode: rendezvous, limits: {idle: 200ms}");
+    let proxy = setup(&[("sees", &observer(), ", config: {do: o}")], &idle).start();
+    let (mut client, mut backend) = (dial(&proxy, CLIENT).await, dial(&proxy, BACKEND).await);
+    let closes = tokio::join!(hear_close(&mut client), hear_close(&mut backend));
+    assert_eq!((closes.0.unwrap().0, closes.1.unwrap().0), (1001, 1001));
+    drop((client, backend));
+    for (_, events) in ended(&proxy, 2).await {
+        assert_eq!(names(&events), ["opened", "paired", "idle-expired", "unpaired", "closed"], "{events:#?}");
+        assert!(events[4].contains("code=1001 cause=idle"), "{events:#?}");
+    }
+}
+
+#[tokio::test]
 async fn a_routed_leg_opens_and_closes() {
     let upstream = Upstream::bind().await;
     let more = format!(

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{
     authorize::{authorizer, in_ms},
-    chat, knock, setup,
+    chat, knock,
+    recheck::{asked_about, revoke},
+    setup,
     support::{
         Proxy,
         dial::{dial, dial_with, hear_close, not_before, within},
@@ -133,4 +135,61 @@ async fn a_routed_leg_and_a_tunnel_end_too() {
     // Nothing is known of what is spoken there, so there is no Close.
     let _ = tokio::join!(client.end(), service.end());
     proxy.logged(&["request forwarded", "cause=expired", "subject=alice"]);
+}
+
+/// A stream of events, of which the first has come.
+async fn events(proxy: &Proxy, upstream: &Upstream, fields: &[(&str, &str)]) -> (Wire, Wire) {
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!("GET /plain HTTP/1.1\r\nHost: test\r\n{fields}\r\n");
+    let (mut client, service) = tokio::join!(
+        async {
+            let mut client = Wire::knock(proxy.address, &request, b"").await;
+            client.read_head().await;
+            client
+        },
+        async {
+            let mut service = upstream.accept().await;
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+            service.write(head.as_bytes()).await;
+            service.write(b"9\r\ndata: 1\n\n\r\n").await;
+            service
+        }
+    );
+    assert_eq!(client.status(), 200, "{}", client.head);
+    assert_eq!(client.take_chunks(9).await, b"data: 1\n\n");
+    (client, service)
+}
+
+#[tokio::test]
+async fn a_stream_of_events_is_cut_off_when_the_identity_ends() {
+    let upstream = Upstream::bind().await;
+    let proxy = proxy(&upstream);
+    let since = Instant::now();
+    let fields = ending();
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (mut client, mut service) = events(&proxy, &upstream, &fields).await;
+    // Without its last chunk, so that nobody takes it for all there is.
+    let (rest, _) = client.end().await;
+    assert_eq!(String::from_utf8_lossy(&rest), "");
+    not_before(since, Duration::from_millis(LIFE - 10));
+    service.end().await;
+    proxy.logged(&["request forwarded", "cause=expired", "subject=alice", "status=200"]);
+}
+
+#[tokio::test]
+async fn a_stream_of_events_is_cut_off_when_the_permission_is_taken_back() {
+    let upstream = Upstream::bind().await;
+    let proxy = proxy(&upstream);
+    let (mut alice, mut to_alice) = events(&proxy, &upstream, &[("x-who", "alice")]).await;
+    let (mut bob, mut to_bob) = events(&proxy, &upstream, &[("x-who", "bob")]).await;
+    let (said, (rest, _), _) = tokio::join!(revoke(&proxy, &["--subject", "alice"]), alice.end(), to_alice.end());
+    assert_eq!((said, String::from_utf8_lossy(&rest).as_ref()), (asked_about(1, 1), ""));
+    proxy.logged(&["an answer was cut off", "route=plain", "an order"]);
+    proxy.logged(&["request forwarded", "cause=revoked", "subject=alice"]);
+    // The other one goes on, to its end, and is known no more then.
+    to_bob.write(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n").await;
+    assert_eq!(bob.take_chunks(9).await, b"data: 2\n\n");
+    bob.last_chunk().await;
+    proxy.logged(&["request forwarded", "cause=closed", "subject=bob"]);
+    assert_eq!(revoke(&proxy, &["--subject", "bob"]).await, asked_about(0, 0));
 }

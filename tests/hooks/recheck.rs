@@ -56,7 +56,7 @@ fn told(close: Option<&(u16, String)>) -> Option<(u16, &str)> {
 }
 
 /// `cordboard revoke`: exit code and what it says.
-async fn revoke(proxy: &Proxy, arguments: &[&str]) -> (Option<i32>, String) {
+pub async fn revoke(proxy: &Proxy, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = support::binary();
     command.args(["revoke", "--admin", &proxy.admin.to_string()]).args(arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -64,7 +64,7 @@ async fn revoke(proxy: &Proxy, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(text).unwrap())
 }
 
-fn asked_about(sessions: u32, closed: u32) -> (Option<i32>, String) {
+pub fn asked_about(sessions: u32, closed: u32) -> (Option<i32>, String) {
     (Some(0), format!("sessions asked about: {sessions}; closed: {closed}\n"))
 }
 

@@ -165,6 +165,21 @@ impl Exchange {
         });
     }
 
+    /// When the identity of its client ends, in milliseconds since 1970.
+    pub(in crate::http) fn end(&self) -> Option<u64> {
+        self.info.end()
+    }
+
+    /// What is known of its request.
+    pub(in crate::http) const fn info(&self) -> &LegInfo {
+        &self.info
+    }
+
+    /// Its connection's id.
+    pub(in crate::http) const fn conn(&self) -> ConnId {
+        self.conn
+    }
+
     /// Its place on its route.
     pub(super) const fn place(&self) -> &Arc<Place> {
         &self.place
@@ -232,6 +247,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if self.info.identity.is_some() {
+            self.connection.board.sessions.answered(self.conn);
+        }
         // What never was answered is a refusal, which has its line and its counters elsewhere.
         let Some(Answered { status, upstream, .. }) = self.answered.get() else { return };
         let board = &self.connection.board;

@@ -1,5 +1,5 @@
-//! What observers hear of a leg: `opened`, `paired`, `policy-swapped`, `drained`, `revoked`, and in the end `unpaired` and
-//! `closed`. Telling queues it and returns; after `closed` nothing is told.
+//! What observers hear of a leg: `opened`, `paired`, `policy-swapped`, `drained`, `revoked`, and in the end `idle-expired`,
+//! `unpaired` and `closed`. Telling queues it and returns; after `closed` nothing is told.
 
 use std::sync::{
     Arc, PoisonError, RwLock,
@@ -92,6 +92,9 @@ impl Crier {
         let Some(observers) = leg.observers() else { return };
         if observers.step.swap(CLOSED, Ordering::SeqCst) != OPEN {
             return;
+        }
+        if report.cause == Cause::Idle {
+            self.queue(leg, "idle-expired", Vec::new());
         }
         let partner = report.legs.iter().find(|other| other.conn != own.conn).map(|other| other.conn);
         if let Some(partner) = partner.filter(|_| leg.info.terms.mode == Mode::Rendezvous) {

@@ -114,7 +114,7 @@ impl LegInfo {
     }
 
     /// When its identity ends, in milliseconds since 1970.
-    pub(super) fn end(&self) -> Option<u64> {
+    pub(in crate::http) fn end(&self) -> Option<u64> {
         self.identity.as_ref().and_then(|identity| identity.expires_at_ms)
     }
 

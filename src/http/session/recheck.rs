@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Crier, Doom, Legs, OneLeg, Sessions};
+use super::{Crier, Doom, LegInfo, Legs, OneLeg, Sessions};
 use crate::{
     error::Cause,
     generation::{Check, Generation},
@@ -254,8 +254,8 @@ pub enum Whom {
 }
 
 impl Whom {
-    fn is(&self, conn: ConnId, leg: &OneLeg) -> bool {
-        let identity = leg.info.identity.as_ref();
+    fn is(&self, conn: ConnId, info: &LegInfo) -> bool {
+        let identity = info.identity.as_ref();
         match self {
             Self::Token(token) => identity.is_some_and(|identity| identity.token_id.as_ref() == Some(token)),
             Self::Subject(subject) => identity.is_some_and(|identity| identity.subject.as_ref() == Some(subject)),
@@ -284,19 +284,32 @@ pub struct Revoked {
 
 impl Sessions {
     /// Takes the permission of some legs back: their plugins are asked at once, and those are closed of whom one says no or
-    /// nobody can say anything. Through when all of them were asked.
+    /// nobody can say anything. Through when all of them were asked. Answers to plain requests are cut off: there nobody is
+    /// asked again.
     pub(crate) async fn revoke(&self, whom: &Whom) -> Revoked {
         let named: Vec<_> = match whom {
             Whom::Connection(conn) => self.legs.get(conn).map(|leg| (*conn, Arc::clone(&leg))).into_iter().collect(),
             _ => self
                 .legs
                 .iter()
-                .filter(|leg| whom.is(*leg.key(), leg))
+                .filter(|leg| whom.is(*leg.key(), &leg.info))
                 .map(|leg| (*leg.key(), Arc::clone(leg.value())))
                 .collect(),
         };
-        let (sessions, closed) = (named.len(), AtomicUsize::new(0));
+        let answers = self.answers.iter().filter_map(|entry| {
+            let (exchange, watch) = entry.value();
+            let exchange = exchange.upgrade().filter(|exchange| whom.is(*entry.key(), exchange.info()))?;
+            Some((exchange, watch.upgrade()?))
+        });
+        let answers: Vec<_> = answers.collect();
+        let (sessions, closed) = (named.len() + answers.len(), AtomicUsize::new(answers.len()));
         tracing::info!(sessions, whom = whom.shown(), "sessions are asked again");
+        for (exchange, watch) in answers {
+            self.rounds.counts.closed.inc();
+            let (conn, route, why) = (exchange.conn(), &exchange.info().terms.route, Why::Order.name());
+            tracing::info!(conn = %conn, route = %route, why, "an answer was cut off");
+            watch.revoke(&exchange);
+        }
         stream::iter(named)
             .for_each_concurrent(AT_ONCE, |(conn, leg)| {
                 let closed = &closed;
