@@ -8,6 +8,7 @@ mod info;
 mod listed;
 mod passage;
 mod recheck;
+mod revoke;
 
 use std::{
     net::SocketAddr,
@@ -29,6 +30,7 @@ use self::{
     events::Crier,
     fate::Fate,
     recheck::{Rounds, Slot},
+    revoke::Orders,
 };
 pub(super) use self::{
     ended::{milliseconds, unanswered},
@@ -39,7 +41,7 @@ pub(super) use self::{
 };
 pub use self::{
     info::LegInfo,
-    recheck::{Revoked, Whom},
+    revoke::{Revoked, Whom},
 };
 use super::{Place, Switchboard, Watch, forward::Exchange, hooks::Hooks, pair::Seated, watchman::Ends};
 use crate::{
@@ -131,6 +133,7 @@ pub struct Sessions {
     /// When the identities of legs end.
     ends: Arc<Ends>,
     rounds: Arc<Rounds>,
+    orders: Orders,
     crier: Crier,
     over: UnboundedSender<Over>,
     /// There may be legs with hooks that are not on the generation that serves.
@@ -159,7 +162,18 @@ impl Sessions {
         let tasks = [obeying, watching, asking, drain.spawn_beside(account(ended))];
         let behind = Notify::new();
         let answers = DashMap::new();
-        Self { legs, arriving: Arc::default(), answers, ends, rounds, crier, over, behind, _tasks: tasks }
+        Self {
+            legs,
+            arriving: Arc::default(),
+            answers,
+            ends,
+            rounds,
+            orders: Orders::default(),
+            crier,
+            over,
+            behind,
+            _tasks: tasks,
+        }
     }
 
     /// Legs alive.
@@ -212,6 +226,7 @@ impl Sessions {
     pub(super) fn answers(&self, exchange: &Arc<Exchange>, watch: &Arc<Watch>) {
         if exchange.info().identity.is_some() {
             self.answers.insert(exchange.conn(), (Arc::downgrade(exchange), Arc::downgrade(watch)));
+            self.answer_meets_orders(exchange, watch);
         }
     }
 
@@ -315,6 +330,7 @@ impl OnLine {
         board.sessions.rounds.begin(conn, &leg);
         // Those that are in the map by now are seen when a generation is published; this one may have come too late.
         board.sessions.catch_up(conn, &leg, &board.current.load());
+        Sessions::meets_orders(board, conn, &leg);
         let drain = &board.drain;
         // Those that are in the map by now are told by `obey`; this one may have missed it.
         if drain.has_begun() {

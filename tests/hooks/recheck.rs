@@ -11,8 +11,9 @@ use super::{
     support::{
         self, Proxy,
         dial::{Ws, converse, dial, dial_with, hear_close, not_before},
-        http,
+        http, upgrade,
         upstream::Upstream,
+        wire::Wire,
     },
     yaml,
 };
@@ -113,6 +114,24 @@ async fn a_connection_that_is_named_is_closed_whatever_its_plugins_say() {
     assert!(code == Some(1) && said.contains("16 hexadecimal digits"), "{code:?} {said}");
     assert_eq!(revoke(&proxy, &[]).await.0, Some(2));
     assert_eq!(revoke(&proxy, &["--subject", "a", "--token-id", "b"]).await.0, Some(2));
+}
+
+#[tokio::test]
+async fn who_is_named_before_the_101_is_asked_about_once_it_is_there() {
+    let proxy = proxy("b", "", "accept: when_paired");
+    let fields = "x-who: bob\r\nx-key: k-b\r\n";
+    let mut bob = Wire::knock(proxy.address, &upgrade("/chat?channelId=1", fields), b"").await;
+    proxy.metric_becomes("cordboard_seats_reserved", 1.0);
+    assert_eq!(revoke(&proxy, &["--subject", "bob"]).await, asked_about(0, 0));
+    let mut partner = knock(&proxy, "/chat/connect?channelId=1", &[]).await;
+    bob.read_head().await;
+    assert_eq!((bob.status(), partner.status()), (101, 101));
+    let (to_bob, to_partner) = tokio::join!(bob.expect_close(), partner.expect_close());
+    assert_eq!((told(to_bob.as_ref()), to_partner.map(|(code, _)| code)), (SAID_SO, Some(1001)));
+    // Whoever comes later was not named.
+    let (mut later, mut other) =
+        tokio::join!(who(&proxy, "2", "bob", "k-b"), dial(&proxy, "/chat/connect?channelId=2"));
+    converse(&mut later, &mut other, "undisturbed").await;
 }
 
 #[tokio::test]

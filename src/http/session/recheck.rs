@@ -1,4 +1,4 @@
-//! Sessions whose plugins are asked again whether they may go on: on an interval, by order, and after a swap.
+//! Sessions whose plugins are asked again whether they may go on: on an interval, by [order](super::revoke), and after a swap.
 //!
 //! One task knows when whose turn is next; the interval of each session begins at another time, so that they are not asked
 //! all at once. At most [`AT_ONCE`] are asked at a time, whoever wants it. An answer that is no ends the leg with the
@@ -7,10 +7,7 @@
 use std::{
     collections::BTreeSet,
     pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +17,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Crier, Doom, LegInfo, Legs, OneLeg, Sessions};
+use super::{Crier, Doom, Legs, OneLeg, Sessions};
 use crate::{
     error::Cause,
     generation::{Check, Generation},
@@ -31,7 +28,7 @@ use crate::{
 };
 
 /// Sessions asked about at a time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// Longest sleep where nobody is waited for.
 const LONG: Duration = Duration::from_hours(1);
 
@@ -80,13 +77,13 @@ pub(super) struct Rounds {
     /// There is an earlier one than before.
     sooner: Notify,
     permits: Semaphore,
-    counts: Rechecks,
+    pub(super) counts: Rechecks,
     crier: Crier,
 }
 
 /// Why a plugin is asked again.
 #[derive(Clone, Copy, Debug)]
-enum Why {
+pub(super) enum Why {
     /// It is time, or another version serves.
     Turn,
     /// An order.
@@ -94,7 +91,7 @@ enum Why {
 }
 
 impl Why {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Turn => "its turn, or another version of the plugin",
             Self::Order => "an order",
@@ -194,7 +191,7 @@ impl Rounds {
     }
 
     /// Asks one plugin about one leg: whether that was closed; nothing if there is nobody to ask about.
-    async fn ask(&self, legs: &Legs, conn: ConnId, leg: &OneLeg, at: usize, why: Why) -> Option<bool> {
+    pub(super) async fn ask(&self, legs: &Legs, conn: ConnId, leg: &OneLeg, at: usize, why: Why) -> Option<bool> {
         let plugin = leg.slots()?.get(at).map(|slot| Arc::clone(&slot.plugin))?;
         let facts = leg.info.facts.as_ref()?;
         let said = {
@@ -242,103 +239,7 @@ impl Rounds {
     }
 }
 
-/// Whose permission is taken back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whom {
-    /// Of every leg whose identity has this token.
-    Token(String),
-    /// Of every leg whose identity has this subject.
-    Subject(String),
-    /// Of this one, whatever its plugins say.
-    Connection(ConnId),
-}
-
-impl Whom {
-    fn is(&self, conn: ConnId, info: &LegInfo) -> bool {
-        let identity = info.identity.as_ref();
-        match self {
-            Self::Token(token) => identity.is_some_and(|identity| identity.token_id.as_ref() == Some(token)),
-            Self::Subject(subject) => identity.is_some_and(|identity| identity.subject.as_ref() == Some(subject)),
-            Self::Connection(wanted) => *wanted == conn,
-        }
-    }
-
-    /// For the log: escaped, because a caller has a say in it.
-    fn shown(&self) -> String {
-        match self {
-            Self::Token(token) => format!("token {}", token.escape_default()),
-            Self::Subject(subject) => format!("subject {}", subject.escape_default()),
-            Self::Connection(conn) => format!("connection {conn}"),
-        }
-    }
-}
-
-/// What became of an order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Revoked {
-    /// Legs that it named.
-    pub sessions: usize,
-    /// Of them, those that were closed.
-    pub closed: usize,
-}
-
 impl Sessions {
-    /// Takes the permission of some legs back: their plugins are asked at once, and those are closed of whom one says no or
-    /// nobody can say anything. Through when all of them were asked. Answers to plain requests are cut off: there nobody is
-    /// asked again.
-    pub(crate) async fn revoke(&self, whom: &Whom) -> Revoked {
-        let named: Vec<_> = match whom {
-            Whom::Connection(conn) => self.legs.get(conn).map(|leg| (*conn, Arc::clone(&leg))).into_iter().collect(),
-            _ => self
-                .legs
-                .iter()
-                .filter(|leg| whom.is(*leg.key(), &leg.info))
-                .map(|leg| (*leg.key(), Arc::clone(leg.value())))
-                .collect(),
-        };
-        let answers = self.answers.iter().filter_map(|entry| {
-            let (exchange, watch) = entry.value();
-            let exchange = exchange.upgrade().filter(|exchange| whom.is(*entry.key(), exchange.info()))?;
-            Some((exchange, watch.upgrade()?))
-        });
-        let answers: Vec<_> = answers.collect();
-        let (sessions, closed) = (named.len() + answers.len(), AtomicUsize::new(answers.len()));
-        tracing::info!(sessions, whom = whom.shown(), "sessions are asked again");
-        for (exchange, watch) in answers {
-            self.rounds.counts.closed.inc();
-            let (conn, route, why) = (exchange.conn(), &exchange.info().terms.route, Why::Order.name());
-            tracing::info!(conn = %conn, route = %route, why, "an answer was cut off");
-            watch.revoke(&exchange);
-        }
-        stream::iter(named)
-            .for_each_concurrent(AT_ONCE, |(conn, leg)| {
-                let closed = &closed;
-                async move {
-                    if self.revoke_one(conn, &leg, whom).await {
-                        closed.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            })
-            .await;
-        Revoked { sessions, closed: closed.into_inner() }
-    }
-
-    async fn revoke_one(&self, conn: ConnId, leg: &OneLeg, whom: &Whom) -> bool {
-        let plugins = if matches!(whom, Whom::Connection(_)) { 0 } else { leg.slots().map_or(0, |slots| slots.len()) };
-        for at in 0..plugins {
-            if self.rounds.ask(&self.legs, conn, leg, at, Why::Order).await == Some(true) {
-                return true;
-            }
-        }
-        if plugins > 0 {
-            return false;
-        }
-        self.rounds.counts.closed.inc();
-        let why = Why::Order.name();
-        tracing::info!(conn = %conn, route = %leg.info.terms.route, why, "a session was revoked");
-        self.close(conn, &Cause::Revoked.into())
-    }
-
     /// Another generation serves: where it has another version of a plugin that is to be asked about older sessions, too,
     /// these are asked about by that one, at once and from then on.
     pub(crate) fn swapped(&self, generation: &Generation) {
