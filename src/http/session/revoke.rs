@@ -114,9 +114,10 @@ impl Sessions {
                 .map(|leg| (*leg.key(), Arc::clone(leg.value())))
                 .collect(),
         };
-        let answers = self.answers.iter().filter_map(|entry| {
-            let (exchange, watch) = entry.value();
-            let exchange = exchange.upgrade().filter(|exchange| whom.is(*entry.key(), exchange.info()))?;
+        // Looked at behind that: one that ends just then leaves the map.
+        let answers: Vec<_> = self.answers.iter().map(|entry| entry.value().clone()).collect();
+        let answers = answers.into_iter().filter_map(|(exchange, watch)| {
+            let exchange = exchange.upgrade().filter(|exchange| whom.is(exchange.conn(), exchange.info()))?;
             Some((exchange, watch.upgrade()?))
         });
         let answers: Vec<_> = answers.collect();
