@@ -243,12 +243,13 @@ impl Control {
         self.board.metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
         let generation = Arc::new(generation);
         self.state().remember(&generation, why, changes);
+        // Whoever is asked under it finds its services.
+        self.host.serve_services(generation.config.services.values().map(AsRef::as_ref));
         self.board.current.store(Arc::clone(&generation));
         self.board.sessions.swapped(&generation);
         self.listeners.commit(prepared, &self.board);
         self.host.in_use(&plugins);
         self.board.sessions.follow();
-        self.host.serve_services(self.board.current.load().config.services.values().map(AsRef::as_ref));
         self.published.notify_one();
     }
 

@@ -33,11 +33,19 @@ pub(super) enum Calm {
 }
 
 impl Calm {
-    fn is_over(self, now: Instant) -> bool {
+    pub(super) fn is_over(self, now: Instant) -> bool {
         match self {
             Self::Unknown => true,
             Self::Until(deadline) => deadline <= now,
             Self::Forever => false,
+        }
+    }
+
+    /// When it ends, if it does.
+    pub(super) const fn end(self) -> Option<Instant> {
+        match self {
+            Self::Until(deadline) => Some(deadline),
+            Self::Forever | Self::Unknown => None,
         }
     }
 }
@@ -120,10 +128,7 @@ impl<I: Io> Session<I> {
         if self.calm.is_over(now) {
             self.calm = self.next_deadline().map_or(Calm::Forever, Calm::Until);
         }
-        match self.calm {
-            Calm::Until(deadline) => Some(deadline),
-            Calm::Forever | Calm::Unknown => None,
-        }
+        self.calm.end()
     }
 
     fn do_what_is_due(&mut self, now: Instant) {

@@ -193,6 +193,9 @@ impl<I: Io> Session<I> {
 
     /// Does what can be done now.
     pub(super) fn step(&mut self, now: Instant) -> Next {
+        if let Some(wants) = self.pass_straight(now) {
+            return Next::Wait(wants);
+        }
         self.tick(now);
         let mut progress = true;
         for _ in 0..TURNS {
@@ -223,6 +226,25 @@ impl<I: Io> Session<I> {
             return Next::Done;
         }
         if progress { Next::Again } else { Next::Wait(self.wants(now)) }
+    }
+
+    /// Nearly every step: nothing is due or owed to anybody, one leg has something to read, that is all of it, and the other
+    /// leg takes it. Where it comes to anything else, this was the beginning of an ordinary step.
+    fn pass_straight(&mut self, now: Instant) -> Option<Wants> {
+        if self.calm.is_over(now) || self.ending.is_some() {
+            return None;
+        }
+        let [first, second] = self.sides.as_slice() else { return None };
+        let at = match (first.may_have_more(), second.may_have_more()) {
+            (true, false) => 0,
+            (false, true) => 1,
+            _ => return None,
+        };
+        if !(first.is_idle() && second.is_idle()) || self.pull(at, now) != Pulled::All || self.ending.is_some() {
+            return None;
+        }
+        let idle = self.sides.iter().all(Side::is_idle);
+        idle.then_some(Wants { read: [true; 2], write: [false; 2], deadline: self.calm.end() })
     }
 
     /// What is to be waited for, and who is being listened to meanwhile.

@@ -265,6 +265,23 @@ impl<I: Io> Side<I> {
         self.io.is_some() && matches!(self.output, Output::Open | Output::Closing(_))
     }
 
+    /// Whether it is read, nothing is on its way to or from it, and no clock but that of silence runs.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.input == Input::Open
+            && self.output == Output::Open
+            && self.io.is_some()
+            && !self.eof
+            && self.owed.is_none()
+            && self.blocked.is_none()
+            && self.deadline.is_none()
+            && self.flow.sieve.is_none()
+            && self.flow.pending.is_empty()
+            && self.pulse.pinged.is_none()
+            && !self.pulse.queued
+            && !self.pulse.paused
+    }
+
     /// Whether there is nothing to write and no state to change.
     #[inline]
     pub(super) fn is_served(&self, source: Option<&Flow>) -> bool {

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// Payload that is passed on, in bytes; and at least and at most so many messages.
-const PAYLOAD: u64 = 16 << 20;
+const PAYLOAD: u64 = 64 << 20;
 const LEAST: u64 = 40;
-const MOST: u64 = 4000;
+const MOST: u64 = 40_000;
 /// Messages of the life without, one on each connection, of the smallest size.
 const FEW: Talk = Talk { connections: CONNECTIONS, size: 64, in_flight: 1, pace: Pace::Closed };
 
