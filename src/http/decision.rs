@@ -1,7 +1,7 @@
 //! How one request was decided, for the log of decisions: which routes do not match and why, which were tried, what each
 //! plugin said, which route was taken; and in lines of their own, with the same `conn`, what plugins said later.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::fmt::Write as _;
 
 use http::{StatusCode, request::Parts};
 
@@ -92,16 +92,15 @@ impl Decision {
 }
 
 /// What the plugins of a request that was let in are asked later, for the same log.
-pub(super) struct Later {
-    conn: ConnId,
-    route: Arc<str>,
+pub(super) struct Later<'a> {
+    handshake: &'a Handshake,
     trace: Trace,
 }
 
-impl Later {
+impl<'a> Later<'a> {
     /// Nothing is kept unless the log of decisions is on.
-    pub(super) fn of(handshake: &Handshake, wanted: bool) -> Self {
-        Self { conn: handshake.id, route: Arc::clone(&handshake.route), trace: Trace::new(wanted) }
+    pub(super) const fn of(handshake: &'a Handshake, wanted: bool) -> Self {
+        Self { handshake, trace: Trace::new(wanted) }
     }
 
     /// What they say is kept here.
@@ -126,8 +125,8 @@ impl Later {
         let opinions: Vec<_> = opinions.iter().map(ToString::to_string).collect();
         tracing::info!(
             target: "cordboard::decision",
-            conn = %self.conn,
-            route = &*self.route,
+            conn = %self.handshake.id,
+            route = &*self.handshake.route,
             holder,
             opposite,
             status,

@@ -54,7 +54,9 @@ impl Watch {
     /// Watches an exchange whose answer begins.
     pub(super) fn begin(&self, exchange: &Arc<Exchange>) {
         let (idle, end) = (exchange.rules.idle, exchange.end());
-        self.watch(Some(Current { exchange: Arc::downgrade(exchange), idle, end, revoked: false }));
+        // An identity may be revoked, also one without an end.
+        let watched = !idle.is_zero() || exchange.info().identity.is_some();
+        self.watch(watched.then(|| Current { exchange: Arc::downgrade(exchange), idle, end, revoked: false }));
     }
 
     /// Cuts this exchange off, if it is being answered here.
