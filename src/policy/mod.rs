@@ -30,6 +30,7 @@ mod stats;
 mod tally;
 mod ticker;
 mod trace;
+pub mod trial;
 mod user;
 mod v0_1;
 
@@ -154,11 +155,16 @@ pub async fn decide(
     mode: Mode,
     trace: &mut Trace,
 ) -> Result<Ruling, Refused> {
+    decide_from(plugins, Known(Arc::new(Call::about(handshake))), mode, trace).await
+}
+
+/// The same where something is known of the request already.
+async fn decide_from(plugins: &[Arc<Plugin>], known: Known, mode: Mode, trace: &mut Trace) -> Result<Ruling, Refused> {
     let mut verdict = Verdict::default();
-    let mut call = Arc::new(Call::about(handshake));
+    let Known(mut call) = known;
     if mode != Mode::Http {
         detect(plugins, &mut call, &mut verdict, mode, trace).await?;
-        if mode == Mode::Rendezvous && verdict.role.is_none() {
+        if mode == Mode::Rendezvous && call.role.is_none() {
             return Ok(Ruling { verdict, known: Known(call) });
         }
     }
