@@ -11,7 +11,7 @@ from wit_world.imports.types import Identity, Rejection
 
 
 @dataclass(frozen=True)
-class Config:
+class Settings:
     """What the configuration may say, and what holds where it says nothing."""
 
     keys: dict[str, str] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class Config:
     """The header that a key comes in."""
 
     @classmethod
-    def read(cls, text: str) -> "Config":
+    def read(cls, text: str) -> "Settings":
         """Raises `ValueError` with what is wrong."""
         given = json.loads(text)
         if not isinstance(given, dict):
@@ -29,27 +29,27 @@ class Config:
         for key in given:
             if key not in known:
                 raise ValueError(f'unknown key "{key}"; the keys are {", ".join(known)}')
-        config = cls(**given)
-        if not isinstance(config.keys, dict) or not all(isinstance(text, str) for text in config.keys.values()):
+        settings = cls(**given)
+        if not isinstance(settings.keys, dict) or not all(isinstance(text, str) for text in settings.keys.values()):
             raise ValueError("keys must map keys to subjects")
-        if not isinstance(config.header, str):
+        if not isinstance(settings.header, str):
             raise ValueError("header must be a text")
-        return config
+        return settings
 
 
 # Read by `init`, which every instance is given before anything else. Nothing else may last from call to call: the next
 # one may be answered by another instance.
-config = Config()
+settings = Settings()
 
 
 class Meta(exports.Meta):
     def describe(self) -> Info:
         return Info("{{name}}", "0.1.0", "Lets in who has a known API key")
 
-    def init(self, text: str) -> None:
-        global config
+    def init(self, config: str) -> None:
+        global settings
         try:
-            config = Config.read(text)
+            settings = Settings.read(config)
         except ValueError as error:
             # What the contract calls an error is raised as `Err`; any other exception is a failure of the policy.
             raise Err(str(error)) from error
@@ -57,11 +57,11 @@ class Meta(exports.Meta):
 
 class Authorization(exports.Authorization):
     def authorize(self) -> Identity | None:
-        key = request.header(config.header)
+        key = request.header(settings.header)
         if key is None:
             asked = ("www-authenticate", "ApiKey")
             raise rejection(401, "key-missing", "An API key is needed.\n", [asked])
-        subject = config.keys.get(key)
+        subject = settings.keys.get(key)
         if subject is None:
             raise rejection(403, "key-unknown", "This key is not known.\n")
         return Identity(subject, roles=[], expires_at_ms=None, token_id=None, attributes=[])

@@ -12,7 +12,7 @@ from wit_world.imports.types import CloseFrame, Direction, MessageKind, Oversize
 
 
 @dataclass(frozen=True)
-class Config:
+class Settings:
     """What the configuration may say, and what holds where it says nothing."""
 
     words: list[str] = field(default_factory=lambda: ["secret"])
@@ -21,7 +21,7 @@ class Config:
     """How many messages of a session may be masked."""
 
     @classmethod
-    def read(cls, text: str) -> "Config":
+    def read(cls, text: str) -> "Settings":
         """Raises `ValueError` with what is wrong."""
         given = json.loads(text)
         if not isinstance(given, dict):
@@ -30,28 +30,28 @@ class Config:
         for key in given:
             if key not in known:
                 raise ValueError(f'unknown key "{key}"; the keys are {", ".join(known)}')
-        config = cls(**given)
-        if not isinstance(config.words, list) or not all(isinstance(word, str) for word in config.words):
+        settings = cls(**given)
+        if not isinstance(settings.words, list) or not all(isinstance(word, str) for word in settings.words):
             raise ValueError("words must be a list of texts")
         # `True` is an `int`, too.
-        if type(config.most) is not int or not 0 <= config.most <= 1_000_000:
+        if type(settings.most) is not int or not 0 <= settings.most <= 1_000_000:
             raise ValueError("most must be a whole number from 0 to 1000000")
-        return config
+        return settings
 
 
 # Read by `init`, which every instance is given before anything else. Nothing else may last from call to call: the next
 # message may be shown to another instance. What belongs to a connection is kept by the host, as its attachment.
-config = Config()
+settings = Settings()
 
 
 class Meta(exports.Meta):
     def describe(self) -> Info:
         return Info("{{name}}", "0.1.0", "Masks words in messages")
 
-    def init(self, text: str) -> None:
-        global config
+    def init(self, config: str) -> None:
+        global settings
         try:
-            config = Config.read(text)
+            settings = Settings.read(config)
         except ValueError as error:
             # What the contract calls an error is raised as `Err`; any other exception is a failure of the policy.
             raise Err(str(error)) from error
@@ -64,16 +64,16 @@ class MessageFiltering(exports.MessageFiltering):
 
     def on_message(self) -> list[Action]:
         text = message.text() or ""
-        if not any(word in text for word in config.words):
+        if not any(word in text for word in settings.words):
             return [Action_Forward()]
 
         masked = int(connection.attachment() or b"0") + 1
-        if masked > config.most:
+        if masked > settings.most:
             return [Action_Close(CloseFrame(1008, "too many masked messages"))]
         try:
             connection.set_attachment(str(masked).encode())
         except Err as error:
             log.write(log.Level.WARN, f"the count was not kept: {error.value}", [])
-        for word in config.words:
+        for word in settings.words:
             text = text.replace(word, "***")
         return [Action_Emit(Payload_Text(text))]

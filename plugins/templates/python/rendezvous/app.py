@@ -11,7 +11,7 @@ from wit_world.imports.types import Channel, Rejection, Role, Role_Backend, Role
 
 
 @dataclass(frozen=True)
-class Config:
+class Settings:
     """What the configuration may say, and what holds where it says nothing."""
 
     parameter: str = "channelId"
@@ -20,7 +20,7 @@ class Config:
     """The last segment of a backend's path."""
 
     @classmethod
-    def read(cls, text: str) -> "Config":
+    def read(cls, text: str) -> "Settings":
         """Raises `ValueError` with what is wrong."""
         given = json.loads(text)
         if not isinstance(given, dict):
@@ -36,17 +36,17 @@ class Config:
 
 # Read by `init`, which every instance is given before anything else. Nothing else may last from call to call: the next
 # one may be answered by another instance.
-config = Config()
+settings = Settings()
 
 
 class Meta(exports.Meta):
     def describe(self) -> Info:
         return Info("{{name}}", "0.1.0", "Joins clients and backends by path and query")
 
-    def init(self, text: str) -> None:
-        global config
+    def init(self, config: str) -> None:
+        global settings
         try:
-            config = Config.read(text)
+            settings = Settings.read(config)
         except ValueError as error:
             # What the contract calls an error is raised as `Err`; any other exception is a failure of the policy.
             raise Err(str(error)) from error
@@ -54,19 +54,19 @@ class Meta(exports.Meta):
 
 class RoleDetection(exports.RoleDetection):
     def detect_role(self) -> Role | None:
-        return Role_Backend() if request.path_segments()[-1:] == [config.backend] else Role_Client()
+        return Role_Backend() if request.path_segments()[-1:] == [settings.backend] else Role_Client()
 
 
 class ChannelExtraction(exports.ChannelExtraction):
     def extract_channel(self) -> Channel | None:
-        channel = request.query_param(config.parameter)
+        channel = request.query_param(settings.parameter)
         if not channel:
             raise Err(
                 Rejection(
                     status=400,
                     code="channel-missing",
-                    log_reason=f"no query parameter {config.parameter}",
-                    body=f"Name a channel: ?{config.parameter}=...\n",
+                    log_reason=f"no query parameter {settings.parameter}",
+                    body=f"Name a channel: ?{settings.parameter}=...\n",
                     headers=[],
                     attributes=[],
                 )

@@ -12,14 +12,14 @@ from wit_world.imports.types import Channel, Role, Role_Routed
 
 
 @dataclass(frozen=True)
-class Config:
+class Settings:
     """What the configuration may say, and what holds where it says nothing."""
 
     services: dict[str, str] = field(default_factory=lambda: {"/ws/echo": "echo"})
     """Services by the paths that lead to them."""
 
     @classmethod
-    def read(cls, text: str) -> "Config":
+    def read(cls, text: str) -> "Settings":
         """Raises `ValueError` with what is wrong."""
         given = json.loads(text)
         if not isinstance(given, dict):
@@ -28,10 +28,10 @@ class Config:
         for key in given:
             if key not in known:
                 raise ValueError(f'unknown key "{key}"; the keys are {", ".join(known)}')
-        config = cls(**given)
-        if not isinstance(config.services, dict) or not all(isinstance(text, str) for text in config.services.values()):
+        settings = cls(**given)
+        if not isinstance(settings.services, dict) or not all(isinstance(text, str) for text in settings.services.values()):
             raise ValueError("services must map paths to services")
-        return config
+        return settings
 
     def service(self, path: str) -> str | None:
         """The service of the longest of the paths that this one is, or is below."""
@@ -41,17 +41,17 @@ class Config:
 
 # Read by `init`, which every instance is given before anything else. Nothing else may last from call to call: the next
 # one may be answered by another instance.
-config = Config()
+settings = Settings()
 
 
 class Meta(exports.Meta):
     def describe(self) -> Info:
         return Info("{{name}}", "0.1.0", "Leads paths to services")
 
-    def init(self, text: str) -> None:
-        global config
+    def init(self, config: str) -> None:
+        global settings
         try:
-            config = Config.read(text)
+            settings = Settings.read(config)
         except ValueError as error:
             # What the contract calls an error is raised as `Err`; any other exception is a failure of the policy.
             raise Err(str(error)) from error
@@ -59,7 +59,7 @@ class Meta(exports.Meta):
 
 class RoleDetection(exports.RoleDetection):
     def detect_role(self) -> Role | None:
-        return Role_Routed() if config.service(request.path()) is not None else None
+        return Role_Routed() if settings.service(request.path()) is not None else None
 
 
 class ChannelExtraction(exports.ChannelExtraction):
@@ -70,7 +70,7 @@ class ChannelExtraction(exports.ChannelExtraction):
 
 class ServiceResolution(exports.ServiceResolution):
     def resolve(self) -> Resolution | None:
-        service = config.service(request.path())
+        service = settings.service(request.path())
         if service is None:
             return None
         return Resolution(
