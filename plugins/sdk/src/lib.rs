@@ -173,7 +173,7 @@ pub use traits::{
 
 /// The examples of the page of hooks, as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/hooks.md")]
+#[doc = include_str!("../hooks.md")]
 struct Hooks;
 
 #[doc(hidden)]
