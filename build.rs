@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     for path in ["wit", "build.rs", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={path}");
     }
-    // Not all of `plugins`: what is built there by hand is no change.
+    // Not all of `plugins`: what is built there by hand is no change. The SDK's `wit` is a link to the one above.
     for member in GUESTS.iter().chain(&["sdk"]) {
         println!("cargo::rerun-if-changed=plugins/{member}/Cargo.toml");
         println!("cargo::rerun-if-changed=plugins/{member}/src");
