@@ -9,6 +9,7 @@ mod generate;
 mod import;
 mod load;
 mod log;
+mod plugin;
 mod remote;
 mod run;
 mod schema;
@@ -143,6 +144,11 @@ enum Command {
         #[command(subcommand)]
         from: Import,
     },
+    /// What the author of a plugin works with
+    Plugin {
+        #[command(subcommand)]
+        command: plugin::Plugin,
+    },
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -188,6 +194,7 @@ pub fn main() -> ExitCode {
         Command::Demo { config, values } => demo::demo(config, values),
         Command::Import { from: Import::Light4j { files, output } } => import::light4j(&files, output.as_deref()),
         Command::Health { admin, live } => remote::health(admin, live),
+        Command::Plugin { command } => plugin::plugin(&command),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { command } => generate::man(&command),
     };

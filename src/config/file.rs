@@ -43,6 +43,7 @@ macro_rules! sections {
         }
     )+};
 }
+pub(super) use sections;
 
 sections! {
     /// The whole file.

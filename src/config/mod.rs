@@ -13,6 +13,7 @@
 //! rather than ignored, unless it says exactly what happens anyway. The keys, defaults and units stand in
 //! `config/reference.yaml`.
 
+pub mod author;
 mod brackets;
 mod check;
 pub(crate) mod diagnose;

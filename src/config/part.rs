@@ -110,3 +110,17 @@ impl Part for Later {
         Self((!node.wrong).then(|| node.json()))
     }
 }
+
+/// Whatever stands there, as JSON.
+#[derive(Debug, Default)]
+pub(super) struct Any(pub(super) Value);
+
+impl Part for Any {
+    fn form() -> Form {
+        Form::Any
+    }
+
+    fn read(node: &Node) -> Self {
+        Self(if node.wrong { Value::Null } else { node.json() })
+    }
+}

@@ -79,7 +79,7 @@ fn sha256(check: &mut Check, at: &At<'_>, text: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimits {
+pub(super) fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimits {
     const KIB: u64 = 1 << 10;
     let default = PluginLimits::default();
     let time = |min, max| Range { min: Duration::from_millis(min), max: Duration::from_millis(max), zero: None };

@@ -191,7 +191,7 @@ impl Maker {
                 json!({ "$ref": format!("#/$defs/{name}") })
             }
             Form::Object => json!({ "type": "object" }),
-            Form::Later => json!(true),
+            Form::Later | Form::Any => json!(true),
             Form::Either(_, forms) => {
                 let any: Vec<_> = forms.iter().map(|form| self.form(form, places)).collect();
                 json!({ "anyOf": any })

@@ -28,6 +28,8 @@ pub(super) enum Form {
     Section(Section),
     /// A map that only a plugin understands.
     Object,
+    /// Whatever JSON can hold.
+    Any,
     /// A key of a later version.
     Later,
     /// One of several; the text says what belongs there.
@@ -48,6 +50,7 @@ impl Form {
     const fn wanted(&self) -> &'static str {
         match self {
             Self::Scalar | Self::Later => "a single value belongs here",
+            Self::Any => "any value belongs here",
             Self::Text => "a text belongs here",
             Self::List(_) => "a list belongs here",
             Self::Map(_) | Self::Section(_) | Self::Object => "a map of keys and values belongs here",
@@ -58,7 +61,7 @@ impl Form {
     /// Whether a value has this form on the outside.
     fn fits(&self, node: &Node) -> bool {
         match (self, &node.shape) {
-            (Self::Later, _)
+            (Self::Later | Self::Any, _)
             | (Self::Scalar, Shape::Scalar(_))
             | (Self::List(_), Shape::List(_))
             | (Self::Map(_) | Self::Section(_) | Self::Object, Shape::Map(_)) => true,
@@ -102,7 +105,7 @@ fn value(trail: &mut Trail, node: &mut Node, form: &Form) {
             }
         }
         (Form::Section(known), Shape::Map(entries)) => section(trail, entries, known),
-        (Form::Object | Form::Later, _) => numbers(trail, node),
+        (Form::Object | Form::Later | Form::Any, _) => numbers(trail, node),
         (Form::Either(_, forms), _) => {
             if let Some(form) = forms.iter().find(|form| form.fits(node)) {
                 value(trail, node, form);

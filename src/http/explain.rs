@@ -26,9 +26,10 @@ use crate::{
     error::Cause,
     generation::{Generation, Route, Service},
     head::{
+        forwarded,
         headers::{Changes, upstream_request},
         plain::Length,
-        target,
+        target, upgrade,
     },
     model::{Client, ConnId, Handshake, Mode, Refusal, Rejection},
     policy::{self, Opinion, Plugin, Trace},
@@ -107,6 +108,34 @@ impl Asked {
         }
         let head = head.map_err(|error| error.to_string())?;
         Ok(Self { head, websocket, peer, listener: text("listener")?.map(ToOwned::to_owned) })
+    }
+
+    /// The request as policies see it, where it came in on a listener and a route of these names.
+    ///
+    /// # Errors
+    /// The proxy would refuse it before any policy.
+    pub fn handshake(&self, listener: &Arc<str>, route: &Arc<str>) -> Result<Handshake, Refusal> {
+        let head = self.parts(self.websocket == Some(true));
+        let authority = target::check_head(&head)?;
+        let segments = target::segments(head.uri.path())?;
+        let subprotocols = match upgrade::inspect(&head)? {
+            upgrade::Asked::Upgrade(request) => request.subprotocols,
+            upgrade::Asked::Plain => Vec::new(),
+        };
+        Ok(Handshake {
+            id: ConnId::next(),
+            client: forwarded::client(self.peer, false, &head.headers, &[]),
+            method: head.method,
+            version: head.version,
+            uri: head.uri,
+            authority,
+            segments,
+            headers: head.headers,
+            subprotocols,
+            peer: SocketAddr::new(self.peer, 0),
+            listener: Arc::clone(listener),
+            route: Arc::clone(route),
+        })
     }
 
     fn parts(&self, websocket: bool) -> Parts {

@@ -73,7 +73,7 @@ pub enum PairingDecision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// One of an open set: `opened`, `paired`, `unpaired`, `drained`, `policy-swapped`, `revoked`, `closed`.
-    pub name: &'static str,
+    pub name: std::borrow::Cow<'static, str>,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// What there is to say about it.

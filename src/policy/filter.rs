@@ -50,13 +50,13 @@ const IN_A_ROW: u32 = 4;
 const DETOURS: u32 = 64;
 
 /// One filter of one connection.
-struct Filter {
+pub(super) struct Filter {
     /// Of the plugin, in the configuration.
     name: Arc<str>,
     /// `name@identity` of the version that it is on.
     label: RwLock<Arc<str>>,
     facts: Arc<Facts>,
-    declared: Declared,
+    pub(super) declared: Declared,
     /// The version that it is on. Held while that is asked.
     plugin: Mutex<User>,
 }
@@ -72,7 +72,7 @@ pub enum Followed {
 
 /// The filters of one connection, in the order of its route.
 pub struct Filters {
-    filters: Vec<Arc<Filter>>,
+    pub(super) filters: Vec<Arc<Filter>>,
 }
 
 /// Opens the filters among these plugins; none if there is none.
@@ -252,7 +252,7 @@ struct Made {
 }
 
 /// Shows a message to each filter in turn, and what they make of it to those behind.
-async fn look(chain: Arc<[Arc<Filter>]>, direction: Direction, message: Payload) -> Screened {
+pub(super) async fn look(chain: Arc<[Arc<Filter>]>, direction: Direction, message: Payload) -> Screened {
     let mut messages = vec![Passed::Unchanged(message)];
     let mut made = Made::default();
     for filter in &*chain {

@@ -20,6 +20,7 @@ mod host;
 mod inspect;
 mod interest;
 mod known;
+pub mod measure;
 #[doc(hidden)]
 pub mod micro;
 mod output;
@@ -30,6 +31,7 @@ mod stats;
 mod tally;
 mod ticker;
 mod trace;
+pub mod trial;
 mod user;
 mod v0_1;
 
@@ -43,7 +45,9 @@ use context::{Call, Scene};
 pub use engine::MAX_MEMORY;
 pub use failure::{Failure, LoadError};
 pub use granted::Filled;
+pub use inspect::Interfaces;
 pub use known::{Known, Ruling};
+use measure::Measure;
 pub use pair::pair;
 use prometheus_client::encoding::DescriptorEncoder;
 pub use recheck::{Rechecked, recheck};
@@ -84,7 +88,16 @@ impl PolicyHost {
     /// # Errors
     /// When the engine or its threads cannot be started.
     pub fn start(cache: Option<&Path>) -> Result<Self, String> {
-        let runtime = engine::Runtime::start(cache).map_err(|error| format!("WebAssembly engine: {error:#}"))?;
+        Self::measuring(cache, Measure::Nothing)
+    }
+
+    /// The same, and each call is measured.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub fn measuring(cache: Option<&Path>, measure: Measure) -> Result<Self, String> {
+        let runtime =
+            engine::Runtime::start(cache, measure).map_err(|error| format!("WebAssembly engine: {error:#}"))?;
         Ok(Self { runtime })
     }
 
@@ -94,6 +107,17 @@ impl PolicyHost {
     /// [`LoadError`] says what is wrong with the component or what it said of its configuration.
     pub async fn load(&self, spec: PluginSpec) -> Result<Arc<Plugin>, LoadError> {
         Plugin::load(&self.runtime, spec).await
+    }
+
+    /// What a component imports and exports, whatever it is granted. It is compiled, and not run.
+    ///
+    /// # Errors
+    /// It is not a component, or cannot be compiled.
+    pub async fn look(&self, wasm: &Arc<[u8]>) -> Result<Interfaces, String> {
+        inspect::is_component(wasm)?;
+        let compiled = self.runtime.compile(wasm, &digest(&[wasm])).await;
+        let component = compiled.map_err(|error| format!("cannot be compiled: {error:#}"))?;
+        Ok(inspect::look(&component, &self.runtime.engine))
     }
 
     /// From now on there is traffic, which compilation makes way for.
@@ -154,11 +178,16 @@ pub async fn decide(
     mode: Mode,
     trace: &mut Trace,
 ) -> Result<Ruling, Refused> {
+    decide_from(plugins, Known(Arc::new(Call::about(handshake))), mode, trace).await
+}
+
+/// The same where something is known of the request already.
+async fn decide_from(plugins: &[Arc<Plugin>], known: Known, mode: Mode, trace: &mut Trace) -> Result<Ruling, Refused> {
     let mut verdict = Verdict::default();
-    let mut call = Arc::new(Call::about(handshake));
+    let Known(mut call) = known;
     if mode != Mode::Http {
         detect(plugins, &mut call, &mut verdict, mode, trace).await?;
-        if mode == Mode::Rendezvous && verdict.role.is_none() {
+        if mode == Mode::Rendezvous && call.role.is_none() {
             return Ok(Ruling { verdict, known: Known(call) });
         }
     }
@@ -351,6 +380,14 @@ pub(crate) fn digest(parts: &[&[u8]]) -> String {
         hasher.update(part);
     }
     hex(&hasher.finalize())
+}
+
+/// Whether these bytes are a component.
+///
+/// # Errors
+/// What they are instead.
+pub fn recognise(wasm: &[u8]) -> Result<(), String> {
+    inspect::is_component(wasm)
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -173,6 +173,6 @@ impl From<exports::pairing::PairingDecision> for model::PairingDecision {
 
 impl From<&model::Event> for exports::lifecycle::Event {
     fn from(event: &model::Event) -> Self {
-        Self { name: event.name.to_owned(), at_ms: event.at_ms, attributes: event.attributes.clone() }
+        Self { name: event.name.clone().into_owned(), at_ms: event.at_ms, attributes: event.attributes.clone() }
     }
 }

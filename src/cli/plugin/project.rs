@@ -1,0 +1,178 @@
+//! A plugin's project: a folder with a manifest, or a component alone.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    candidate::MAX_COMPONENT,
+    cli::exit,
+    config::{
+        MAX_BYTES, PluginLimits, Problem, Source,
+        author::{MANIFEST, Manifest},
+    },
+};
+
+/// Why a command goes no further: what it says on standard error, and the code it ends with.
+pub(super) struct Stop {
+    pub(super) says: String,
+    pub(super) code: u8,
+}
+
+impl Stop {
+    pub(super) fn new(code: u8, says: impl Into<String>) -> Self {
+        Self { says: says.into(), code }
+    }
+
+    /// Something that was asked for does not hold.
+    pub(super) fn failed(says: impl Into<String>) -> Self {
+        Self::new(exit::FAILURE, says)
+    }
+
+    /// A file that the author wrote is wrong.
+    pub(super) fn problems(problems: &[Problem]) -> Self {
+        Self::new(exit::CONFIG, Problem::shown(problems))
+    }
+
+    /// Says it.
+    pub(super) fn say(self) -> u8 {
+        eprintln!("{}", self.says);
+        self.code
+    }
+}
+
+/// A folder with a manifest.
+pub(super) struct Project {
+    pub(super) dir: PathBuf,
+    pub(super) manifest: Manifest,
+}
+
+impl Project {
+    /// Reads the manifest of a folder.
+    pub(super) fn open(dir: &Path) -> Result<Self, Stop> {
+        let path = dir.join(MANIFEST);
+        if !path.is_file() {
+            return Err(Stop::new(
+                exit::USAGE,
+                format!(
+                    "cordboard: {} is not there; `cordboard plugin new NAME --lang LANGUAGE --kind KIND` begins a project",
+                    path.display()
+                ),
+            ));
+        }
+        let manifest = Manifest::read(&source(&path)?).map_err(|problems| Stop::problems(&problems))?;
+        Ok(Self { dir: dir.to_owned(), manifest })
+    }
+
+    /// Where a build leaves the component.
+    pub(super) fn component(&self) -> PathBuf {
+        self.dir.join(&self.manifest.component)
+    }
+
+    /// The files with test cases.
+    pub(super) fn cases(&self) -> Result<Vec<PathBuf>, Stop> {
+        case_files(&self.dir.join(&self.manifest.cases))
+    }
+}
+
+/// What is to be looked at: the component of a project, or one that stands alone.
+pub(super) struct Target {
+    pub(super) component: PathBuf,
+    /// What the project says of it; defaults where there is none.
+    pub(super) name: String,
+    pub(super) config: String,
+    pub(super) grants: crate::config::Grants,
+    pub(super) limits: PluginLimits,
+    pub(super) project: Option<Project>,
+}
+
+impl Target {
+    /// Of a folder with a manifest, or of a component file.
+    pub(super) fn of(path: &Path) -> Result<Self, Stop> {
+        if path.is_dir() {
+            let project = Project::open(path)?;
+            let Manifest { name, config, grants, limits, .. } = &project.manifest;
+            return Ok(Self {
+                component: project.component(),
+                name: name.clone(),
+                config: config.as_json().to_string(),
+                grants: grants.clone(),
+                limits: *limits,
+                project: Some(project),
+            });
+        }
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self {
+            component: path.to_owned(),
+            name,
+            config: "{}".to_owned(),
+            grants: crate::config::Grants::default(),
+            limits: PluginLimits::default(),
+            project: None,
+        })
+    }
+
+    /// The component's bytes.
+    pub(super) fn wasm(&self) -> Result<Arc<[u8]>, Stop> {
+        wasm(&self.component).map(Into::into).map_err(|stop| match &self.project {
+            Some(project) if !self.component.exists() => Stop::new(
+                exit::FAILURE,
+                format!(
+                    "cordboard: {} is not there yet: `cordboard plugin build {}` makes it",
+                    self.component.display(),
+                    project.dir.display()
+                ),
+            ),
+            _ => stop,
+        })
+    }
+}
+
+/// A component file.
+pub(super) fn wasm(path: &Path) -> Result<Vec<u8>, Stop> {
+    let stop = |why: &dyn std::fmt::Display| Stop::failed(format!("cordboard: {}: {why}", path.display()));
+    let meta = fs::metadata(path).map_err(|error| stop(&error))?;
+    if !meta.is_file() {
+        return Err(stop(&"this is not a file"));
+    }
+    if meta.len() > MAX_COMPONENT {
+        return Err(stop(&format!("the file is larger than {} MiB", MAX_COMPONENT >> 20)));
+    }
+    fs::read(path).map_err(|error| stop(&error))
+}
+
+/// A text file that the author wrote.
+pub(super) fn source(path: &Path) -> Result<Source, Stop> {
+    let name = path.display().to_string();
+    let read = fs::metadata(path).and_then(|meta| {
+        if meta.len() > MAX_BYTES as u64 {
+            return Err(io::Error::other(format!("the file is larger than {} MiB", MAX_BYTES >> 20)));
+        }
+        fs::read_to_string(path)
+    });
+    let text = read.map_err(|error| Stop::problems(&[Problem::of_file(&name, error.to_string())]))?;
+    let dir = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+    Ok(Source { name, dir, text })
+}
+
+/// A file of cases, or all `.yaml` and `.yml` files of a folder.
+pub(super) fn case_files(path: &Path) -> Result<Vec<PathBuf>, Stop> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let stop = |error: io::Error| Stop::failed(format!("cordboard: {}: {error}", path.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(stop)? {
+        let file = entry.map_err(stop)?.path();
+        if file.is_file() && file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(Stop::failed(format!("cordboard: {}: there is no .yaml file with test cases", path.display())));
+    }
+    Ok(files)
+}

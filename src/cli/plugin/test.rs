@@ -1,0 +1,137 @@
+//! `cordboard plugin test`: runs the cases of a project against its component, with the proxy's own host code.
+
+mod compare;
+mod report;
+pub(super) mod run;
+mod shown;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use tracing::Level;
+
+use self::report::Result as Row;
+use super::{
+    heard::Heard,
+    project::{Stop, Target, case_files, source},
+    trial::{Trial, block_on},
+};
+use crate::{
+    cli::{exit, print},
+    config::author::Cases,
+    policy::measure::Measure,
+};
+
+/// What is tested, with what.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Test {
+    /// The project's folder, or a component
+    #[arg(value_name = "PATH", default_value = ".")]
+    path: PathBuf,
+    /// Test cases: a file, or a folder of them; may be repeated [default: those of the project]
+    #[arg(long, value_name = "PATH")]
+    cases: Vec<PathBuf>,
+    /// Another component than the project's
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+    /// Only cases whose names contain this
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    #[allow(clippy::doc_markdown)] // it is shown as it stands
+    /// Where to write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+/// Runs them.
+pub(in crate::cli) fn test(asked: &Test) -> u8 {
+    match run_all(asked) {
+        Ok(code) => code,
+        Err(stop) => stop.say(),
+    }
+}
+
+fn run_all(asked: &Test) -> Result<u8, Stop> {
+    let mut target = Target::of(&asked.path)?;
+    if let Some(component) = &asked.component {
+        target.component.clone_from(component);
+    }
+    let files = files(&target, &asked.cases)?;
+    let begun = Instant::now();
+    let results = block_on(results(&target, &files, asked.only.as_deref(), |row| {
+        print(&report::text(row));
+    }))?;
+    let took = begun.elapsed();
+    print(&report::summary(&results, took));
+    if let Some(path) = &asked.junit {
+        let xml = report::junit(&target.component.display().to_string(), &results, took);
+        fs::write(path, xml)
+            .map_err(|error| Stop::new(exit::CANNOT_CREATE, format!("cordboard: {}: {error}", path.display())))?;
+    }
+    if results.is_empty() {
+        return Err(Stop::failed("cordboard: there is no such case"));
+    }
+    Ok(if results.iter().all(|result| result.failures.is_empty()) { exit::OK } else { exit::FAILURE })
+}
+
+/// The files that hold the cases.
+pub(super) fn files(target: &Target, asked: &[PathBuf]) -> Result<Vec<PathBuf>, Stop> {
+    if !asked.is_empty() {
+        let files: Result<Vec<_>, _> = asked.iter().map(|path| case_files(path)).collect();
+        return Ok(files?.concat());
+    }
+    match &target.project {
+        Some(project) => project.cases(),
+        None => Err(Stop::new(exit::USAGE, "cordboard: with a component alone, say `--cases FILE`")),
+    }
+}
+
+/// Whether all cases of a project pass; what is wrong with those that do not is printed.
+pub(super) fn passes(target: &Target) -> Result<(bool, String), Stop> {
+    let files = files(target, &[])?;
+    let begun = Instant::now();
+    let results = block_on(results(target, &files, None, |row| {
+        if !row.failures.is_empty() {
+            print(&report::text(row));
+        }
+    }))?;
+    let passed = results.iter().all(|result| result.failures.is_empty());
+    Ok((passed, report::summary(&results, begun.elapsed())))
+}
+
+async fn results(
+    target: &Target,
+    files: &[PathBuf],
+    only: Option<&str>,
+    told: impl Fn(&Row),
+) -> Result<Vec<Row>, Stop> {
+    // All mistakes in all files before anything is run.
+    let cases: Result<Vec<_>, Stop> = files.iter().map(|file| read(file)).collect();
+    let heard = Heard::listen(Level::DEBUG);
+    let mut trial = Trial::start(target, &target.wasm()?, Measure::Nothing)?;
+    let mut rows = Vec::new();
+    for (file, Cases { cases }) in files.iter().zip(cases?) {
+        for case in cases.iter().filter(|case| only.is_none_or(|only| case.name.contains(only))) {
+            let ran = run::run(&mut trial, &heard, case).await?;
+            let row = Row {
+                file: file.display().to_string(),
+                line: case.line,
+                name: case.name.clone(),
+                took: ran.took,
+                failures: ran.failures,
+                logged: ran.logged.iter().filter(|line| line.own).map(ToString::to_string).collect(),
+            };
+            told(&row);
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// A file of cases.
+pub(super) fn read(file: &Path) -> Result<Cases, Stop> {
+    Cases::read(&source(file)?).map_err(|problems| Stop::problems(&problems))
+}

@@ -1,0 +1,339 @@
+//! Running one case: the questions that a route would ask, in its order, and what came of them as JSON.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::{
+        heard::{Heard, Line},
+        project::Stop,
+        trial::{Trial, unloadable},
+    },
+    compare,
+    shown::{actions, closes, edit, fields, identity, service},
+};
+use crate::{
+    config::author::{Case, Given, Message},
+    error::Cause,
+    http::explain::Asked,
+    model::{ChannelId, Event, Handshake, Mode, Oversize, Role},
+    policy::{
+        self, Known, Opinion, Plugin, Rechecked, Refused, Ruling, Trace,
+        trial::{self, Seen},
+    },
+};
+
+/// Names of listener and route, as a plugin sees them.
+const LISTENER: &str = "main";
+const ROUTE: &str = "test";
+
+/// What came of a case.
+pub(in crate::cli::plugin) struct Ran {
+    /// What is not as expected; nothing if all is.
+    pub(super) failures: Vec<String>,
+    /// What was logged meanwhile.
+    pub(super) logged: Vec<Line>,
+    pub(super) took: Duration,
+}
+
+/// What was seen of a plugin.
+#[derive(Default)]
+pub(in crate::cli::plugin) struct Observed {
+    said: Map<String, Value>,
+    messages: Vec<Value>,
+    /// Calls that failed.
+    failed: Vec<String>,
+    refused: Option<String>,
+}
+
+/// Runs a case.
+///
+/// # Errors
+/// The component cannot be loaded, whatever the case is.
+pub(in crate::cli::plugin) async fn run(trial: &mut Trial, heard: &Heard, case: &Case) -> Result<Ran, Stop> {
+    heard.take();
+    let begun = Instant::now();
+    let mut seen = Observed::default();
+    let config = case.config.as_ref().map(Value::to_string);
+    let problem = match trial.load(config.as_deref()).await {
+        Ok(plugin) => ask(&plugin, case, &mut seen).await.err(),
+        Err(error) if error.key == "config" => {
+            seen.refused = Some(error.reason);
+            None
+        }
+        Err(error) => return Err(unloadable(&error)),
+    };
+    let took = begun.elapsed();
+    let logged = heard.take();
+    // The host says of each failed call why; the calls about messages tell nobody else.
+    let told = logged.iter().filter(|line| line.failure).map(|line| line.text.clone());
+    for failure in told {
+        if !seen.failed.iter().any(|known| failure.contains(known.as_str())) {
+            seen.failed.push(failure);
+        }
+    }
+    let mut failures: Vec<String> = problem.into_iter().collect();
+    if failures.is_empty() {
+        judge(case, &seen, &logged, &mut failures);
+    }
+    Ok(Ran { failures, logged, took })
+}
+
+/// What is not as expected.
+fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<String>) {
+    let expect = &case.expect;
+    match (&expect.refused, &seen.refused) {
+        (Some(words), Some(why)) if why.contains(words.as_str()) => return,
+        (Some(words), Some(why)) => {
+            return failures.push(format!("refused: expected {words:?}, but `init` said: {why}"));
+        }
+        (Some(words), None) => {
+            return failures.push(format!("refused: expected {words:?}, but the configuration was taken"));
+        }
+        (None, Some(why)) => return failures.push(format!("the configuration was refused: {why}")),
+        (None, None) => {}
+    }
+    match &expect.failed {
+        Some(words) if seen.failed.iter().any(|why| why.contains(words.as_str())) => {}
+        Some(words) if seen.failed.is_empty() => {
+            failures.push(format!("failed: expected {words:?}, but no call failed"));
+        }
+        Some(words) => failures.push(format!("failed: expected {words:?}, but: {}", seen.failed.join("; "))),
+        None => failures.extend(seen.failed.iter().map(|why| format!("a call failed: {why}"))),
+    }
+    let wants = |key: &str| expect.said.iter().any(|(known, _)| *known == key);
+    if let Some(rejection) = seen.said.get("rejected").filter(|said| !said.is_null() && !wants("rejected")) {
+        failures.push(format!("rejected: {rejection}"));
+    }
+    for (key, expected) in &expect.said {
+        match seen.said.get(*key) {
+            Some(actual) => failures.extend(compare::mismatch(key, expected, actual)),
+            // Something failed before, which has been said.
+            None if !seen.failed.is_empty() => {}
+            None => failures.push(format!("{key}: expected {expected}, but it was not asked: {}", unasked(key))),
+        }
+    }
+    for (index, (message, actual)) in case.messages.iter().zip(&seen.messages).enumerate() {
+        if let Some(expected) = &message.expect {
+            failures.extend(compare::actions(&format!("messages[{index}]"), expected, actual));
+        }
+    }
+    if seen.messages.len() < case.messages.len() && seen.failed.is_empty() {
+        let (at, all) = (seen.messages.len(), case.messages.len());
+        failures
+            .push(format!("messages[{at}]: of {all} messages only {at} were shown, because the request was rejected"));
+    }
+    for words in &expect.logs {
+        if !logged.iter().any(|line| line.own && line.text.contains(words.as_str())) {
+            failures.push(format!("logs: expected a line with {words:?}"));
+        }
+    }
+}
+
+/// Why a question was not asked.
+fn unasked(key: &str) -> &'static str {
+    match key {
+        "pair" => "the case has no `holder`, or the plugin does not export `pairing`",
+        "answer" => "the case has no `answer`, or the plugin does not export `response-rewriting`",
+        "recheck" => "the plugin does not export `session-authorization`",
+        "role" | "channel" => "the request was rejected before, or the route's `mode` has no such question",
+        _ => "the request was rejected before, or the route's `mode` has no such question (`mode: router` has all)",
+    }
+}
+
+/// The kind of route that a plugin is for.
+fn mode_of(plugin: &Plugin) -> Mode {
+    if plugin.decides(Mode::Rendezvous) && !plugin.decides(Mode::Router) { Mode::Rendezvous } else { Mode::Router }
+}
+
+/// Asks all that there is to ask.
+///
+/// # Errors
+/// The case cannot be run.
+pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen: &mut Observed) -> Result<(), String> {
+    let plugins = [Arc::clone(plugin)];
+    let handshake = Arc::new(handshake(case)?);
+    let mode = case.mode.unwrap_or_else(|| mode_of(plugin));
+    let known = known(&handshake, &case.given)?;
+    let mut trace = Trace::new(true);
+    let ruled = trial::decide(&plugins, &known, mode, &mut trace).await;
+    let opinions = trace.take().unwrap_or_default();
+    let Ruling { verdict, known } = match ruled {
+        Ok(ruling) => ruling,
+        Err(refused) => {
+            seen.refused_by(refused, &opinions);
+            return Ok(());
+        }
+    };
+    let said = &mut seen.said;
+    said.insert("rejected".to_owned(), Value::Null);
+    if mode != Mode::Http {
+        said.insert("role".to_owned(), verdict.role.as_ref().map(Role::name).into());
+        said.insert("channel".to_owned(), verdict.channel.as_ref().map(ChannelId::as_str).into());
+    }
+    said.insert("identity".to_owned(), verdict.identity.as_deref().map_or(Value::Null, identity));
+    if mode != Mode::Rendezvous {
+        said.insert("service".to_owned(), verdict.resolution.as_ref().map_or(Value::Null, service));
+        said.insert("rewrite".to_owned(), verdict.edits.iter().map(edit).collect());
+    }
+    let own = format!("{}/", plugin.name());
+    let left = known.attributes().filter_map(|(name, value)| Some((name.strip_prefix(&own)?.to_owned(), value.into())));
+    said.insert("attributes".to_owned(), Value::Object(left.collect()));
+
+    let role = verdict.role.or_else(|| case.given.role.clone()).unwrap_or(match mode {
+        Mode::Rendezvous => Role::Client,
+        Mode::Router | Mode::Http => Role::Routed,
+    });
+    let given = case.given.channel.as_deref().map(channel).transpose()?;
+    let channel = verdict.channel.or(given).unwrap_or_else(ChannelId::random);
+    if let Some(holder) = case.holder.as_ref().filter(|_| plugin.pairs()) {
+        let other = Arc::new(self::handshake(case)?);
+        let other_role = holder.role.clone().unwrap_or_else(|| role.clone());
+        let complementary = other_role != role;
+        let facts = self::known(&other, holder)?.facts(other_role, channel.clone());
+        match policy::pair(&plugins, &known, &facts, complementary, &mut trace).await {
+            Ok(decision) => {
+                let word = decision.map(|decision| format!("{decision:?}").to_lowercase());
+                seen.said.insert("pair".to_owned(), word.into());
+            }
+            Err(refused) => return seen.refused_at(refused, &mut trace),
+        }
+    }
+    if let Some((status, headers)) = case.answer.as_ref().filter(|_| plugin.rewrites_answers()) {
+        let status = StatusCode::from_u16(*status).map_err(|error| format!("answer.status: {error}"))?;
+        let mut headers = header_map(headers)?;
+        match policy::rewrite_answer(&plugins, &known, status, &mut headers, &mut trace).await {
+            Ok(()) => drop(seen.said.insert("answer".to_owned(), json!({ "headers": fields(&headers) }))),
+            Err(refused) => return seen.refused_at(refused, &mut trace),
+        }
+    }
+    let facts = known.facts(role, channel);
+    facts.opened(None);
+    if !case.messages.is_empty() {
+        if !plugin.filters() {
+            return Err("messages: the plugin does not export `message-filtering`".to_owned());
+        }
+        match policy::filter::open(&plugins, &known, &facts).await {
+            Ok(filters) => show(filters.as_deref(), &case.messages, seen).await,
+            Err(refused) => return seen.refused_at(refused, &mut trace),
+        }
+    }
+    if plugin.rechecks() && case.expect.said.iter().any(|(key, _)| *key == "recheck") {
+        match policy::recheck(plugin, &facts).await {
+            Rechecked::Goes => drop(seen.said.insert("recheck".to_owned(), "goes".into())),
+            Rechecked::Ends(frame) => {
+                let frame = json!({ "code": frame.code, "reason": frame.reason });
+                seen.said.insert("recheck".to_owned(), frame);
+            }
+            // What failed is in the log.
+            Rechecked::Failed(_) => {}
+        }
+    }
+    if !case.events.is_empty() && !plugin.observes() {
+        return Err("events: the plugin does not export `lifecycle`".to_owned());
+    }
+    for (name, attributes) in &case.events {
+        let event = Event { name: name.clone().into(), at_ms: 0, attributes: attributes.clone() };
+        if let Err(failure) = plugin.tell_now(&facts, &event).await {
+            seen.failed.push(failure.to_string());
+        }
+    }
+    Ok(())
+}
+
+impl Observed {
+    /// What a refusal shows, and what was said before it.
+    fn refused_by(&mut self, refused: Refused, opinions: &[Opinion]) {
+        for opinion in opinions {
+            let key @ ("role" | "channel") = opinion.question else { continue };
+            let said = Some(opinion.answer.as_str()).filter(|said| *said != "no opinion");
+            self.said.insert(key.to_owned(), said.into());
+        }
+        match refused {
+            Refused::Rejected { rejection, .. } => {
+                let headers = rejection.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+                let rejected = json!({
+                    "status": rejection.status,
+                    "code": rejection.code,
+                    "log_reason": rejection.log_reason,
+                    "body": rejection.body,
+                    "headers": Value::Object(headers.collect()),
+                });
+                self.said.retain(|_, said| said.as_str().is_none_or(|said| !said.starts_with("rejected with ")));
+                self.said.insert("rejected".to_owned(), rejected);
+            }
+            Refused::Failed(refusal) => {
+                let told = opinions.last().and_then(|opinion| opinion.answer.strip_prefix("failed: "));
+                let why = told.map(ToOwned::to_owned).or(refusal.detail).unwrap_or(refusal.reason);
+                self.said.retain(|_, said| said.as_str().is_none_or(|said| !said.starts_with("failed: ")));
+                self.failed.push(why);
+            }
+        }
+    }
+
+    /// The same of a later step; the case has been run then.
+    #[allow(clippy::unnecessary_wraps)] // it ends what can fail
+    fn refused_at(&mut self, refused: Refused, trace: &mut Trace) -> Result<(), String> {
+        self.refused_by(refused, &trace.take().unwrap_or_default());
+        Ok(())
+    }
+}
+
+/// Shows messages until the session ends.
+async fn show(filters: Option<&policy::filter::Filters>, messages: &[Message], seen: &mut Observed) {
+    for message in messages {
+        let became = match filters {
+            None => Seen::Unseen,
+            Some(filters) => trial::show(filters, message.direction, message.payload.clone()).await,
+        };
+        let actions = match became {
+            Seen::Unseen | Seen::TooLong(Oversize::Pass) => Value::from("unseen"),
+            Seen::TooLong(Oversize::Drop) => json!([]),
+            Seen::TooLong(Oversize::Close) => json!([closes(Cause::MessageTooBig)]),
+            Seen::Looked(screened) => actions(screened),
+        };
+        seen.messages.push(actions);
+    }
+}
+
+fn handshake(case: &Case) -> Result<Handshake, String> {
+    let request = &case.request;
+    let mut asked = json!({ "url": request.url, "websocket": !request.plain });
+    if let Some(method) = &request.method {
+        asked["method"] = method.as_str().into();
+    }
+    if let Some(peer) = &request.peer {
+        asked["peer"] = peer.as_str().into();
+    }
+    asked["headers"] = request.headers.iter().map(|(name, value)| json!([name, value])).collect();
+    let asked = Asked::from_json(&asked).map_err(|why| format!("request: {why}"))?;
+    asked.handshake(&LISTENER.into(), &ROUTE.into()).map_err(|refusal| {
+        let (status, why) = (refusal.cause.row().status, refusal.detail.unwrap_or(refusal.reason));
+        format!("request: the proxy refuses it with {status} before any policy: {why}")
+    })
+}
+
+fn known(handshake: &Arc<Handshake>, given: &Given) -> Result<Known, String> {
+    let channel = given.channel.as_deref().map(channel).transpose()?;
+    let Given { role, identity, attributes, .. } = given.clone();
+    Ok(Known::given(handshake, role, channel, identity, attributes))
+}
+
+fn channel(id: &str) -> Result<ChannelId, String> {
+    ChannelId::new(id).map_err(|why| format!("channel {id:?}: {why}"))
+}
+
+fn header_map(fields: &[(String, String)]) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        let field: HeaderName = name.parse().map_err(|_| format!("answer.headers: {name:?} is not a name"))?;
+        let value = HeaderValue::from_str(value).map_err(|_| format!("answer.headers.{name}: not a value"))?;
+        map.append(field, value);
+    }
+    Ok(map)
+}

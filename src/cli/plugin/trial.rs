@@ -1,0 +1,77 @@
+//! A component on the bench: the proxy's own policy host, without a proxy around it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::project::{Stop, Target};
+use crate::{
+    cli::{code_cache_dir, exit},
+    config::OnFailure,
+    policy::{Interfaces, LoadError, Plugin, PluginSpec, PolicyHost, measure::Measure},
+};
+
+/// The host, and the component that is tried on it.
+pub(super) struct Trial {
+    host: PolicyHost,
+    spec: PluginSpec,
+    /// By configuration.
+    loaded: BTreeMap<String, Arc<Plugin>>,
+}
+
+impl Trial {
+    /// Starts a host for this component.
+    pub(super) fn start(target: &Target, wasm: &Arc<[u8]>, measure: Measure) -> Result<Self, Stop> {
+        let host = PolicyHost::measuring(code_cache_dir().as_deref(), measure)
+            .map_err(|error| Stop::failed(format!("cordboard: {error}")))?;
+        let spec = PluginSpec {
+            name: target.name.as_str().into(),
+            origin: target.component.display().to_string(),
+            wasm: Arc::clone(wasm),
+            config: target.config.clone(),
+            grants: target.grants.clone(),
+            limits: target.limits,
+            on_failure: OnFailure::Closed,
+        };
+        Ok(Self { host, spec, loaded: BTreeMap::new() })
+    }
+
+    /// What the component imports and exports.
+    pub(super) async fn look(&self) -> Result<Interfaces, Stop> {
+        let origin = &self.spec.origin;
+        self.host
+            .look(&self.spec.wasm)
+            .await
+            .map_err(|why| Stop::new(exit::CONFIG, format!("cordboard: {origin}: {why}")))
+    }
+
+    /// The component with a configuration, or with the project's.
+    ///
+    /// # Errors
+    /// It cannot be loaded, or refuses the configuration.
+    pub(super) async fn load(&mut self, config: Option<&str>) -> Result<Arc<Plugin>, LoadError> {
+        let config = config.unwrap_or(&self.spec.config);
+        if let Some(plugin) = self.loaded.get(config) {
+            return Ok(Arc::clone(plugin));
+        }
+        let spec = PluginSpec { config: config.to_owned(), ..self.spec.clone() };
+        // What a case leaves in a bucket is not for the next one to find.
+        let alone = !spec.grants.key_value.is_empty();
+        let plugin = self.host.load(spec).await?;
+        if !alone {
+            self.loaded.insert(config.to_owned(), Arc::clone(&plugin));
+        }
+        Ok(plugin)
+    }
+}
+
+/// Runs a command's asynchronous part.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Stop::failed(format!("cordboard: the runtime could not be started: {error}")))?;
+    runtime.block_on(work)
+}
+
+/// A component that cannot be loaded.
+pub(super) fn unloadable(error: &LoadError) -> Stop {
+    Stop::new(exit::CONFIG, format!("cordboard: {error}"))
+}
