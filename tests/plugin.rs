@@ -1,5 +1,5 @@
 //! What the author of a plugin works with: `cordboard plugin …`, each command through the real binary.
-#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
 mod support;
 

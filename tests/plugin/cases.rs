@@ -43,7 +43,7 @@ fn services_and_what_goes_with_them_are_expected() {
         "router",
         config,
         "request: /ws/echo/1",
-        "expect: { role: routed, service: echo }",
+        "expect: { role: null, service: echo }",
         "expect: { service: chat }",
         "service.id: expected \"chat\", was \"echo\"",
     );
@@ -62,7 +62,7 @@ fn services_and_what_goes_with_them_are_expected() {
 
 #[test]
 fn identities_rejections_and_rechecks_are_expected() {
-    let config = "{ keys: [ { key: letmein, subject: ada } ] }";
+    let config = "{ keys: [ { id: one, sha256: 1c8bfe8f801d79745c4631d09fff36c82aa37fc4cce4fc946683d7b336b63032, subject: ada } ] }";
     let asked = "request: { url: /, headers: { authorization: ApiKey letmein, x-api-key: letmein } }";
     holds(
         "api-key",

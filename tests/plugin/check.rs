@@ -28,7 +28,8 @@ fn a_component_that_a_proxy_would_take_is_described() {
 #[test]
 fn what_is_to_be_granted_is_said_and_what_is_granted_in_vain() {
     // Random bytes are what it makes its nonces of.
-    let config = "config: { keys: {} }\n";
+    let config =
+        "config: { pointers: [/a], keys: [ { id: one, key: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE= } ] }\n";
     let project = Project::built(builtin("field-crypt"), config, CASES);
     project
         .plugin(&["check"])

@@ -96,9 +96,10 @@ impl Built {
         let cannot = |path: &Path, error: &std::io::Error| {
             Stop::new(exit::CANNOT_CREATE, format!("cordboard: {}: {error}", path.display()))
         };
-        let folder = component.parent().unwrap_or_else(|| Path::new("")).to_owned();
-        fs::create_dir_all(&folder).map_err(|error| cannot(&folder, &error))?;
-        let folder = folder.canonicalize().map_err(|error| cannot(&folder, &error))?;
+        let folder =
+            component.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+        let folder = folder.canonicalize().map_err(|error| cannot(folder, &error))?;
         let name = component.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // Beside its place, so that the last step is a rename.
         let path = folder.join(format!(".new-{name}"));

@@ -52,7 +52,7 @@ pub(super) struct Project {
 impl Project {
     /// Reads the manifest of a folder.
     pub(super) fn open(dir: &Path) -> Result<Self, Stop> {
-        let path = dir.join(MANIFEST);
+        let path = within(dir, Path::new(MANIFEST));
         if !path.is_file() {
             return Err(Stop::new(
                 exit::USAGE,
@@ -68,13 +68,18 @@ impl Project {
 
     /// Where a build leaves the component.
     pub(super) fn component(&self) -> PathBuf {
-        self.dir.join(&self.manifest.component)
+        within(&self.dir, &self.manifest.component)
     }
 
     /// The files with test cases.
     pub(super) fn cases(&self) -> Result<Vec<PathBuf>, Stop> {
-        case_files(&self.dir.join(&self.manifest.cases))
+        case_files(&within(&self.dir, &self.manifest.cases))
     }
+}
+
+/// A file of a folder, by the name that people would use.
+pub(super) fn within(dir: &Path, file: &Path) -> PathBuf {
+    if dir == Path::new(".") { file.to_owned() } else { dir.join(file) }
 }
 
 /// What is to be looked at: the component of a project, or one that stands alone.
@@ -102,6 +107,9 @@ impl Target {
                 limits: *limits,
                 project: Some(project),
             });
+        }
+        if let Err(error) = path.metadata() {
+            return Err(Stop::failed(format!("cordboard: {}: {error}", path.display())));
         }
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {

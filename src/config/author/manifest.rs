@@ -84,6 +84,8 @@ fn manifest(check: &mut Check, at: &At<'_>, file: ManifestFile) -> Option<Manife
     let needs = file.needs.unwrap_or_default();
     let needs: Vec<_> =
         needs.iter().enumerate().filter_map(|(n, file)| need(check, &needs_at.index(n), file)).collect();
+    let grants = grants::grants(check, &at.key("grants"), file.grants.unwrap_or_default());
+    let limits = plugin::limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
     Some(Manifest {
         name: name?.to_string(),
         language: check.text(&at.key("language"), &file.language).unwrap_or_default().to_owned(),
@@ -93,8 +95,8 @@ fn manifest(check: &mut Check, at: &At<'_>, file: ManifestFile) -> Option<Manife
         sources,
         cases: cases?,
         config: PluginSettings::new(file.config.unwrap_or_default()),
-        grants: grants::grants(check, &at.key("grants"), file.grants.unwrap_or_default()),
-        limits: plugin::limits(check, &at.key("limits"), &file.limits.unwrap_or_default()),
+        grants,
+        limits,
     })
 }
 
