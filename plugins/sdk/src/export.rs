@@ -143,3 +143,76 @@ impl<P: Exported + Lifecycle> lifecycle::Guest for Adapter<P> {
         decide(|policy: &P| policy.on_event(&HostConnection, &event));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{config, testing::take_log};
+
+    struct Silent;
+
+    impl Plugin for Silent {
+        const NAME: &'static str = "silent";
+
+        fn init(config: &str) -> Result<Self, String> {
+            config::nothing(config).map(|()| Self)
+        }
+    }
+
+    // With the harmless answer of each.
+    impl RoleDetection for Silent {}
+    impl ChannelExtraction for Silent {}
+    impl ServiceResolution for Silent {}
+    impl Pairing for Silent {}
+    impl RequestRewriting for Silent {}
+    impl ResponseRewriting for Silent {}
+    impl FilterMigration for Silent {}
+    impl Lifecycle for Silent {}
+
+    crate::export!(
+        Silent: RoleDetection, ChannelExtraction, ServiceResolution, Pairing, RequestRewriting, ResponseRewriting,
+        FilterMigration, Lifecycle,
+    );
+
+    type Host = Adapter<Silent>;
+
+    #[test]
+    fn the_host_hears_who_it_is_and_why_a_configuration_is_refused() {
+        let told = <Host as meta::Guest>::describe();
+        assert_eq!((told.name.as_str(), told.version.as_str()), ("silent", env!("CARGO_PKG_VERSION")));
+        assert!(!told.description.is_empty());
+        let refused = <Host as meta::Guest>::init(r#"{"x": 1}"#.to_owned());
+        assert_eq!(refused.unwrap_err(), "unknown key \"x\"; there are none");
+        assert_eq!(<Host as meta::Guest>::init("{}".to_owned()), Ok(()));
+        assert_eq!(<Host as meta::Guest>::init("{}".to_owned()).unwrap_err(), "silent: init was called twice");
+    }
+
+    #[test]
+    fn what_is_not_written_is_no_opinion() {
+        <Host as meta::Guest>::init("{}".to_owned()).unwrap();
+        assert_eq!(<Host as role_detection::Guest>::detect_role(), Ok(None));
+        assert_eq!(<Host as channel_extraction::Guest>::extract_channel(), Ok(None));
+        assert_eq!(<Host as service_resolution::Guest>::resolve(), Ok(None));
+        assert_eq!(<Host as pairing::Guest>::decide(), Ok(None));
+        assert_eq!(<Host as request_rewriting::Guest>::rewrite_request(), Ok(vec![]));
+        assert_eq!(<Host as response_rewriting::Guest>::rewrite_response(101, vec![]), Ok(vec![]));
+        assert_eq!(<Host as filter_migration::Guest>::migrate("silent@0".to_owned()), Ok(()));
+        <Host as lifecycle::Guest>::on_event(Event::new("opened", 0));
+        assert!(take_log().is_empty());
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_text_and_place() {
+        // In a thread of its own: the hook is the process's, and the lines are the thread's.
+        let told = std::thread::spawn(|| {
+            report_panics();
+            let unmade = std::panic::catch_unwind(<Host as role_detection::Guest>::detect_role);
+            assert!(unmade.is_err());
+            take_log()
+        });
+        let line = &told.join().unwrap()[0];
+        assert!(line.message.ends_with("silent was asked before a successful init"), "{line}");
+        assert!(line.message.starts_with("panicked at ") && line.message.contains("src/export.rs:"), "{line}");
+    }
+}
