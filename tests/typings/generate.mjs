@@ -23,12 +23,15 @@ const pascal = (name) => camel(`-${name}`);
 
 /** A package of WIT: `{ name, version, interfaces: [{ docs, name, items }] }`. */
 function parse(text) {
-  const tokens = text.match(/\/\/\/.*|(?<!\/)\/\/(?!\/).*|->|[a-z0-9.-]*[a-z0-9]|[^\s]/g).filter((t) => !/^\/\/(?!\/)/.test(t));
+  const words = text.match(/\/\/.*|->|[a-z0-9.-]*[a-z0-9]|[^\s]/g);
+  const tokens = words.filter((word) => !/^\/\/(?!\/)/.test(word));
   let at = 0;
   const peek = () => tokens[at];
   const take = (expected) => {
     const token = tokens[at++];
-    if (expected !== undefined && token !== expected) throw new Error(`${expected} and not ${token}: ${tokens.slice(at - 9, at + 9).join(" ")}`);
+    if (expected !== undefined && token !== expected) {
+      throw new Error(`${expected} and not ${token}: ${tokens.slice(Math.max(at - 9, 0), at).join(" ")}`);
+    }
     return token;
   };
   const skip = (token) => peek() === token && take() === token;
@@ -132,9 +135,10 @@ function comment(lines, indent) {
   return [`${indent}/**`, ...lines.map((line) => `${indent} * ${line}`), `${indent} */\n`].join("\n");
 }
 
-/** Alternatives, on one line where none has a comment. */
+/** Alternatives, on one line where they have room and no comments. */
 function union(cases) {
-  if (cases.every(({ docs }) => docs.length === 0)) return ` ${cases.map(({ text }) => text).join(" | ")}`;
+  const line = ` ${cases.map(({ text }) => text).join(" | ")}`;
+  if (line.length < 80 && cases.every(({ docs }) => docs.length === 0)) return line;
   return cases.map(({ docs, text }) => `\n${comment(docs, "    ")}    | ${text}`).join("");
 }
 
@@ -199,7 +203,8 @@ function declare(contract, { docs, name, items }) {
   return `${before}declare module "${contract.name}/${name}@${contract.version}" {\n${declared.join("")}}\n`;
 }
 
-const contracts = ["deps/host/host.wit", "plugin.wit"].map((file) => parse(readFileSync(`${root}wit/v0.1/${file}`, "utf8")));
+const files = ["deps/host/host.wit", "plugin.wit"];
+const contracts = files.map((file) => parse(readFileSync(`${root}wit/v0.1/${file}`, "utf8")));
 const modules = contracts.flatMap((contract) => contract.interfaces.map((one) => declare(contract, one)));
 const text = `// The contract of Cordboard's plugins in TypeScript: what a policy may import, and what it may export.
 //

@@ -11,8 +11,8 @@ const { component } = await componentize({
   world: "policy",
   // The other runtime wants asynchronous functions of its host.
   sync: true,
-  // Imports of WASI are left in, which the host answers with nothing but a clock and the log. `stubWasi: true` would take
-  // them away, and with them `Date` (a trap) and what the engine says of an exception before it traps.
+  // Imports of WASI are left in, which the host answers with nothing but a clock and the log. `stubWasi: true` would
+  // take them away, and with them `Date` (a trap) and what the engine says of an exception before it traps.
   stubWasi: false,
 });
 await writeFile(output, component);

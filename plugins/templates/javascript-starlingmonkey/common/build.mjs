@@ -6,8 +6,8 @@ import { relative } from "node:path";
 const [module, output] = process.argv.slice(2);
 const entry = "build/entry.js";
 
-// The engine takes every exception for an error of the contract, and traps with "expected a string, received [undefined]"
-// where it is none. So what went wrong is said before that.
+// The engine takes every exception for an error of the contract, and traps where it is none, with nothing to say but
+// "expected a string, received [undefined]". So what went wrong is said before that.
 const policy = JSON.stringify(relative("build", module));
 await mkdir("build", { recursive: true });
 await writeFile(
@@ -35,8 +35,8 @@ const { component } = await componentize({
   witPath: "wit",
   worldName: "policy",
   // Nobody answers `fetch` here. What stays imports WASI, which the host answers with nothing but a clock, random bytes
-  // and the log: without "clocks" `Date` tells the time of this build, without "random" `Math.random` repeats itself, and
-  // without "stdio" the engine traps without a word.
+  // and the log: without "clocks" `Date` tells the time of this build, without "random" `Math.random` repeats itself,
+  // and without "stdio" the engine traps without a word.
   disableFeatures: ["http", "fetch-event"],
 });
 await writeFile(output, component);

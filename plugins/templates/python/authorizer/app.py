@@ -30,7 +30,8 @@ class Settings:
             if key not in known:
                 raise ValueError(f'unknown key "{key}"; the keys are {", ".join(known)}')
         settings = cls(**given)
-        if not isinstance(settings.keys, dict) or not all(isinstance(text, str) for text in settings.keys.values()):
+        keys = settings.keys
+        if not isinstance(keys, dict) or not all(isinstance(subject, str) for subject in keys.values()):
             raise ValueError("keys must map keys to subjects")
         if not isinstance(settings.header, str):
             raise ValueError("header must be a text")

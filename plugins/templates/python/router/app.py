@@ -29,7 +29,8 @@ class Settings:
             if key not in known:
                 raise ValueError(f'unknown key "{key}"; the keys are {", ".join(known)}')
         settings = cls(**given)
-        if not isinstance(settings.services, dict) or not all(isinstance(text, str) for text in settings.services.values()):
+        services = settings.services
+        if not isinstance(services, dict) or not all(isinstance(service, str) for service in services.values()):
             raise ValueError("services must map paths to services")
         return settings
 

@@ -151,7 +151,10 @@ declare module "cordboard:plugin/types@0.1.0" {
     reason: string;
   }
   /** A change of a header field. Hop-by-hop and Sec-WebSocket-* names are refused by the host. */
-  export type Edit = { tag: "set"; val: HeaderField } | { tag: "append"; val: HeaderField } | { tag: "remove"; val: string };
+  export type Edit =
+    | { tag: "set"; val: HeaderField }
+    | { tag: "append"; val: HeaderField }
+    | { tag: "remove"; val: string };
   /** An HTTP answer given before any 101: the upgrade is refused. */
   export interface Rejection {
     /** 300..599, else the host answers 500 */
@@ -439,7 +442,11 @@ declare module "cordboard:plugin/message-filtering@0.1.0" {
    *   [reply(x)]                answer the sender, forward nothing
    *   [reply(x), close(c)]      answer and close both legs
    */
-  export type Action = { tag: "forward" } | { tag: "emit"; val: Payload } | { tag: "reply"; val: Payload } | { tag: "close"; val: CloseFrame };
+  export type Action =
+    | { tag: "forward" }
+    | { tag: "emit"; val: Payload }
+    | { tag: "reply"; val: Payload }
+    | { tag: "close"; val: CloseFrame };
   /** Written as `export const messageFiltering`. */
   export interface MessageFiltering {
     /** Before the 101, so that compression can be left out of the handshake when messages must be read. */
