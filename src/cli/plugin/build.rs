@@ -133,6 +133,11 @@ impl Built {
         })
     }
 
+    /// Whether the same is in its place already.
+    pub(super) fn is_there(&self) -> Result<bool, Stop> {
+        Ok(self.component.is_file() && wasm(&self.component)? == wasm(&self.path)?)
+    }
+
     /// Throws it away.
     pub(super) fn discard(self) {
         drop(fs::remove_file(self.path));

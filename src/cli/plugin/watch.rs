@@ -65,7 +65,8 @@ fn on_and_on(asked: &Watch) -> Result<(), Stop> {
         let sources = Sources::of(&asked.dir)?;
         if built_from.as_ref() != Some(&sources) {
             built_from = Some(sources);
-            if let Err(stop) = once(asked) {
+            let overtaken = || Sources::of(&asked.dir).ok() != built_from;
+            if let Err(stop) = once(asked, overtaken) {
                 stop.say();
                 print("not swapped: what served before serves on\n");
             }
@@ -79,7 +80,7 @@ fn on_and_on(asked: &Watch) -> Result<(), Stop> {
 }
 
 /// Builds, tests, swaps.
-fn once(asked: &Watch) -> Result<(), Stop> {
+fn once(asked: &Watch, overtaken: impl Fn() -> bool) -> Result<(), Stop> {
     let project = Project::open(&asked.dir)?;
     build::prepare(&project, false)?;
     let built = Built::of(&project)?;
@@ -98,12 +99,17 @@ fn once(asked: &Watch) -> Result<(), Stop> {
             return Err(stop);
         }
     }
+    if built.is_there()? {
+        built.discard();
+        print("ready; nothing in it has changed\n");
+        return Ok(());
+    }
     let says = block_on(async {
         let before = generation(asked.admin).await;
         built.publish()?;
         Ok(match before {
             None => format!("ready; no proxy answers at {}\n", asked.admin),
-            Some(before) => taken_up(asked.admin, &before).await,
+            Some(before) => taken_up(asked.admin, &before, overtaken).await,
         })
     })?;
     print(&says);
@@ -116,10 +122,10 @@ async fn generation(admin: SocketAddr) -> Option<Value> {
     serde_json::from_slice(&body).ok()
 }
 
-/// Waits until a proxy has another generation, or has refused one.
-async fn taken_up(admin: SocketAddr, before: &Value) -> String {
+/// Waits until a proxy has another generation, or has refused one, or there is something newer to build.
+async fn taken_up(admin: SocketAddr, before: &Value, overtaken: impl Fn() -> bool) -> String {
     let begun = Instant::now();
-    while begun.elapsed() < TAKEN_UP_WITHIN {
+    while begun.elapsed() < TAKEN_UP_WITHIN && !overtaken() {
         let Some(now) = generation(admin).await else { return "ready; the proxy is gone\n".to_owned() };
         if now["generation"] != before["generation"] {
             let (number, took) = (&now["generation"], begun.elapsed().as_millis());
