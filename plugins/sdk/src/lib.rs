@@ -108,7 +108,9 @@
 //!
 //! # Building
 //!
-//! The crate's type is `cdylib` (add `rlib` for integration tests). For `wasm32-unknown-unknown`, linked by the
+//! `cordboard plugin new NAME --lang rust` begins a project with all of this in it.
+//!
+//! By hand: the crate's type is `cdylib` (add `rlib` for integration tests). For `wasm32-unknown-unknown`, linked by the
 //! `wasm-component-ld` that ships with the Rust toolchain, `cargo build` writes a component that imports nothing but
 //! what the policy calls. With the usual linker it writes a core module, of which `cordboard plugin component` makes one.
 //!
