@@ -32,13 +32,13 @@ fn main() -> ExitCode {
     for path in ["wit", "build.rs", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={path}");
     }
-    // Not all of `plugins`: what is built there by hand is no change.
+    // Not all of `plugins`: what is built there by hand is no change. The SDK's `wit` is a link to the one above.
     for member in GUESTS.iter().chain(&["sdk"]) {
         println!("cargo::rerun-if-changed=plugins/{member}/Cargo.toml");
         println!("cargo::rerun-if-changed=plugins/{member}/src");
     }
     println!("cargo::rerun-if-env-changed=CORDBOARD_WASM_RUSTC");
-    match build() {
+    match build().and_then(|()| embed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             println!("cargo::error={message}");
@@ -84,6 +84,43 @@ fn build() -> Result<(), String> {
         let built = target.join(TARGET).join("guest").join(file);
         fs::copy(&built, out.join(format!("{guest}.wasm")))
             .map_err(|error| format!("{} was not built: {error}", built.display()))?;
+    }
+    Ok(())
+}
+
+/// What `cordboard plugin new` and `wit` write: the templates, the contract and the SDK, as lists of paths and bytes.
+fn embed() -> Result<(), String> {
+    let root = PathBuf::from(var("CARGO_MANIFEST_DIR")?);
+    let mut text = String::new();
+    for (name, folder) in [("TEMPLATES", "plugins/templates"), ("WIT", "wit/v0.1"), ("SDK", "plugins/sdk")] {
+        println!("cargo::rerun-if-changed={folder}");
+        let mut files = Vec::new();
+        list(&root.join(folder), Path::new(""), &mut files)?;
+        files.sort();
+        let mut rows = Vec::new();
+        for file in files {
+            let path = root.join(folder).join(&file).display().to_string();
+            rows.push(format!("    ({:?}, include_bytes!({path:?})),\n", file.display().to_string()));
+        }
+        text += &["pub(super) static ", name, ": &[(&str, &[u8])] = &[\n", &rows.concat(), "];\n"].concat();
+    }
+    let out = PathBuf::from(var("OUT_DIR")?).join("embedded.rs");
+    fs::write(&out, text).map_err(|error| format!("{}: {error}", out.display()))
+}
+
+/// All files of a folder but what tools leave there when somebody builds a template in its place.
+fn list(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    let dir = root.join(below);
+    let wrong = |error| format!("{}: {error}", dir.display());
+    for entry in fs::read_dir(&dir).map_err(wrong)? {
+        let name = entry.map_err(wrong)?.file_name();
+        let (path, name) = (below.join(&name), name.to_string_lossy().into_owned());
+        // Links are followed: the SDK's contract is one.
+        if !root.join(&path).is_dir() {
+            files.push(path);
+        } else if !["target", "build", "node_modules", ".venv", "__pycache__"].contains(&name.as_str()) {
+            list(root, &path, files)?;
+        }
     }
     Ok(())
 }

@@ -7,7 +7,13 @@
 mod schema;
 mod sources;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
 
 pub use self::sources::{MAX_COMPONENT, Paths};
 use crate::{
@@ -201,6 +207,14 @@ pub fn origin(component: &Component) -> String {
         Component::Builtin(name) => format!("builtin:{name}"),
         Component::File(path) => path.display().to_string(),
     }
+}
+
+/// What of a configuration does not fit the schema that a component carries or has beside it; nothing where it has none.
+///
+/// # Errors
+/// The schema cannot be used.
+pub fn unfit(component: &Path, wasm: &[u8], config: &Value) -> Result<Vec<String>, String> {
+    schema::unfit(component, wasm, config)
 }
 
 fn files_of(paths: &Paths, config: &Config) -> Vec<PathBuf> {

@@ -49,11 +49,18 @@ pub(super) fn beside(component: &Path) -> PathBuf {
 /// # Errors
 /// The file is there and cannot be read.
 pub(super) fn find(plugin: &PluginConfig, wasm: &[u8]) -> Result<Option<Found>, String> {
+    let file = match &plugin.component {
+        Component::File(path) => Some(path.as_path()),
+        Component::Builtin(_) => None,
+    };
+    find_at(file, wasm)
+}
+
+fn find_at(component: Option<&Path>, wasm: &[u8]) -> Result<Option<Found>, String> {
     if let Some(text) = section(wasm, DEPTH) {
         return Ok(Some(Found { text: text.into(), origin: format!("its section `{SECTION}`") }));
     }
-    let Component::File(path) = &plugin.component else { return Ok(None) };
-    let path = beside(path);
+    let Some(path) = component.map(beside) else { return Ok(None) };
     let origin = path.display().to_string();
     if !path.exists() {
         return Ok(None);
@@ -64,34 +71,45 @@ pub(super) fn find(plugin: &PluginConfig, wasm: &[u8]) -> Result<Option<Found>, 
 
 /// What is wrong with the configuration of a plugin, or with its schema.
 pub(super) fn check(plugin: &PluginConfig, schema: &Found, places: &Places) -> Vec<Problem> {
-    let broken = |why: String| {
-        let why = format!("{} is not a JSON Schema: {why}", schema.origin);
-        vec![places.plugin(&plugin.name, "component", why)]
+    let mistakes = match mistakes(schema, plugin.config.as_value()) {
+        Ok(mistakes) => mistakes,
+        Err(why) => return vec![places.plugin(&plugin.name, "component", why)],
     };
-    let document: Value = match serde_json::from_slice(&schema.text) {
-        Ok(document) => document,
-        Err(error) => return broken(error.to_string()),
-    };
-    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-    compiler.use_loader(Box::new(Nothing));
-    compiler.enable_format_assertions();
-    if let Err(error) = compiler.add_resource(NAME, document.clone()) {
-        return broken(why(&error));
-    }
-    let schema = match compiler.compile(NAME, &mut schemas) {
-        Ok(schema) => schema,
-        Err(error) => return broken(why(&error)),
-    };
-    let Err(error) = schemas.validate(plugin.config.as_value(), schema) else { return Vec::new() };
-    let mut mistakes = Vec::new();
-    collect(&error, &document, &mut mistakes);
-    mistakes.truncate(MOST);
     let told = mistakes
         .into_iter()
         .map(|Mistake { at, of_key, message, hint }| places.plugin_config(&plugin.name, &at, of_key, &message, hint));
     let mut told: Vec<_> = told.collect();
     told.sort_by_key(|problem| (problem.line, problem.column));
     told
+}
+
+/// The same of a component apart from a configuration file: each mistake in a line, with the place that it is about.
+///
+/// # Errors
+/// The schema is none, or its file cannot be read.
+pub(super) fn unfit(component: &Path, wasm: &[u8], config: &Value) -> Result<Vec<String>, String> {
+    let Some(schema) = find_at(Some(component), wasm)? else { return Ok(Vec::new()) };
+    let told = mistakes(&schema, config)?.into_iter().map(|Mistake { at, message, hint, .. }| {
+        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("config{}: {message}{hint}", at.replace('/', "."))
+    });
+    Ok(told.collect())
+}
+
+/// How a configuration does not fit its schema.
+fn mistakes(schema: &Found, config: &Value) -> Result<Vec<Mistake>, String> {
+    let broken = |why: String| format!("{} is not a JSON Schema: {why}", schema.origin);
+    let document: Value = serde_json::from_slice(&schema.text).map_err(|error| broken(error.to_string()))?;
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.use_loader(Box::new(Nothing));
+    compiler.enable_format_assertions();
+    compiler.add_resource(NAME, document.clone()).map_err(|error| broken(why(&error)))?;
+    let schema = compiler.compile(NAME, &mut schemas).map_err(|error| broken(why(&error)))?;
+    let Err(error) = schemas.validate(config, schema) else { return Ok(Vec::new()) };
+    let mut mistakes = Vec::new();
+    collect(&error, &document, &mut mistakes);
+    mistakes.truncate(MOST);
+    Ok(mistakes)
 }
 
 /// Refuses to load anything.

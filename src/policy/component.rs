@@ -27,6 +27,7 @@ use super::{
     granted::Powers,
     host::State,
     inspect::{self, Unfit},
+    measure::{self, Meter},
     output::{LogBudget, one_line},
     stats::{Stats, nanoseconds},
     tally::Tally,
@@ -105,6 +106,8 @@ pub struct Plugin {
     stats: Stats,
     /// Of all versions of this name.
     tally: Arc<Tally>,
+    /// None where calls are not measured.
+    meter: Option<Box<Meter>>,
 }
 
 pub(super) struct Instance {
@@ -160,6 +163,7 @@ impl Plugin {
             users: AtomicUsize::new(0),
             stats: Stats::default(),
             tally: runtime.tallies.of(&spec.name),
+            meter: runtime.measured.then(Box::default),
             spec,
         };
         let refuse =
@@ -240,6 +244,12 @@ impl Plugin {
     #[must_use]
     pub const fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// What was measured since the last time, if calls are measured.
+    #[must_use]
+    pub fn measured(&self) -> Option<measure::Measured> {
+        self.meter.as_ref().map(|meter| meter.take())
     }
 
     pub(super) fn powers(&self) -> &Powers {
@@ -348,6 +358,9 @@ impl Plugin {
     pub(super) async fn ask_about(&self, question: Question<'_>, scene: &mut Scene) -> Result<Answer, Failure> {
         let started = Instant::now();
         let answer = self.ask_one(question, scene).await;
+        if let Some(meter) = &self.meter {
+            meter.took(question, started.elapsed());
+        }
         self.stats.calls.fetch_add(1, Ordering::Relaxed);
         self.stats.took(started.elapsed());
         match &answer {
@@ -367,6 +380,9 @@ impl Plugin {
         };
         instance.store.data_mut().begin(std::mem::take(scene));
         let armed = arm(&mut instance.store, limit);
+        if self.meter.is_some() {
+            measure::fill(&mut instance.store);
+        }
         // If this fails or is dropped, the instance goes with it: nothing a guest left half done is entered again.
         let asked = instance.guest.ask(&mut instance.store, question);
         let answer = bounded(&self.runtime.ticker, &armed, asked).await;
@@ -377,6 +393,9 @@ impl Plugin {
             Stopped::HostTime => Failure::Deadline(self.spec.limits.host, "limits.host"),
             Stopped::Full(why) => Failure::Busy(why),
         })?;
+        if let Some(meter) = &self.meter {
+            meter.left(question, &mut instance.store);
+        }
         instance.calls += 1;
         self.put_back(instance);
         Ok(answer)
@@ -438,6 +457,14 @@ impl Plugin {
         made
     }
 
+    /// Makes an instance and throws it away, to see what that takes.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub async fn try_instance(&self) -> Result<(), Failure> {
+        self.fresh().await.map(drop)
+    }
+
     /// Makes an instance, with `init` done.
     async fn instantiate(&self) -> Result<Instance, Failure> {
         let limits = &self.spec.limits;
@@ -448,6 +475,10 @@ impl Plugin {
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|context| deadline::at_tick(context.data()));
         let armed = arm(&mut store, limit);
+        if self.meter.is_some() {
+            measure::fill(&mut store);
+        }
+        let begun = Instant::now();
         let made = bounded(&self.runtime.ticker, &armed, async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let guest = self.indices.load(&mut store, &instance)?;
@@ -456,6 +487,9 @@ impl Plugin {
         })
         .await;
         self.stats.instances.fetch_add(1, Ordering::Relaxed);
+        if let Some(meter) = &self.meter {
+            meter.made(begun.elapsed(), &mut store);
+        }
         match made {
             Ok((guest, Ok(()))) => Ok(Instance { store, guest, calls: 0 }),
             Ok((_, Err(reason))) => Err(Failure::Configuration(one_line(&reason, REASON_BYTES).into_owned())),

@@ -30,6 +30,7 @@ use super::{
     component::Plugin,
     granted::Shared,
     host::State,
+    measure::Measure,
     tally::Tallies,
     ticker::Ticker,
     v0_1::{
@@ -60,6 +61,8 @@ pub(super) struct Runtime {
     pub(super) shared: Arc<Shared>,
     compiler: mpsc::Sender<Job>,
     serving: AtomicBool,
+    /// Calls are measured.
+    pub(super) measured: bool,
     /// Distinguishes engine configurations in cache keys.
     compatibility: String,
     /// Every version still in memory, oldest first.
@@ -103,8 +106,8 @@ impl Job {
 
 impl Runtime {
     /// Starts the engine; `cache` is where compiled code is kept, none keeps it in memory only.
-    pub(super) fn start(cache: Option<&Path>) -> wasmtime::Result<Arc<Self>> {
-        let engine = engine()?;
+    pub(super) fn start(cache: Option<&Path>, measure: Measure) -> wasmtime::Result<Arc<Self>> {
+        let engine = engine(measure == Measure::Instructions)?;
         let mut hasher = KeyHasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let compatibility = super::hex(&hasher.0.finalize()[..8]);
@@ -117,6 +120,7 @@ impl Runtime {
             linker: linker(&engine)?,
             ticker: Ticker::start(&engine)?,
             compiler: compilers(&engine, cache)?,
+            measured: measure != Measure::Nothing,
             compatibility,
             tallies: Tallies::default(),
             shared: Arc::default(),
@@ -170,9 +174,10 @@ impl Runtime {
     }
 }
 
-fn engine() -> wasmtime::Result<Engine> {
+fn engine(fuel: bool) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
+        .consume_fuel(fuel)
         .wasm_component_model(true)
         .epoch_interruption(true)
         .memory_init_cow(true)
@@ -272,13 +277,15 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::await_holding_lock)] // the lock is what a thread hangs at
     use super::*;
 
+    const START: Measure = Measure::Nothing;
+
     fn component() -> Arc<[u8]> {
         wat::parse_str("(component)").unwrap().into()
     }
 
     #[tokio::test]
     async fn what_the_polite_thread_does_not_get_done_the_other_one_compiles() {
-        let runtime = Runtime::start(None).unwrap();
+        let runtime = Runtime::start(None, START).unwrap();
         runtime.serve();
         // The polite thread hangs at the first one, for its answer is in our hands.
         let held = Arc::new(Mutex::new(None));
@@ -292,7 +299,7 @@ mod tests {
     #[tokio::test]
     async fn a_component_has_one_answer_even_if_both_compile_it() {
         let dir = tempfile::tempdir().unwrap();
-        let runtime = Runtime::start(Some(&dir.path().join("code"))).unwrap();
+        let runtime = Runtime::start(Some(&dir.path().join("code")), START).unwrap();
         runtime.serve();
         for (digest, patience) in [("a", Duration::ZERO), ("a", PATIENCE), ("b", PATIENCE)] {
             runtime.compile_within(&component(), digest, patience).await.unwrap();

@@ -105,6 +105,38 @@ pub(super) fn interfaces(
     Ok(idle)
 }
 
+/// What a component has to do with the world around it.
+#[derive(Clone, Debug, Default)]
+pub struct Interfaces {
+    /// All that it imports, with versions, in its own order.
+    pub imports: Vec<String>,
+    /// All that it exports.
+    pub exports: Vec<String>,
+    /// Of the imports, what has to be granted: the interface, and how the grant is written.
+    pub grants: Vec<(String, &'static str)>,
+    /// Exports that mean nothing to the proxy.
+    pub ignored: Vec<String>,
+}
+
+/// Lists them.
+pub(super) fn look(component: &Component, engine: &Engine) -> Interfaces {
+    let ty = component.component_type();
+    let mut found = Interfaces::default();
+    for (import, _) in ty.imports(engine) {
+        let name = split_version(import).0;
+        let granted = GRANTED.iter().find(|(interface, ..)| *interface == name);
+        found.grants.extend(granted.map(|(_, _, example)| (import.to_owned(), *example)));
+        found.imports.push(import.to_owned());
+    }
+    for (export, _) in ty.exports(engine) {
+        if !export.starts_with(PLUGIN_PACKAGE) {
+            found.ignored.push(export.to_owned());
+        }
+        found.exports.push(export.to_owned());
+    }
+    found
+}
+
 fn exports_resolver(component: &Component, engine: &Engine) -> bool {
     let resolver = format!("{PLUGIN_PACKAGE}service-resolution");
     component.component_type().exports(engine).any(|(export, _)| split_version(export).0 == resolver)

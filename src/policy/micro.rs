@@ -67,7 +67,7 @@ impl Subject {
     /// # Errors
     /// It cannot be made.
     pub async fn instantiate(&self) -> Result<(), Failure> {
-        self.plugin.fresh().await.map(drop)
+        self.plugin.try_instance().await
     }
 }
 

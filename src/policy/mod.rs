@@ -20,6 +20,7 @@ mod host;
 mod inspect;
 mod interest;
 mod known;
+pub mod measure;
 #[doc(hidden)]
 pub mod micro;
 mod output;
@@ -44,7 +45,9 @@ use context::{Call, Scene};
 pub use engine::MAX_MEMORY;
 pub use failure::{Failure, LoadError};
 pub use granted::Filled;
+pub use inspect::Interfaces;
 pub use known::{Known, Ruling};
+use measure::Measure;
 pub use pair::pair;
 use prometheus_client::encoding::DescriptorEncoder;
 pub use recheck::{Rechecked, recheck};
@@ -85,7 +88,16 @@ impl PolicyHost {
     /// # Errors
     /// When the engine or its threads cannot be started.
     pub fn start(cache: Option<&Path>) -> Result<Self, String> {
-        let runtime = engine::Runtime::start(cache).map_err(|error| format!("WebAssembly engine: {error:#}"))?;
+        Self::measuring(cache, Measure::Nothing)
+    }
+
+    /// The same, and each call is measured.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub fn measuring(cache: Option<&Path>, measure: Measure) -> Result<Self, String> {
+        let runtime =
+            engine::Runtime::start(cache, measure).map_err(|error| format!("WebAssembly engine: {error:#}"))?;
         Ok(Self { runtime })
     }
 
@@ -95,6 +107,17 @@ impl PolicyHost {
     /// [`LoadError`] says what is wrong with the component or what it said of its configuration.
     pub async fn load(&self, spec: PluginSpec) -> Result<Arc<Plugin>, LoadError> {
         Plugin::load(&self.runtime, spec).await
+    }
+
+    /// What a component imports and exports, whatever it is granted. It is compiled, and not run.
+    ///
+    /// # Errors
+    /// It is not a component, or cannot be compiled.
+    pub async fn look(&self, wasm: &Arc<[u8]>) -> Result<Interfaces, String> {
+        inspect::is_component(wasm)?;
+        let compiled = self.runtime.compile(wasm, &digest(&[wasm])).await;
+        let component = compiled.map_err(|error| format!("cannot be compiled: {error:#}"))?;
+        Ok(inspect::look(&component, &self.runtime.engine))
     }
 
     /// From now on there is traffic, which compilation makes way for.
@@ -357,6 +380,14 @@ pub(crate) fn digest(parts: &[&[u8]]) -> String {
         hasher.update(part);
     }
     hex(&hasher.finalize())
+}
+
+/// Whether these bytes are a component.
+///
+/// # Errors
+/// What they are instead.
+pub fn recognise(wasm: &[u8]) -> Result<(), String> {
+    inspect::is_component(wasm)
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -59,7 +59,7 @@ fn another_role_s_seat_is_not_its_affair() {
 #[test]
 fn a_bad_configuration_is_told() {
     for (config, told) in [
-        ("[]", "not a JSON object: "),
+        ("[]", "the configuration must be an object: "),
         (r#"{"anonymous": "yes"}"#, "anonymous: invalid type: string \"yes\", expected a boolean"),
         (r#"{"subject": true}"#, "unknown key \"subject\"; the keys are sameSubject, anonymous"),
     ] {

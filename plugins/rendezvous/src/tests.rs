@@ -163,7 +163,7 @@ fn a_bad_configuration_is_refused_and_the_key_is_named() {
         (r#"{"backendPath": "/%ff"}"#, "backendPath: \"/%ff\" is not UTF-8"),
         (r#"{"channelHeaders": ["x id"]}"#, "channelHeaders: \"x id\" is not a header name"),
         (r#"{"channelQuery": [""]}"#, "channelQuery: an empty name"),
-        ("[]", "not a JSON object: "),
+        ("[]", "the configuration must be an object: "),
     ] {
         let error = Rendezvous::init(config).expect_err(config);
         assert!(error.starts_with(told), "{config}: {error}");

@@ -40,7 +40,7 @@ impl Prefixes {
         let entries = match value {
             Value::Null => return Ok(Self::default()),
             Value::Object(map) => map.into_iter().collect(),
-            Value::String(text) if text.trim_start().starts_with('{') => Object::parse(&text)?,
+            Value::String(text) if text.trim_start().starts_with('{') => text.parse::<Object>()?,
             Value::String(text) => pairs(&text)?,
             other => {
                 return Err(format!("{other} is neither a map nor a string such as \"/a=service-1 & /b=service-2\""));

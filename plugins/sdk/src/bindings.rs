@@ -1,4 +1,6 @@
-//! What `wit-bindgen` makes of the contract in `wit/v0.1`: one world for all imports, one for each exported interface.
+//! What `wit-bindgen` makes of the contract in `wit`: one world for all imports, one for each exported interface.
+//!
+//! `wit` is a link to the repository's contract, so that the crate holds all it needs wherever it is copied or packaged.
 //!
 //! A component is the union of the worlds whose export macro its crate invokes, so it exports exactly those interfaces
 //! and nothing else; imports that nobody calls are dropped when the component is made. `types` is generated once, in
@@ -9,7 +11,7 @@
 /// The host's side: types, what the running call is about, log, clock, and the capabilities that a grant opens.
 pub mod imports {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world imports {
@@ -35,7 +37,7 @@ pub mod imports {
 /// Every plugin's own description and start.
 pub mod meta {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world meta { export cordboard:plugin/meta@0.1.0; }
@@ -48,7 +50,7 @@ pub mod meta {
 /// Client, backend, routed or session?
 pub mod role_detection {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world role-detection { export cordboard:plugin/role-detection@0.1.0; }
@@ -62,7 +64,7 @@ pub mod role_detection {
 /// Which channel?
 pub mod channel_extraction {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world channel-extraction { export cordboard:plugin/channel-extraction@0.1.0; }
@@ -76,7 +78,7 @@ pub mod channel_extraction {
 /// Which service is dialled?
 pub mod service_resolution {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world service-resolution { export cordboard:plugin/service-resolution@0.1.0; }
@@ -91,7 +93,7 @@ pub mod service_resolution {
 /// Which header fields change on the way?
 pub mod request_rewriting {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world request-rewriting { export cordboard:plugin/request-rewriting@0.1.0; }
@@ -105,7 +107,7 @@ pub mod request_rewriting {
 /// Which header fields of the answer change?
 pub mod response_rewriting {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world response-rewriting { export cordboard:plugin/response-rewriting@0.1.0; }
@@ -119,7 +121,7 @@ pub mod response_rewriting {
 /// Who is it, and may they in?
 pub mod authorization {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world authorization { export cordboard:plugin/authorization@0.1.0; }
@@ -133,7 +135,7 @@ pub mod authorization {
 /// May an open session go on?
 pub mod session_authorization {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world session-authorization { export cordboard:plugin/session-authorization@0.1.0; }
@@ -147,7 +149,7 @@ pub mod session_authorization {
 /// What if the seat is taken?
 pub mod pairing {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world pairing { export cordboard:plugin/pairing@0.1.0; }
@@ -162,7 +164,7 @@ pub mod pairing {
 /// What becomes of a message?
 pub mod message_filtering {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world message-filtering { export cordboard:plugin/message-filtering@0.1.0; }
@@ -177,7 +179,7 @@ pub mod message_filtering {
 /// May a connection move to this version?
 pub mod filter_migration {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world filter-migration { export cordboard:plugin/filter-migration@0.1.0; }
@@ -190,7 +192,7 @@ pub mod filter_migration {
 /// What happened to a connection?
 pub mod lifecycle {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit",
         inline: "
             package cordboard:sdk;
             world lifecycle { export cordboard:plugin/lifecycle@0.1.0; }

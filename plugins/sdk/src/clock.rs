@@ -1,6 +1,22 @@
 //! The host's clock. During replay and dry runs it tells the recorded time, so a decision can be repeated exactly.
 //!
-//! `std::time` does not work inside a component; these functions do, and in native tests they read the machine's clock.
+//! `std::time` does not work inside a component; these functions do. In native tests they read the machine's clock, until
+//! `testing::set_clock` stops it.
+//!
+//! ```
+//! use cordboard_plugin_sdk::{clock, testing};
+//! use std::time::Duration;
+//!
+//! /// Whether a ticket that was given out at this time is still good.
+//! fn is_good(given: Duration) -> bool {
+//!     clock::now().saturating_sub(given) < Duration::from_secs(3600)
+//! }
+//!
+//! testing::set_clock(Duration::from_secs(10_000));
+//! assert!(is_good(Duration::from_secs(9_000)));
+//! testing::advance_clock(Duration::from_secs(3_000));
+//! assert!(!is_good(Duration::from_secs(9_000)));
+//! ```
 
 use std::time::Duration;
 
@@ -13,8 +29,7 @@ pub fn now() -> Duration {
     }
     #[cfg(not(target_family = "wasm"))]
     {
-        // A clock set before 1970 reads as 1970.
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+        crate::testing::now()
     }
 }
 
@@ -27,7 +42,6 @@ pub fn monotonic() -> Duration {
     }
     #[cfg(not(target_family = "wasm"))]
     {
-        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        START.get_or_init(std::time::Instant::now).elapsed()
+        crate::testing::monotonic()
     }
 }

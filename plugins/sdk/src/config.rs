@@ -2,18 +2,25 @@
 //!
 //! ```
 //! use cordboard_plugin_sdk::config::Object;
+//! use std::collections::BTreeMap;
 //!
 //! # fn main() -> Result<(), String> {
-//! let mut keys = Object::parse(r#"{ "header": "x-room" }"#)?;
-//! let header = keys.take("header", "x-channel".to_owned())?;
-//! let strict = keys.take("strict", false)?;
+//! let mut keys = Object::parse(r#"{ "header": "x-room", "rooms": { "1": "blue" } }"#)?;
+//! let header = keys.text("header", "x-channel")?;
+//! let most = keys.whole("most", 1..=100, 10)?;
+//! let rooms: BTreeMap<String, String> = keys.must("rooms", "map numbers to names", BTreeMap::new())?;
 //! keys.finish()?; // any key that was not taken is refused here
-//! assert_eq!((header.as_str(), strict), ("x-room", false));
+//! assert_eq!((header.as_str(), most, rooms["1"].as_str()), ("x-room", 10, "blue"));
+//!
+//! let mistake = Object::parse(r#"{ "most": 1000 }"#)?.whole("most", 1..=100, 10);
+//! assert_eq!(mistake.unwrap_err(), "most must be a whole number from 1 to 100");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A policy without keys says so with [`nothing`]: then a key that somebody hopes for is refused, not ignored.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use serde::{
     Deserialize, Deserializer,
@@ -22,6 +29,21 @@ use serde::{
 
 /// Any JSON value, for keys that take several forms.
 pub use serde_json::Value;
+
+/// The configuration of a policy that takes none.
+///
+/// ```
+/// use cordboard_plugin_sdk::config;
+///
+/// assert_eq!(config::nothing("{}"), Ok(()));
+/// assert_eq!(config::nothing(r#"{"room": 7}"#).unwrap_err(), "unknown key \"room\"; there are none");
+/// ```
+///
+/// # Errors
+/// Names the first key.
+pub fn nothing(text: &str) -> Result<(), String> {
+    Object::parse(text)?.finish()
+}
 
 /// The keys of a JSON object that have not been taken yet, in the text's order.
 ///
@@ -33,12 +55,12 @@ pub struct Object {
 }
 
 impl Object {
-    /// Reads the text of an object.
+    /// Reads the text that `init` gets. Another text is parsed with `text.parse::<Object>()`.
     ///
     /// # Errors
     /// Where the text is not JSON or not an object.
     pub fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+        serde_json::from_str(text).map_err(|error| format!("the configuration must be an object: {error}"))
     }
 
     /// Takes a key's value; the default stands in where the key is absent or null.
@@ -46,6 +68,61 @@ impl Object {
     /// # Errors
     /// Names the key, what it holds and what it should, or that it stands there twice.
     pub fn take<T: DeserializeOwned>(&mut self, key: &'static str, default: T) -> Result<T, String> {
+        match self.find(key)? {
+            None => Ok(default),
+            Some(value) => serde_json::from_value(value).map_err(|error| format!("{key}: {error}")),
+        }
+    }
+
+    /// [`take`](Self::take) with words of the policy's own for what the value must do: `"be a list of ports"`,
+    /// `"map paths to services"`.
+    ///
+    /// # Errors
+    /// "KEY must WHAT", or that the key stands there twice.
+    pub fn must<T: DeserializeOwned>(&mut self, key: &'static str, what: &str, default: T) -> Result<T, String> {
+        match self.find(key)? {
+            None => Ok(default),
+            Some(value) => serde_json::from_value(value).map_err(|_| format!("{key} must {what}")),
+        }
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// As [`must`](Self::must).
+    pub fn text(&mut self, key: &'static str, default: &str) -> Result<String, String> {
+        self.must(key, "be a text", None).map(|text: Option<String>| text.unwrap_or_else(|| default.to_owned()))
+    }
+
+    /// A list of texts.
+    ///
+    /// # Errors
+    /// As [`must`](Self::must).
+    pub fn texts(&mut self, key: &'static str, default: &[&str]) -> Result<Vec<String>, String> {
+        let given: Option<Vec<String>> = self.must(key, "be a list of texts", None)?;
+        Ok(given.unwrap_or_else(|| default.iter().map(|text| (*text).to_owned()).collect()))
+    }
+
+    /// True or false.
+    ///
+    /// # Errors
+    /// As [`must`](Self::must).
+    pub fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, String> {
+        self.must(key, "be true or false", default)
+    }
+
+    /// A whole number of a range.
+    ///
+    /// # Errors
+    /// As [`must`](Self::must).
+    pub fn whole(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> Result<u64, String> {
+        let what = format!("be a whole number from {} to {}", range.start(), range.end());
+        let number = self.must(key, &what, default)?;
+        if range.contains(&number) { Ok(number) } else { Err(format!("{key} must {what}")) }
+    }
+
+    /// The value of a key, none where it is absent or null.
+    fn find(&mut self, key: &'static str) -> Result<Option<Value>, String> {
         self.known.push(key);
         let mut found = None;
         let mut repeated = false;
@@ -58,8 +135,8 @@ impl Object {
         });
         match found {
             _ if repeated => Err(format!("{key}: stands there twice")),
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => serde_json::from_value(value).map_err(|error| format!("{key}: {error}")),
+            None | Some(Value::Null) => Ok(None),
+            found => Ok(found),
         }
     }
 
@@ -86,8 +163,17 @@ impl Object {
     pub fn finish(self) -> Result<(), String> {
         match self.left.first() {
             None => Ok(()),
+            Some((key, _)) if self.known.is_empty() => Err(format!("unknown key {key:?}; there are none")),
             Some((key, _)) => Err(format!("unknown key {key:?}; the keys are {}", self.known.join(", "))),
         }
+    }
+}
+
+impl FromStr for Object {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
     }
 }
 
@@ -161,9 +247,25 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_another_kind_is_told_what_it_must_be() {
+        let text = r#"{"a": 1, "b": ["x", 1], "c": 1, "d": -1, "e": 1.5, "f": 11, "g": {"x": 1}, "h": null}"#;
+        let mut keys = Object::parse(text).unwrap();
+        assert_eq!(keys.text("a", "").unwrap_err(), "a must be a text");
+        assert_eq!(keys.texts("b", &[]).unwrap_err(), "b must be a list of texts");
+        assert_eq!(keys.flag("c", true).unwrap_err(), "c must be true or false");
+        for key in ["d", "e", "f"] {
+            assert_eq!(keys.whole(key, 0..=10, 1).unwrap_err(), format!("{key} must be a whole number from 0 to 10"));
+        }
+        let none = std::collections::BTreeMap::<String, String>::new();
+        assert_eq!(keys.must("g", "map names to names", none).unwrap_err(), "g must map names to names");
+        assert_eq!((keys.text("h", "x"), keys.texts("i", &["y"])), (Ok("x".to_owned()), Ok(vec!["y".to_owned()])));
+        assert_eq!((keys.flag("j", true), keys.whole("k", 0..=10, 3)), (Ok(true), Ok(3)));
+    }
+
+    #[test]
     fn a_text_that_is_no_object_is_refused() {
         for text in ["", "[]", "\"a\"", "{", "{} {}"] {
-            assert!(Object::parse(text).unwrap_err().starts_with("not a JSON object: "), "{text:?}");
+            assert!(Object::parse(text).unwrap_err().starts_with("the configuration must be an object: "), "{text:?}");
         }
     }
 }

@@ -2,8 +2,22 @@
 //!
 //! A bucket is a name in the grant, which bounds its keys, bytes, value sizes and times to live. A time to live of none
 //! means as long as the grant allows. Well-known codes of errors: `denied` (no such bucket in the grant), `quota`,
-//! `too-large`, `invalid`, `timeout`, `unavailable`. In native tests a thread has its own store in memory, without
-//! bounds.
+//! `too-large`, `invalid`, `timeout`, `unavailable`. In native tests a thread has its own store in memory, with the
+//! buckets and bounds of `testing::grant_bucket`, or all buckets where that was not called.
+//!
+//! ```
+//! use cordboard_plugin_sdk::{HostError, key_value, testing};
+//! use std::time::Duration;
+//!
+//! /// Whether this nonce is seen for the first time in ten minutes.
+//! fn is_new(nonce: &str) -> Result<bool, HostError> {
+//!     key_value::compare_and_set("nonces", nonce, None, b"", Some(Duration::from_secs(600)))
+//! }
+//!
+//! assert_eq!((is_new("a1"), is_new("b2"), is_new("a1")), (Ok(true), Ok(true), Ok(false)));
+//! testing::advance_clock(Duration::from_secs(601));
+//! assert_eq!(is_new("a1"), Ok(true));
+//! ```
 
 use std::time::Duration;
 
@@ -69,6 +83,7 @@ fn millis(ttl: Option<Duration>) -> u64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::testing::{Bucket, advance_clock, grant_bucket};
 
     #[test]
     fn a_key_is_of_its_bucket_and_a_number_is_its_digits() {
@@ -96,9 +111,34 @@ mod tests {
     fn a_time_to_live_ends_and_one_of_nothing_is_not_for_ever() {
         set("t", "k", b"1", Some(Duration::ZERO)).unwrap();
         set("t", "long", b"1", Some(Duration::from_mins(10))).unwrap();
-        let begin = crate::clock::monotonic();
-        while crate::clock::monotonic() < begin + Duration::from_millis(2) {}
+        advance_clock(Duration::from_millis(1));
         assert_eq!(get("t", "k"), Ok(None));
         assert!(get("t", "long").unwrap().is_some());
+        set("t", "day", b"1", Some(Duration::from_hours(24))).unwrap();
+        increment("t", "counter", 1, Some(Duration::from_secs(1))).unwrap();
+        increment("t", "counter", 1, Some(Duration::from_hours(1))).unwrap();
+        advance_clock(Duration::from_mins(11));
+        assert_eq!((get("t", "long"), get("t", "counter")), (Ok(None), Ok(None)));
+        assert!(get("t", "day").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_grant_bounds_what_a_bucket_holds_and_denies_the_others() {
+        let code = |said: Result<(), HostError>| said.err().map(|error| error.code);
+        let max_ttl = Duration::from_secs(1);
+        grant_bucket("a", Bucket { max_bytes: 10, max_keys: 2, max_value: 4, max_ttl });
+        assert_eq!(code(set("b", "k", b"", None)).as_deref(), Some("denied"));
+        for key in ["", &"k".repeat(1025)] {
+            assert_eq!(code(set("a", key, b"", None)).as_deref(), Some("invalid"));
+        }
+        assert_eq!(code(set("a", "k", b"12345", None)).as_deref(), Some("too-large"));
+        set("a", "k", b"1234", None).unwrap();
+        set("a", "l", b"1234", None).unwrap();
+        set("a", "l", b"4321", None).unwrap();
+        assert_eq!(code(set("a", "m", b"", None)).as_deref(), Some("quota"));
+        delete("a", "l").unwrap();
+        assert_eq!(code(set("a", "long", b"1234", None)).as_deref(), Some("quota"));
+        advance_clock(max_ttl);
+        assert_eq!(get("a", "k"), Ok(None), "no entry outlives the grant's bound");
     }
 }

@@ -21,7 +21,7 @@
 //!
 //!     fn init(config: &str) -> Result<Self, String> {
 //!         let mut keys = Object::parse(config)?;
-//!         let prefix = keys.take("prefix", "room".to_owned())?;
+//!         let prefix = keys.text("prefix", "room")?;
 //!         keys.finish()?;
 //!         Ok(Self { prefix })
 //!     }
@@ -65,7 +65,7 @@
 //! ```
 //! use cordboard_plugin_sdk::{
 //!     Action, Connection, Direction, Interest, Message, MessageFiltering, MessageKind, OversizePolicy, Plugin, Request,
-//!     export,
+//!     config, export,
 //! };
 //!
 //! /// Answers `ping` itself; the backend sees everything else.
@@ -74,8 +74,8 @@
 //! impl Plugin for Pong {
 //!     const NAME: &'static str = "pong";
 //!
-//!     fn init(_: &str) -> Result<Self, String> {
-//!         Ok(Self)
+//!     fn init(config: &str) -> Result<Self, String> {
+//!         config::nothing(config).map(|()| Self)
 //!     }
 //! }
 //!
@@ -97,11 +97,12 @@
 //!
 //! # fn main() {
 //! // In a test:
-//! use cordboard_plugin_sdk::testing::{TestConnection, TestInterest, TestMessage};
+//! use cordboard_plugin_sdk::testing::{Session, TestRequest};
 //!
-//! let (connection, interest) = (TestConnection::new(), TestInterest::new());
-//! let ping = TestMessage::text(Direction::ToBackend, "ping");
-//! assert_eq!(Pong.on_message(&ping, &connection, &interest), [Action::reply_text("pong")]);
+//! let mut session = Session::open(&Pong, &TestRequest::upgrade("/chat"));
+//! assert_eq!(session.to_backend("ping"), [Action::reply_text("pong")]);
+//! assert_eq!(session.to_backend("pong"), [Action::Forward]);
+//! assert!(session.to_backend("ping?").is_unseen());
 //! # }
 //! ```
 //!
@@ -109,7 +110,7 @@
 //!
 //! The crate's type is `cdylib` (add `rlib` for integration tests). For `wasm32-unknown-unknown`, linked by the
 //! `wasm-component-ld` that ships with the Rust toolchain, `cargo build` writes a component that imports nothing but
-//! what the policy calls.
+//! what the policy calls. With the usual linker it writes a core module, of which `cordboard plugin component` makes one.
 //!
 //! # What holds in a component
 //!
@@ -173,7 +174,7 @@ pub use traits::{
 
 /// The examples of the page of hooks, as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/hooks.md")]
+#[doc = include_str!("../hooks.md")]
 struct Hooks;
 
 #[doc(hidden)]

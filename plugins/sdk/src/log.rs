@@ -1,7 +1,16 @@
 //! The host's log. It adds connection and plugin ids itself, and limits the rate and the length of what is written.
 //!
 //! `log::info!("joined {channel}")` and its siblings `trace!`, `debug!`, `warn!` and `error!` build the message only
-//! when somebody will see it. In native tests the lines go to standard error.
+//! when somebody will see it. In native tests the lines go to standard error, and are kept for `testing::take_log`.
+//!
+//! ```
+//! use cordboard_plugin_sdk::{log, testing};
+//!
+//! let channel = "blue";
+//! log::info!("joined {channel}");
+//! log::write(log::Level::Warn, "refused", &[("channel", channel), ("why", "full")]);
+//! assert_eq!(testing::take_log(), ["info joined blue", r#"warn refused channel="blue" why="full""#]);
+//! ```
 
 pub use crate::{
     __log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace, __log_warn as warn,
@@ -20,12 +29,11 @@ pub fn write(level: Level, message: &str, fields: &[(&str, &str)]) {
     }
     #[cfg(not(target_family = "wasm"))]
     {
-        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-        eprintln!("{level:?} {message} {}", fields.join(" "));
+        crate::testing::record_line(level, message, fields);
     }
 }
 
-/// Whether a line of this level would be seen by anybody. Always true in native tests.
+/// Whether a line of this level would be seen by anybody. In native tests `testing::set_log_level` says so.
 #[must_use]
 pub fn enabled(level: Level) -> bool {
     #[cfg(target_family = "wasm")]
@@ -34,8 +42,7 @@ pub fn enabled(level: Level) -> bool {
     }
     #[cfg(not(target_family = "wasm"))]
     {
-        let _ = level;
-        true
+        crate::testing::is_logged(level)
     }
 }
 

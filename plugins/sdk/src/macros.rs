@@ -2,7 +2,16 @@
 
 /// Makes the crate a plugin: exports `meta` and the named interfaces of a policy, and nothing else.
 ///
-/// ```ignore
+/// ```
+/// # use cordboard_plugin_sdk::{ChannelExtraction, Plugin, RoleDetection};
+/// # struct Policy;
+/// # impl Plugin for Policy {
+/// #     const NAME: &'static str = "policy";
+/// #     fn init(_: &str) -> Result<Self, String> { Ok(Self) }
+/// # }
+/// # impl RoleDetection for Policy {}
+/// # impl ChannelExtraction for Policy {}
+/// # fn main() {}
 /// cordboard_plugin_sdk::export!(Policy: RoleDetection, ChannelExtraction);
 /// ```
 ///
@@ -13,7 +22,7 @@
 /// `cordboard:config-schema` of its core module. The host checks the configuration by it before `init`. The path is
 /// as for [`include_str!`].
 ///
-/// ```ignore
+/// ```text
 /// cordboard_plugin_sdk::export!(Policy: MessageFiltering; schema = "schema.json");
 /// ```
 #[macro_export]

@@ -39,6 +39,12 @@ pub trait Request {
     fn query_params(&self, name: &str) -> Vec<String>;
     /// The first value of a header field; the name's case does not matter.
     fn header(&self, name: &str) -> Option<String>;
+    /// What follows `Bearer` in the field `authorization` (RFC 6750 §2.1); none where it says something else.
+    fn bearer_token(&self) -> Option<String> {
+        let value = self.header("authorization")?;
+        let (scheme, token) = value.split_once(' ')?;
+        Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).map(str::to_owned)
+    }
     /// All values of a header field, in order.
     fn header_values(&self, name: &str) -> Vec<String>;
     /// The names of all header fields, in lower case.

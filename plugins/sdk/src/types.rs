@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    Action, Channel, CloseFrame, Direction, Event, HostError, Identity, Payload, Rejection, Resolution, ServiceRef,
-    Target,
+    Action, Channel, CloseFrame, Direction, Edit, Event, HostError, Identity, Payload, Rejection, Resolution,
+    ServiceRef, Target,
     id::{self, InvalidId},
 };
 
@@ -21,12 +21,34 @@ impl Channel {
         id::check(&id)?;
         Ok(Self { id, attributes: Vec::new() })
     }
+
+    /// A fact for logs and for other plugins.
+    #[must_use]
+    pub fn with_attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.push((name.into(), value.into()));
+        self
+    }
 }
 
 impl Rejection {
     /// A refusal: an HTTP status from 300 to 599 and a short, stable code for metrics and logs.
+    ///
+    /// ```
+    /// use cordboard_plugin_sdk::Rejection;
+    ///
+    /// let rejection = Rejection::new(401, "key-missing")
+    ///     .with_reason("no header x-key") // for the log
+    ///     .with_body("A key is needed.\n") // for the client
+    ///     .with_header("www-authenticate", "ApiKey");
+    /// assert_eq!((rejection.status, rejection.body.as_deref()), (401, Some("A key is needed.\n")));
+    /// ```
+    ///
+    /// # Panics
+    /// In debug builds, thus in tests, with another status: the host would answer 500.
     #[must_use]
+    #[track_caller]
     pub fn new(status: u16, code: &str) -> Self {
+        debug_assert!((300..=599).contains(&status), "a rejection has a status from 300 to 599, not {status}");
         Self {
             status,
             code: code.to_owned(),
@@ -66,17 +88,93 @@ impl Rejection {
     }
 }
 
+impl Edit {
+    /// Puts this value in the place of all values of the header field.
+    #[must_use]
+    pub fn set(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::Set((name.into(), value.into()))
+    }
+
+    /// Adds a value to the header field.
+    #[must_use]
+    pub fn append(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::Append((name.into(), value.into()))
+    }
+
+    /// Takes the header field out.
+    #[must_use]
+    pub fn remove(name: impl Into<String>) -> Self {
+        Self::Remove(name.into())
+    }
+}
+
+impl ServiceRef {
+    /// A service of the configuration, with the route's scheme and untagged endpoints.
+    #[must_use]
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { service_id: id.into(), scheme: None, env_tag: None }
+    }
+
+    /// `ws`, `wss`, `http` or `https`.
+    #[must_use]
+    pub fn with_scheme(mut self, scheme: &str) -> Self {
+        self.scheme = Some(scheme.to_owned());
+        self
+    }
+
+    /// Only the endpoints that have this tag.
+    #[must_use]
+    pub fn with_env_tag(mut self, tag: impl Into<String>) -> Self {
+        self.env_tag = Some(tag.into());
+        self
+    }
+}
+
+impl From<ServiceRef> for Resolution {
+    fn from(service: ServiceRef) -> Self {
+        Self::target(Target::Service(service))
+    }
+}
+
 impl Resolution {
     /// Dials a service of the configuration, with the route's scheme and untagged endpoints.
     #[must_use]
     pub fn service(id: impl Into<String>) -> Self {
-        Self::target(Target::Service(ServiceRef { service_id: id.into(), scheme: None, env_tag: None }))
+        ServiceRef::new(id).into()
+    }
+
+    /// Dials `ws://host:port`, which must be granted.
+    #[must_use]
+    pub fn endpoint(url: impl Into<String>) -> Self {
+        Self::target(Target::Endpoint(url.into()))
     }
 
     /// Dials the target with the request's own path and query.
     #[must_use]
     pub fn target(target: Target) -> Self {
         Self { target, path_and_query: None, affinity_key: None, connect_timeout_ms: None, attributes: Vec::new() }
+    }
+
+    /// Asks for this instead of the request's own path and query. It begins with `/`.
+    #[must_use]
+    pub fn with_path_and_query(mut self, path_and_query: impl Into<String>) -> Self {
+        self.path_and_query = Some(path_and_query.into());
+        self
+    }
+
+    /// Waits so long for the connection instead of the service's `connect_timeout`, in whole milliseconds and at least
+    /// one.
+    #[must_use]
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout_ms = Some(u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1));
+        self
+    }
+
+    /// A fact for logs and for other plugins.
+    #[must_use]
+    pub fn with_attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.push((name.into(), value.into()));
+        self
     }
 }
 
@@ -91,6 +189,12 @@ impl Identity {
     #[must_use]
     pub fn named(subject: impl Into<String>) -> Self {
         Self { subject: Some(subject.into()), ..Self::anonymous() }
+    }
+
+    /// Whether this is one of its roles.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
     }
 
     /// Adds roles.
@@ -123,9 +227,18 @@ impl Identity {
 }
 
 impl CloseFrame {
-    /// A code (1000 to 4999, RFC 6455 §7.4) and a reason, cut at the 123 bytes that a close frame has room for.
+    /// A code that may be sent (RFC 6455 §7.4; 4000 to 4999 are free for applications) and a reason, cut at the 123
+    /// bytes that a close frame has room for.
+    ///
+    /// # Panics
+    /// In debug builds, thus in tests, with a code that may not be sent: the host would count it as a failure.
     #[must_use]
+    #[track_caller]
     pub fn new(code: u16, reason: impl Into<String>) -> Self {
+        debug_assert!(
+            matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999),
+            "{code} may not be sent in a Close (RFC 6455 §7.4)"
+        );
         let mut reason = reason.into();
         reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
         Self { code, reason }
@@ -158,7 +271,11 @@ impl Action {
     }
 
     /// Closes both legs; see [`CloseFrame::new`].
+    ///
+    /// # Panics
+    /// As that.
     #[must_use]
+    #[track_caller]
     pub fn close(code: u16, reason: impl Into<String>) -> Self {
         Self::Close(CloseFrame::new(code, reason))
     }
@@ -201,6 +318,16 @@ impl HostError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_the_host_would_not_send_stops_a_test() {
+        for status in [200, 299, 600] {
+            assert!(std::panic::catch_unwind(|| Rejection::new(status, "x")).is_err(), "{status}");
+        }
+        for code in [0, 999, 1004, 1005, 1006, 1015, 2999, 5000] {
+            assert!(std::panic::catch_unwind(|| Action::close(code, "x")).is_err(), "{code}");
+        }
+    }
 
     #[test]
     fn a_close_reason_is_cut_between_characters_where_a_frame_ends() {

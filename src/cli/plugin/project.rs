@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
@@ -114,8 +115,8 @@ impl Target {
     }
 
     /// The component's bytes.
-    pub(super) fn wasm(&self) -> Result<Vec<u8>, Stop> {
-        wasm(&self.component).map_err(|stop| match &self.project {
+    pub(super) fn wasm(&self) -> Result<Arc<[u8]>, Stop> {
+        wasm(&self.component).map(Into::into).map_err(|stop| match &self.project {
             Some(project) if !self.component.exists() => Stop::new(
                 exit::FAILURE,
                 format!(

@@ -2,7 +2,7 @@
 
 mod compare;
 mod report;
-mod run;
+pub(super) mod run;
 mod shown;
 
 use std::{
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     cli::{exit, print},
     config::author::Cases,
+    policy::measure::Measure,
 };
 
 /// What is tested, with what.
@@ -77,7 +78,7 @@ fn run_all(asked: &Test) -> Result<u8, Stop> {
 }
 
 /// The files that hold the cases.
-fn files(target: &Target, asked: &[PathBuf]) -> Result<Vec<PathBuf>, Stop> {
+pub(super) fn files(target: &Target, asked: &[PathBuf]) -> Result<Vec<PathBuf>, Stop> {
     if !asked.is_empty() {
         let files: Result<Vec<_>, _> = asked.iter().map(|path| case_files(path)).collect();
         return Ok(files?.concat());
@@ -89,7 +90,6 @@ fn files(target: &Target, asked: &[PathBuf]) -> Result<Vec<PathBuf>, Stop> {
 }
 
 /// Whether all cases of a project pass; what is wrong with those that do not is printed.
-#[allow(dead_code)] // for `watch`
 pub(super) fn passes(target: &Target) -> Result<(bool, String), Stop> {
     let files = files(target, &[])?;
     let begun = Instant::now();
@@ -111,7 +111,7 @@ async fn results(
     // All mistakes in all files before anything is run.
     let cases: Result<Vec<_>, Stop> = files.iter().map(|file| read(file)).collect();
     let heard = Heard::listen(Level::DEBUG);
-    let mut trial = Trial::start(target, target.wasm()?)?;
+    let mut trial = Trial::start(target, &target.wasm()?, Measure::Nothing)?;
     let mut rows = Vec::new();
     for (file, Cases { cases }) in files.iter().zip(cases?) {
         for case in cases.iter().filter(|case| only.is_none_or(|only| case.name.contains(only))) {

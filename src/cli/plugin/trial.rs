@@ -6,7 +6,7 @@ use super::project::{Stop, Target};
 use crate::{
     cli::{code_cache_dir, exit},
     config::OnFailure,
-    policy::{LoadError, Plugin, PluginSpec, PolicyHost},
+    policy::{Interfaces, LoadError, Plugin, PluginSpec, PolicyHost, measure::Measure},
 };
 
 /// The host, and the component that is tried on it.
@@ -19,13 +19,13 @@ pub(super) struct Trial {
 
 impl Trial {
     /// Starts a host for this component.
-    pub(super) fn start(target: &Target, wasm: Vec<u8>) -> Result<Self, Stop> {
-        let host = PolicyHost::start(code_cache_dir().as_deref())
+    pub(super) fn start(target: &Target, wasm: &Arc<[u8]>, measure: Measure) -> Result<Self, Stop> {
+        let host = PolicyHost::measuring(code_cache_dir().as_deref(), measure)
             .map_err(|error| Stop::failed(format!("cordboard: {error}")))?;
         let spec = PluginSpec {
             name: target.name.as_str().into(),
             origin: target.component.display().to_string(),
-            wasm: wasm.into(),
+            wasm: Arc::clone(wasm),
             config: target.config.clone(),
             grants: target.grants.clone(),
             limits: target.limits,
@@ -34,9 +34,13 @@ impl Trial {
         Ok(Self { host, spec, loaded: BTreeMap::new() })
     }
 
-    #[allow(dead_code)]
-    pub(super) const fn spec(&self) -> &PluginSpec {
-        &self.spec
+    /// What the component imports and exports.
+    pub(super) async fn look(&self) -> Result<Interfaces, Stop> {
+        let origin = &self.spec.origin;
+        self.host
+            .look(&self.spec.wasm)
+            .await
+            .map_err(|why| Stop::new(exit::CONFIG, format!("cordboard: {origin}: {why}")))
     }
 
     /// The component with a configuration, or with the project's.

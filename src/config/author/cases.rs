@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     super::{
@@ -41,7 +41,7 @@ pub struct Case {
     /// Where it begins in the file.
     pub line: usize,
     /// What the plugin is configured with; none is what the project says.
-    pub config: Option<Map<String, Value>>,
+    pub config: Option<Value>,
     /// The kind of route; none is what the plugin's interfaces are for.
     pub mode: Option<Mode>,
     /// What it is asked about.
@@ -126,6 +126,7 @@ impl Cases {
 fn cases(check: &mut Check, at: &At<'_>, file: CasesFile) -> Option<Cases> {
     let cases_at = at.key("cases");
     let of_all = mode(check, &at.key("mode"), &file.mode);
+    let config = settings(check, &at.key("config"), file.config);
     let files = file.cases.unwrap_or_default();
     if files.is_empty() || files.len() > MAX_CASES {
         let example = "add `cases: [ { name: whoever asks is a client, request: /, expect: { role: client } } ]`";
@@ -137,7 +138,7 @@ fn cases(check: &mut Check, at: &At<'_>, file: CasesFile) -> Option<Cases> {
         let read = case(check, &cases_at.index(index), file_case);
         all = all.zip(read).map(|(mut all, mut read)| {
             read.mode = read.mode.or(of_all);
-            read.config = read.config.or_else(|| file.config.clone());
+            read.config = read.config.or_else(|| config.clone());
             all.push(read);
             all
         });
@@ -148,6 +149,7 @@ fn cases(check: &mut Check, at: &At<'_>, file: CasesFile) -> Option<Cases> {
 fn case(check: &mut Check, at: &At<'_>, file: CaseFile) -> Option<Case> {
     let name = check.required(&at.key("name"), &file.name, "what holds, as a sentence");
     let mode = mode(check, &at.key("mode"), &file.mode);
+    let config = settings(check, &at.key("config"), file.config);
     let request = request(check, &at.key("request"), file.request);
     let given = given(check, &at.key("given"), file.given.unwrap_or_default());
     let holder = file.holder.map(|holder| self::given(check, &at.key("holder"), holder));
@@ -167,7 +169,7 @@ fn case(check: &mut Check, at: &At<'_>, file: CaseFile) -> Option<Case> {
     Some(Case {
         name: name?.to_owned(),
         line: at.value().line,
-        config: file.config,
+        config,
         mode,
         request: request?,
         given,
@@ -177,6 +179,18 @@ fn case(check: &mut Check, at: &At<'_>, file: CaseFile) -> Option<Case> {
         events: events.into_iter().collect::<Option<_>>()?,
         expect,
     })
+}
+
+/// A plugin gets an object; what it does with anything else may be tried all the same.
+fn settings(check: &mut Check, at: &At<'_>, field: Field<Any>) -> Option<Value> {
+    match field {
+        Field::Absent => None,
+        Field::Set(Any(value)) => Some(value),
+        Field::Null => {
+            check.misplaced(at, "a value is missing here", Some("`{}` is a configuration without keys".to_owned()));
+            None
+        }
+    }
 }
 
 fn mode(check: &mut Check, at: &At<'_>, field: &Text) -> Option<Mode> {

@@ -35,7 +35,7 @@ sections! {
 
     /// Test cases.
     CasesFile {
-        config: Option<Map<String, Value>>,
+        config: Field<Any>,
         mode: Text,
         cases: Option<Vec<CaseFile>>,
     }
@@ -43,7 +43,7 @@ sections! {
     /// One of `cases`.
     CaseFile {
         name: Text,
-        config: Option<Map<String, Value>>,
+        config: Field<Any>,
         mode: Text,
         request: Field<RequestFile>,
         given: Option<GivenFile>,

@@ -2,7 +2,11 @@
 
 use std::cell::RefCell;
 
-use crate::{ATTACHMENT_BYTES, Connection, Identity, Role};
+use super::{
+    TestRequest,
+    facts::{Facts, builders, getters},
+};
+use crate::{ATTACHMENT_BYTES, Connection, Identity, Request, Role};
 
 /// A connection that answers as the host would.
 ///
@@ -19,15 +23,13 @@ use crate::{ATTACHMENT_BYTES, Connection, Identity, Role};
 /// ```
 #[derive(Clone, Debug)]
 pub struct TestConnection {
-    id: String,
+    facts: Facts,
     role: Role,
-    channel_id: Option<String>,
-    identity: Option<Identity>,
     subprotocol: Option<String>,
     peer_id: Option<String>,
     opened_at_ms: u64,
-    attributes: Vec<(String, String)>,
     attachment: RefCell<Vec<u8>>,
+    most: usize,
 }
 
 impl Default for TestConnection {
@@ -41,43 +43,29 @@ impl TestConnection {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            id: "0000000000000001".to_owned(),
+            facts: Facts::new(),
             role: Role::Client,
-            channel_id: None,
-            identity: None,
             subprotocol: None,
             peer_id: None,
             opened_at_ms: 0,
-            attributes: Vec::new(),
             attachment: RefCell::default(),
+            most: ATTACHMENT_BYTES,
         }
     }
 
-    /// Sets the id.
+    /// What the host knows of the connection that this request asks for.
     #[must_use]
-    pub fn with_id(mut self, id: &str) -> Self {
-        id.clone_into(&mut self.id);
-        self
+    pub fn of(request: &TestRequest) -> Self {
+        let role = request.role().unwrap_or(Role::Client);
+        Self { facts: request.facts.clone(), role, ..Self::new() }
     }
+
+    builders!();
 
     /// What role detection said.
     #[must_use]
     pub fn with_role(mut self, role: Role) -> Self {
         self.role = role;
-        self
-    }
-
-    /// What channel extraction said.
-    #[must_use]
-    pub fn with_channel_id(mut self, id: &str) -> Self {
-        self.channel_id = Some(id.to_owned());
-        self
-    }
-
-    /// What authorization said.
-    #[must_use]
-    pub fn with_identity(mut self, identity: Identity) -> Self {
-        self.identity = Some(identity);
         self
     }
 
@@ -95,33 +83,32 @@ impl TestConnection {
         self
     }
 
+    /// What this plugin kept of it before.
+    #[must_use]
+    pub fn with_attachment(self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.attachment.replace(bytes.into());
+        self
+    }
+
+    /// The operator's `limits.attachment`, in bytes.
+    #[must_use]
+    pub fn with_attachment_limit(mut self, most: usize) -> Self {
+        self.most = most;
+        self
+    }
+
     /// When it was opened, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn with_opened_at_ms(mut self, at: u64) -> Self {
         self.opened_at_ms = at;
         self
     }
-
-    /// An attribute by its full name.
-    #[must_use]
-    pub fn with_attribute(mut self, name: &str, value: &str) -> Self {
-        self.attributes.push((name.to_owned(), value.to_owned()));
-        self
-    }
 }
 
 impl Connection for TestConnection {
-    fn id(&self) -> String {
-        self.id.clone()
-    }
+    getters!();
     fn role(&self) -> Role {
         self.role.clone()
-    }
-    fn channel_id(&self) -> Option<String> {
-        self.channel_id.clone()
-    }
-    fn identity(&self) -> Option<Identity> {
-        self.identity.clone()
     }
     fn subprotocol(&self) -> Option<String> {
         self.subprotocol.clone()
@@ -132,15 +119,12 @@ impl Connection for TestConnection {
     fn opened_at_ms(&self) -> u64 {
         self.opened_at_ms
     }
-    fn attribute(&self, name: &str) -> Option<String> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-    }
     fn attachment(&self) -> Vec<u8> {
         self.attachment.borrow().clone()
     }
     fn set_attachment(&self, bytes: &[u8]) -> Result<(), String> {
-        if bytes.len() > ATTACHMENT_BYTES {
-            return Err(format!("an attachment has at most {ATTACHMENT_BYTES} bytes; these are {}", bytes.len()));
+        if bytes.len() > self.most {
+            return Err(format!("an attachment has at most {} bytes; these are {}", self.most, bytes.len()));
         }
         self.attachment.replace(bytes.to_vec());
         Ok(())

@@ -1,5 +1,6 @@
 //! The double of a request.
 
+use super::facts::{Facts, builders, getters};
 use crate::{Identity, Request, Role, query};
 
 /// A request that answers as the host would.
@@ -16,7 +17,7 @@ use crate::{Identity, Request, Role, query};
 /// ```
 #[derive(Clone, Debug)]
 pub struct TestRequest {
-    id: String,
+    pub(super) facts: Facts,
     is_upgrade: bool,
     method: String,
     scheme: String,
@@ -29,9 +30,6 @@ pub struct TestRequest {
     listener: String,
     route: String,
     role: Option<Role>,
-    identity: Option<Identity>,
-    channel_id: Option<String>,
-    attributes: Vec<(String, String)>,
 }
 
 impl TestRequest {
@@ -39,7 +37,7 @@ impl TestRequest {
     #[must_use]
     pub fn upgrade(path_and_query: &str) -> Self {
         Self {
-            id: "0000000000000001".to_owned(),
+            facts: Facts::new(),
             is_upgrade: true,
             method: "GET".to_owned(),
             scheme: "http".to_owned(),
@@ -52,9 +50,6 @@ impl TestRequest {
             listener: "main".to_owned(),
             route: "test".to_owned(),
             role: None,
-            identity: None,
-            channel_id: None,
-            attributes: Vec::new(),
         }
     }
 
@@ -63,6 +58,8 @@ impl TestRequest {
     pub fn plain(method: &str, path_and_query: &str) -> Self {
         Self { is_upgrade: false, method: method.to_owned(), ..Self::upgrade(path_and_query) }
     }
+
+    builders!();
 
     /// Adds a header field after those that are there.
     #[must_use]
@@ -109,36 +106,13 @@ impl TestRequest {
         self
     }
 
-    /// What authorization said.
-    #[must_use]
-    pub fn with_identity(mut self, identity: Identity) -> Self {
-        self.identity = Some(identity);
-        self
-    }
-
-    /// What channel extraction said.
-    #[must_use]
-    pub fn with_channel_id(mut self, id: &str) -> Self {
-        self.channel_id = Some(id.to_owned());
-        self
-    }
-
-    /// An attribute that an earlier step set.
-    #[must_use]
-    pub fn with_attribute(mut self, name: &str, value: &str) -> Self {
-        self.attributes.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
     fn split(&self) -> (&str, Option<&str>) {
         self.target.split_once('?').map_or((self.target.as_str(), None), |(path, query)| (path, Some(query)))
     }
 }
 
 impl Request for TestRequest {
-    fn id(&self) -> String {
-        self.id.clone()
-    }
+    getters!();
     fn is_upgrade(&self) -> bool {
         self.is_upgrade
     }
@@ -214,14 +188,5 @@ impl Request for TestRequest {
     }
     fn role(&self) -> Option<Role> {
         self.role.clone()
-    }
-    fn identity(&self) -> Option<Identity> {
-        self.identity.clone()
-    }
-    fn channel_id(&self) -> Option<String> {
-        self.channel_id.clone()
-    }
-    fn attribute(&self, name: &str) -> Option<String> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 }

@@ -33,7 +33,7 @@ const LISTENER: &str = "main";
 const ROUTE: &str = "test";
 
 /// What came of a case.
-pub(super) struct Ran {
+pub(in crate::cli::plugin) struct Ran {
     /// What is not as expected; nothing if all is.
     pub(super) failures: Vec<String>,
     /// What was logged meanwhile.
@@ -43,7 +43,7 @@ pub(super) struct Ran {
 
 /// What was seen of a plugin.
 #[derive(Default)]
-struct Observed {
+pub(in crate::cli::plugin) struct Observed {
     said: Map<String, Value>,
     messages: Vec<Value>,
     /// Calls that failed.
@@ -55,11 +55,11 @@ struct Observed {
 ///
 /// # Errors
 /// The component cannot be loaded, whatever the case is.
-pub(super) async fn run(trial: &mut Trial, heard: &Heard, case: &Case) -> Result<Ran, Stop> {
+pub(in crate::cli::plugin) async fn run(trial: &mut Trial, heard: &Heard, case: &Case) -> Result<Ran, Stop> {
     heard.take();
     let begun = Instant::now();
     let mut seen = Observed::default();
-    let config = case.config.as_ref().map(|config| Value::Object(config.clone()).to_string());
+    let config = case.config.as_ref().map(Value::to_string);
     let problem = match trial.load(config.as_deref()).await {
         Ok(plugin) => ask(&plugin, case, &mut seen).await.err(),
         Err(error) if error.key == "config" => {
@@ -155,7 +155,7 @@ fn mode_of(plugin: &Plugin) -> Mode {
 ///
 /// # Errors
 /// The case cannot be run.
-async fn ask(plugin: &Arc<Plugin>, case: &Case, seen: &mut Observed) -> Result<(), String> {
+pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen: &mut Observed) -> Result<(), String> {
     let plugins = [Arc::clone(plugin)];
     let handshake = Arc::new(handshake(case)?);
     let mode = case.mode.unwrap_or_else(|| mode_of(plugin));

@@ -1,0 +1,83 @@
+// @ts-check
+// Masks words in messages, and ends sessions in which that happens too often.
+import { write } from "cordboard:host/log@0.1.0";
+import { attachment, setAttachment } from "cordboard:plugin/connection@0.1.0";
+import { messages } from "cordboard:plugin/interest@0.1.0";
+import { text } from "cordboard:plugin/message@0.1.0";
+/**
+ * @import { Meta } from "cordboard:plugin/meta@0.1.0"
+ * @import { MessageFiltering } from "cordboard:plugin/message-filtering@0.1.0"
+ */
+
+/** What the configuration may say, and what holds where it says nothing. */
+const defaults = {
+  /** What is masked. */
+  words: ["secret"],
+  /** How many messages of a session may be masked. */
+  most: 3,
+};
+
+// Read by `init`, which every instance is given before anything else. Nothing else may last from call to call: the next
+// message may be shown to another instance. What belongs to a connection is kept by the host, as its attachment.
+let config = defaults;
+
+/** @type {Meta} */
+export const meta = {
+  describe: () => ({ name: "{{name}}", version: "0.1.0", description: "Masks words in messages" }),
+
+  init(text) {
+    config = readConfig(text);
+  },
+};
+
+/** @type {MessageFiltering} */
+export const messageFiltering = {
+  open() {
+    messages("to-backend", "text", 65536, "pass");
+    messages("to-client", "text", 65536, "pass");
+  },
+
+  onMessage() {
+    const said = text() ?? "";
+    if (!config.words.some((word) => said.includes(word))) return [{ tag: "forward" }];
+
+    const masked = readCount() + 1;
+    if (masked > config.most) {
+      return [{ tag: "close", val: { code: 1008, reason: "too many masked messages" } }];
+    }
+    keepCount(masked);
+    const rest = config.words.reduce((rest, word) => rest.replaceAll(word, "***"), said);
+    return [{ tag: "emit", val: { tag: "text", val: rest } }];
+  },
+};
+
+// The attachment is bytes, here those of decimal digits. QuickJS has no TextEncoder, and digits need none.
+function readCount() {
+  return Number(String.fromCharCode(...attachment())); // "" is 0
+}
+
+/** @param {number} count */
+function keepCount(count) {
+  try {
+    setAttachment(Uint8Array.from(String(count), (digit) => digit.charCodeAt(0)));
+  } catch (/** @type {any} */ error) {
+    write("warn", `the count was not kept: ${error.payload}`, []);
+  }
+}
+
+/** @param {string} text @throws {string} why it is refused: a text, no Error */
+function readConfig(text) {
+  const given = JSON.parse(text);
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+    throw "the configuration must be an object";
+  }
+  for (const key of Object.keys(given)) {
+    if (!Object.hasOwn(defaults, key)) {
+      throw `unknown key ${JSON.stringify(key)}; the keys are ${Object.keys(defaults).join(", ")}`;
+    }
+  }
+  const { words, most } = { ...defaults, ...given };
+  if (!Array.isArray(words) || words.some((word) => typeof word !== "string")) throw "words must be a list of texts";
+  if (!Number.isInteger(most) || most < 0 || most > 1_000_000) throw "most must be a whole number from 0 to 1000000";
+  return { words, most };
+}

@@ -1,0 +1,186 @@
+//! `cordboard plugin watch`: at each save the project is built and tested, and what passes is put where a running proxy
+//! takes it up. What fails is shown, and changes nothing.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::Method;
+use serde_json::Value;
+
+use super::{
+    build::{self, Built},
+    project::{Project, Stop, Target},
+    test::passes,
+    trial::block_on,
+};
+use crate::{
+    cli::{exit, print, remote},
+    config::{DEFAULT_ADMIN, author::MANIFEST, watch::Watcher},
+};
+
+/// How long nothing changes before a build begins.
+const QUIET: Duration = Duration::from_millis(100);
+/// How long a proxy may take to take a component up.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is asked.
+const ASKED_EVERY: Duration = Duration::from_millis(50);
+/// Folders that tools write to.
+const NO_SOURCES: [&str; 6] = ["build", "target", "node_modules", ".venv", ".git", "__pycache__"];
+/// Most files that are looked at.
+const MOST_FILES: usize = 100_000;
+
+/// What is watched.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Watch {
+    /// The project's folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// The admin address of the proxy that runs the plugin, if there is one
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
+    admin: SocketAddr,
+}
+
+/// Watches it until it is ended.
+pub(in crate::cli) fn watch(asked: &Watch) -> u8 {
+    match on_and_on(asked) {
+        Ok(()) => exit::OK,
+        Err(stop) => stop.say(),
+    }
+}
+
+fn on_and_on(asked: &Watch) -> Result<(), Stop> {
+    let watcher = Watcher::new().map_err(|error| {
+        Stop::failed(format!("cordboard: the system tells nothing of changes: {error} (fs.inotify.max_user_instances)"))
+    })?;
+    let mut built_from = None;
+    loop {
+        let sources = Sources::of(&asked.dir)?;
+        watcher.watch(&sources.0.keys().cloned().collect::<Vec<_>>());
+        // Between looking and watching something may have changed.
+        let sources = Sources::of(&asked.dir)?;
+        if built_from.as_ref() != Some(&sources) {
+            built_from = Some(sources);
+            if let Err(stop) = once(asked) {
+                stop.say();
+                print("not swapped: what served before serves on\n");
+            }
+            continue;
+        }
+        block_on(async {
+            watcher.changed(QUIET).await;
+            Ok(())
+        })?;
+    }
+}
+
+/// Builds, tests, swaps.
+fn once(asked: &Watch) -> Result<(), Stop> {
+    let project = Project::open(&asked.dir)?;
+    build::prepare(&project, false)?;
+    let built = Built::of(&project)?;
+    print(&format!("{built}\n"));
+    let target = Target { component: built.path.clone(), ..Target::of(&asked.dir)? };
+    match passes(&target) {
+        Ok((passed, summary)) => {
+            print(&summary);
+            if !passed {
+                built.discard();
+                return Err(Stop::failed("cordboard: not all cases passed"));
+            }
+        }
+        Err(stop) => {
+            built.discard();
+            return Err(stop);
+        }
+    }
+    let says = block_on(async {
+        let before = generation(asked.admin).await;
+        built.publish()?;
+        Ok(match before {
+            None => format!("ready; no proxy answers at {}\n", asked.admin),
+            Some(before) => taken_up(asked.admin, &before).await,
+        })
+    })?;
+    print(&says);
+    Ok(())
+}
+
+/// What a proxy says of the generation that serves; none if there is no proxy.
+async fn generation(admin: SocketAddr) -> Option<Value> {
+    let (_, body) = remote::fetch(admin, Method::GET, "/generation", None, TAKEN_UP_WITHIN).await.ok()?;
+    serde_json::from_slice(&body).ok()
+}
+
+/// Waits until a proxy has another generation, or has refused one.
+async fn taken_up(admin: SocketAddr, before: &Value) -> String {
+    let begun = Instant::now();
+    while begun.elapsed() < TAKEN_UP_WITHIN {
+        let Some(now) = generation(admin).await else { return "ready; the proxy is gone\n".to_owned() };
+        if now["generation"] != before["generation"] {
+            let (number, took) = (&now["generation"], begun.elapsed().as_millis());
+            return format!("live after {took} ms, with generation {number}\n");
+        }
+        if now["refused"] != before["refused"] && !now["refused"].is_null() {
+            let why = now["refused"]["problems"][0]["message"].as_str().or(now["refused"].as_str());
+            return format!(
+                "the proxy refused it, and what served before serves on: {}\n",
+                why.unwrap_or("see its log")
+            );
+        }
+        tokio::time::sleep(ASKED_EVERY).await;
+    }
+    "ready; the proxy has not taken it up: does its configuration name this component?\n".to_owned()
+}
+
+/// What a build is made from: files, and when each was written.
+#[derive(PartialEq)]
+struct Sources(BTreeMap<PathBuf, Option<(SystemTime, u64)>>);
+
+impl Sources {
+    /// All of them now. A manifest that is wrong is a source as well: that it is mended must be noticed.
+    fn of(dir: &Path) -> Result<Self, Stop> {
+        let mut found = Self(BTreeMap::new());
+        found.take(&dir.join(MANIFEST));
+        match Project::open(dir) {
+            Ok(project) => {
+                found.all(&dir.join(&project.manifest.cases), 0);
+                if project.manifest.sources.is_empty() {
+                    found.all(dir, 0);
+                }
+                for source in &project.manifest.sources {
+                    found.all(&dir.join(source), 0);
+                }
+            }
+            Err(stop) if !dir.join(MANIFEST).exists() => return Err(stop),
+            Err(_) => {}
+        }
+        Ok(found)
+    }
+
+    fn take(&mut self, path: &Path) {
+        let about = fs::metadata(path).ok();
+        let about = about.and_then(|about| Some((about.modified().ok()?, about.len())));
+        self.0.insert(path.to_owned(), about);
+    }
+
+    /// A file, or all in a folder.
+    fn all(&mut self, path: &Path, depth: usize) {
+        if self.0.len() >= MOST_FILES || depth > 32 {
+            return;
+        }
+        if !path.is_dir() {
+            return self.take(path);
+        }
+        for entry in fs::read_dir(path).into_iter().flatten().filter_map(Result::ok) {
+            let name = entry.file_name();
+            if !NO_SOURCES.iter().any(|skipped| name == *skipped) {
+                self.all(&entry.path(), depth + 1);
+            }
+        }
+    }
+}

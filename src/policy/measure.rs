@@ -1,0 +1,93 @@
+//! What calls of a plugin cost: the time of each, or the instructions that the guest executed. For benches only: a proxy
+//! measures nothing here, and has its counters in [`Stats`](super::Stats).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use wasmtime::Store;
+
+use super::{host::State, v0_1::Question};
+
+/// What instances are measured under.
+pub const INSTANCE: &str = "init";
+/// So much fuel is there before a call: more than any deadline lets a guest burn.
+const FULL: u64 = u64::MAX / 2;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Nothing, as in a proxy.
+    Nothing,
+    /// The time of each call, on code as a proxy has it.
+    Time,
+    /// The instructions of WebAssembly in each call; the code is another than a proxy has, and slower.
+    Instructions,
+}
+
+/// By question, and under [`INSTANCE`] what it took to make an instance.
+pub type Measured = BTreeMap<&'static str, Spent>;
+
+/// What calls of one kind took.
+#[derive(Clone, Debug, Default)]
+pub struct Spent {
+    /// Of each call, the wait for an instance included.
+    pub times: Vec<Duration>,
+    /// Instructions of all calls that were answered; 0 where they are not counted.
+    pub instructions: u64,
+    /// How many these were.
+    pub counted: u64,
+}
+
+/// Keeps what was measured of one version.
+#[derive(Default)]
+pub(super) struct Meter(Mutex<Measured>);
+
+impl Meter {
+    fn lock(&self) -> MutexGuard<'_, Measured> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn took(&self, question: Question<'_>, time: Duration) {
+        self.lock().entry(name(question)).or_default().times.push(time);
+    }
+
+    /// A call has been answered that began with [`fill`].
+    pub(super) fn left(&self, question: Question<'_>, store: &mut Store<State>) {
+        self.spent(name(question), store);
+    }
+
+    /// An instance was made.
+    pub(super) fn made(&self, time: Duration, store: &mut Store<State>) {
+        self.lock().entry(INSTANCE).or_default().times.push(time);
+        self.spent(INSTANCE, store);
+    }
+
+    fn spent(&self, name: &'static str, store: &mut Store<State>) {
+        // An engine without fuel says so with an error.
+        let Ok(left) = store.get_fuel() else { return };
+        let mut all = self.lock();
+        let spent = all.entry(name).or_default();
+        spent.instructions += FULL.saturating_sub(left);
+        spent.counted += 1;
+    }
+
+    pub(super) fn take(&self) -> Measured {
+        std::mem::take(&mut *self.lock())
+    }
+}
+
+/// Before a call that is measured.
+pub(super) fn fill(store: &mut Store<State>) {
+    let _ = store.set_fuel(FULL);
+}
+
+/// A filter is asked two things, which cost differently.
+const fn name(question: Question<'_>) -> &'static str {
+    match question {
+        Question::Open => "open",
+        other => other.name(),
+    }
+}
