@@ -1,13 +1,12 @@
+//go:build wasip1
+
 // What the component exports: a function for each of its world (wit/world.wit), under the name that the contract gives it.
 // The numbers are addresses of arguments and results; package cordboard knows what lies there.
 package main
 
-import "{{name}}/cordboard"
+import "local/{{name}}/cordboard"
 
 var exported policy
-
-// A component is called; it does not run.
-func main() {}
 
 //go:wasmexport cordboard:plugin/meta@0.1.0#describe
 func describe() uint32 { return cordboard.CallDescribe(&exported) }

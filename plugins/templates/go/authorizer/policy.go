@@ -4,7 +4,7 @@ package main
 import (
 	"crypto/sha256"
 
-	"{{name}}/cordboard"
+	"local/{{name}}/cordboard"
 )
 
 type policy struct {
@@ -52,3 +52,6 @@ func (p *policy) Authorize(request cordboard.Request) (*cordboard.Identity, erro
 	}
 	return &cordboard.Identity{Subject: subject}, nil
 }
+
+// A component is called; it does not run.
+func main() {}

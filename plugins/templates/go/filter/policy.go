@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"{{name}}/cordboard"
+	"local/{{name}}/cordboard"
 )
 
 const longestMessage = 65536
@@ -67,3 +67,6 @@ func (p *policy) mask(text string) string {
 	}
 	return text
 }
+
+// A component is called; it does not run.
+func main() {}

@@ -1,7 +1,7 @@
 // Who is a client, who a backend, and on which channel.
 package main
 
-import "{{name}}/cordboard"
+import "local/{{name}}/cordboard"
 
 type policy struct {
 	parameter, backend string
@@ -47,3 +47,6 @@ func (p *policy) ExtractChannel(request cordboard.Request) (*cordboard.Channel, 
 	}
 	return &cordboard.Channel{ID: id}, nil
 }
+
+// A component is called; it does not run.
+func main() {}

@@ -4,7 +4,7 @@ package main
 import (
 	"strings"
 
-	"{{name}}/cordboard"
+	"local/{{name}}/cordboard"
 )
 
 type policy struct {
@@ -64,3 +64,6 @@ func (p *policy) Resolve(request cordboard.Request) (*cordboard.Resolution, erro
 	}
 	return &cordboard.Resolution{Service: service}, nil
 }
+
+// A component is called; it does not run.
+func main() {}
