@@ -32,7 +32,7 @@ NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir
+.PHONY: help run test languages build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir
 .PHONY: setup test-tools bench bench-tools micro micro-guard micro-accept micro-tools clean-cache
 
 help: ## this list
@@ -46,6 +46,10 @@ test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
 	@$(WITH_GUESTS) $(WITH_TOOLS) cargo test --locked --no-fail-fast $(ARGS)
 	@[ -n "$(ARGS)" ] || cargo test --locked --no-fail-fast $(GUESTS)
 	@[ -n "$(ARGS)" ] || cargo test --locked --no-fail-fast $(BENCH)
+
+languages: setup ## builds the templates of all languages and runs their cases; needs Node.js, Python, clang (see docs/plugins.md)
+	@$(NEED) need node nodejs; need npm npm; need python3 "python3 python3-venv"; [ -z "$$missing" ]
+	@$(WITH_GUESTS) cargo test --locked --no-fail-fast --test languages -- --ignored $(ARGS)
 
 soak: setup ## the long proofs in full: swaps under load, 210,000 connections of which nothing stays, bodies of a GiB
 	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test soak -- --nocapture
