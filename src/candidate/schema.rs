@@ -13,8 +13,10 @@ use std::{
 use boon::{CompileError, Compiler, ErrorKind, Schemas, UrlLoader, ValidationError};
 use serde_json::Value;
 
-use super::sources;
-use crate::config::{Component, Places, PluginConfig, Problem};
+use crate::{
+    config::{Component, Places, PluginConfig, Problem},
+    files::bounded,
+};
 
 /// The custom section that holds a schema.
 const SECTION: &str = "cordboard:config-schema";
@@ -58,7 +60,7 @@ pub(super) fn find(plugin: &PluginConfig, wasm: &[u8]) -> Result<Option<Found>, 
     if !path.exists() {
         return Ok(None);
     }
-    let text = sources::bounded(&path, MAX_SCHEMA).map_err(|error| format!("{origin}: {error}"))?;
+    let text = bounded(&path, MAX_SCHEMA).map_err(|error| format!("{origin}: {error}"))?;
     Ok(Some(Found { text: text.into(), origin }))
 }
 

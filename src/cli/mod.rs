@@ -9,6 +9,7 @@ mod generate;
 mod import;
 mod load;
 mod log;
+mod plugin;
 mod remote;
 mod run;
 mod schema;
@@ -66,7 +67,7 @@ enum Command {
         /// What placeholders in it stand for, before the environment: a map of names to values; it is watched too
         #[arg(long, value_name = "FILE")]
         values: Option<PathBuf>,
-        /// Where compiled policies are kept [default: cordboard/ in the user's cache folder]
+        /// Where compiled policies and fetched components are kept [default: cordboard/ in the user's cache folder]
         #[arg(long, value_name = "DIR")]
         code_cache: Option<PathBuf>,
     },
@@ -143,6 +144,11 @@ enum Command {
         #[command(subcommand)]
         from: Import,
     },
+    /// Signs components, and puts them into registries
+    Plugin {
+        #[command(subcommand)]
+        what: plugin::Plugin,
+    },
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -188,6 +194,7 @@ pub fn main() -> ExitCode {
         Command::Demo { config, values } => demo::demo(config, values),
         Command::Import { from: Import::Light4j { files, output } } => import::light4j(&files, output.as_deref()),
         Command::Health { admin, live } => remote::health(admin, live),
+        Command::Plugin { what } => plugin::plugin(what),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { command } => generate::man(&command),
     };
