@@ -12,15 +12,16 @@ import (
 
 // How values cross the border (the component model's canonical ABI, by hand).
 //
-// In: the host asks for memory by calling cabi_realloc, also in the middle of a function that we have called. Nothing of
-// Go's runtime may happen there: a collection that begins, or goes on, asks WASI for the time, and the component model
-// forbids calls to the outside at that moment: a trap, "cannot leave component instance", once in a thousand calls. So
-// that memory is a static array, of which nothing is collected, and every value is copied out of it at once.
+// In: the host asks for memory by calling cabi_realloc, also in the middle of a function that we have called. Nothing
+// of Go's runtime may happen there: a collection asks WASI for the time, and the component model forbids calls to the
+// outside at that moment: a trap, "cannot leave component instance", now and then. So that memory is a static array, of
+// which nothing is collected, and every value is copied out of it at once.
 //
 // Out: what a function returns is laid out in Go's memory, which does not move. Pointers are 32 bits wide there and 64
 // here, so that the collector does not see them: `kept` keeps what they lead to until the next call.
 
-// A message may be larger: see reserve. Pages that are never touched cost nothing.
+// The bound of what is handed over in one call; messages may be larger, see callingFor. Pages that are never touched
+// cost nothing.
 const arenaSize = 4 << 20
 
 var (
@@ -106,11 +107,11 @@ type (
 	}
 	channel  struct{ id, attributes list }
 	identity struct {
-		subject   option
-		roles     list
-		expires   optionU64
-		tokenID   option
-		attribute list
+		subject    option
+		roles      list
+		expires    optionU64
+		tokenID    option
+		attributes list
 	}
 	optionU64 struct {
 		some  bool
@@ -232,7 +233,12 @@ func keepRejection(err error) rejection {
 		panic(err) // the call failed, and the host answers for it
 	}
 	return rejection{
-		r.Status, keepText(r.Code), keepText(r.Reason), keepOption(r.Body), keepHeaders(r.Headers), keepAttributes(r.Attributes),
+		status:     r.Status,
+		code:       keepText(r.Code),
+		reason:     keepText(r.Reason),
+		body:       keepOption(r.Body),
+		headers:    keepHeaders(r.Headers),
+		attributes: keepAttributes(r.Attributes),
 	}
 }
 
@@ -306,7 +312,7 @@ func readIdentity(from unsafe.Pointer) *Identity {
 	if at.tokenID.some {
 		found.TokenID = textAt(at.tokenID.value)
 	}
-	for _, each := range unsafe.Slice((*pair)(unsafe.Pointer(uintptr(at.attribute.at))), at.attribute.length) {
+	for _, each := range unsafe.Slice((*pair)(unsafe.Pointer(uintptr(at.attributes.at))), at.attributes.length) {
 		found.Attributes[textAt(each.name)] = textAt(each.value)
 	}
 	return &found
@@ -356,7 +362,8 @@ func CallExtractChannel(policy ChannelExtractor) uint32 {
 	if said == nil {
 		return keep(good[optionChannel]{})
 	}
-	return keep(good[optionChannel]{value: optionChannel{true, channel{keepText(said.ID), keepAttributes(said.Attributes)}}})
+	found := channel{keepText(said.ID), keepAttributes(said.Attributes)}
+	return keep(good[optionChannel]{value: optionChannel{true, found}})
 }
 
 // CallResolve is service-resolution#resolve.
@@ -395,11 +402,11 @@ func CallAuthorize(policy Authorizer) uint32 {
 		return keep(good[optionIdentity]{})
 	}
 	return keep(good[optionIdentity]{value: optionIdentity{true, identity{
-		subject:   keepOption(said.Subject),
-		roles:     keepTexts(said.Roles),
-		expires:   optionU64{said.ExpiresAtMS != 0, said.ExpiresAtMS},
-		tokenID:   keepOption(said.TokenID),
-		attribute: keepAttributes(said.Attributes),
+		subject:    keepOption(said.Subject),
+		roles:      keepTexts(said.Roles),
+		expires:    optionU64{said.ExpiresAtMS != 0, said.ExpiresAtMS},
+		tokenID:    keepOption(said.TokenID),
+		attributes: keepAttributes(said.Attributes),
 	}}})
 }
 
