@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path"
+	"runtime"
 	"slices"
+	"strings"
 	"unsafe"
 )
 
@@ -81,6 +85,28 @@ func begin() {
 	used = floor
 	clear(kept)
 	kept = kept[:0]
+}
+
+// Ends a call that panics: the host answers for it, and throws this instance away. The runtime would tell of the panic in
+// dozens of pieces, each a line of the log; so it is told here, in one.
+func ended() {
+	why := recover()
+	if why == nil {
+		return
+	}
+	said := fmt.Sprint("panic: ", why)
+	callers := make([]uintptr, 16)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
+	for frame, more := frames.Next(); more; frame, more = frames.Next() {
+		if strings.Contains(frame.Function, "/cordboard.Call") {
+			break
+		}
+		if !strings.HasPrefix(frame.Function, "runtime.") {
+			said += fmt.Sprintf("\n  %s (%s:%d)", frame.Function, path.Base(frame.File), frame.Line)
+		}
+	}
+	Log(Error, said)
+	os.Exit(2)
 }
 
 // Values as they lie in memory; fields with other alignments have their padding from Go itself.
@@ -320,6 +346,7 @@ func readIdentity(from unsafe.Pointer) *Identity {
 
 // CallDescribe is meta#describe.
 func CallDescribe(policy Policy) uint32 {
+	defer ended()
 	begin()
 	said := policy.Describe()
 	return keep(info{keepText(said.Name), keepText(said.Version), keepText(said.Description)})
@@ -327,6 +354,7 @@ func CallDescribe(policy Policy) uint32 {
 
 // CallInit is meta#init.
 func CallInit(policy Policy, at, length uint32) uint32 {
+	defer ended()
 	config := textAt(list{at, length})
 	begin()
 	if err := policy.Init(config); err != nil {
@@ -337,6 +365,7 @@ func CallInit(policy Policy, at, length uint32) uint32 {
 
 // CallDetectRole is role-detection#detect-role.
 func CallDetectRole(policy RoleDetector) uint32 {
+	defer ended()
 	begin()
 	role, err := policy.DetectRole(request{})
 	if err != nil {
@@ -354,6 +383,7 @@ func CallDetectRole(policy RoleDetector) uint32 {
 
 // CallExtractChannel is channel-extraction#extract-channel.
 func CallExtractChannel(policy ChannelExtractor) uint32 {
+	defer ended()
 	begin()
 	said, err := policy.ExtractChannel(request{})
 	if err != nil {
@@ -368,6 +398,7 @@ func CallExtractChannel(policy ChannelExtractor) uint32 {
 
 // CallResolve is service-resolution#resolve.
 func CallResolve(policy ServiceResolver) uint32 {
+	defer ended()
 	begin()
 	said, err := policy.Resolve(request{})
 	if err != nil {
@@ -393,6 +424,7 @@ func CallResolve(policy ServiceResolver) uint32 {
 
 // CallAuthorize is authorization#authorize.
 func CallAuthorize(policy Authorizer) uint32 {
+	defer ended()
 	begin()
 	said, err := policy.Authorize(request{})
 	if err != nil {
@@ -412,12 +444,14 @@ func CallAuthorize(policy Authorizer) uint32 {
 
 // CallOpen is message-filtering#open.
 func CallOpen(policy MessageFilter) {
+	defer ended()
 	begin()
 	policy.Open(request{}, connection{}, interest{})
 }
 
 // CallOnMessage is message-filtering#on-message.
 func CallOnMessage(policy MessageFilter) uint32 {
+	defer ended()
 	begin()
 	said := policy.OnMessage(connection{}, message{}, interest{})
 	actions := make([]action, len(said))
