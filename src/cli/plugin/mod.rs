@@ -4,8 +4,10 @@
 //! a plugin says on the bench what it will say in the proxy.
 
 mod bench;
+mod bindings;
 mod build;
 mod check;
+mod component;
 mod embedded;
 mod heard;
 mod new;
@@ -14,6 +16,7 @@ mod test;
 mod trial;
 mod watch;
 mod wit;
+mod world;
 
 use clap::Subcommand;
 
@@ -36,6 +39,10 @@ pub(super) enum Plugin {
     Inspect(check::Check),
     /// Prints the contract, or writes it for toolchains that make bindings of it
     Wit(wit::Wit),
+    /// Makes a component of the core module that a compiler left
+    Component(component::Component),
+    /// Writes the bindings of a world, for languages without a tool of their own for that
+    Bindings(bindings::Bindings),
 }
 
 /// Does it.
@@ -49,5 +56,7 @@ pub(super) fn plugin(command: &Plugin) -> u8 {
         Plugin::Watch(asked) => watch::watch(asked),
         Plugin::Inspect(asked) => check::inspect(asked),
         Plugin::Wit(asked) => wit::wit(asked),
+        Plugin::Component(asked) => component::component(asked),
+        Plugin::Bindings(asked) => bindings::bindings(asked),
     }
 }
