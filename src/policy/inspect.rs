@@ -18,7 +18,7 @@ pub(super) fn is_component(wasm: &[u8]) -> Result<(), String> {
     match wasm {
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(
             "this is a core WebAssembly module, not a component: link it with `wasm-component-ld`, or wrap it with \
-             `wasm-tools component new`"
+             `cordboard plugin component`"
                 .to_owned(),
         ),
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),

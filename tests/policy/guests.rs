@@ -80,7 +80,7 @@ impl Guest<'_> {
         let package = resolve.push_str("world.wit", &world).unwrap();
         let world = resolve.select_world(&[package], Some("guest")).unwrap();
         let mut core = wat::parse_str(coded(module)).unwrap();
-        embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).unwrap();
+        embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).unwrap();
         ComponentEncoder::default().module(&core).unwrap().encode().unwrap()
     }
 }

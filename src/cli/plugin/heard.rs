@@ -2,7 +2,7 @@
 
 use std::{
     fmt::{self, Write as _},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use tracing::{
@@ -41,13 +41,16 @@ impl fmt::Display for Line {
 pub(super) struct Heard(Arc<Mutex<Vec<Line>>>);
 
 impl Heard {
-    /// Keeps what is logged from now on, in all of the process.
+    /// Keeps what is logged from now on, in all of the process; a command has one level, and may listen again.
     pub(super) fn listen(level: Level) -> Self {
-        let heard = Self::default();
-        let listening = heard.clone().with_filter(LevelFilter::from_level(level));
-        // Another one is there already only if a command listens twice.
-        let _ = tracing_subscriber::registry().with(listening).try_init();
-        heard
+        static HEARD: OnceLock<Heard> = OnceLock::new();
+        let heard = HEARD.get_or_init(|| {
+            let heard = Self::default();
+            let listening = heard.clone().with_filter(LevelFilter::from_level(level));
+            tracing_subscriber::registry().with(listening).init();
+            heard
+        });
+        heard.clone()
     }
 
     /// What was logged since the last time.

@@ -4,8 +4,10 @@
 //! a plugin says on the bench what it will say in the proxy.
 
 mod bench;
+mod bindings;
 mod build;
 mod check;
+mod component;
 mod embedded;
 mod heard;
 mod keygen;
@@ -19,6 +21,7 @@ mod trial;
 mod verify;
 mod watch;
 mod wit;
+mod world;
 
 use std::path::PathBuf;
 
@@ -46,6 +49,10 @@ pub(super) enum Plugin {
     Inspect(check::Check),
     /// Prints the contract, or writes it for toolchains that make bindings of it
     Wit(wit::Wit),
+    /// Makes a component of the core module that a compiler left
+    Component(component::Component),
+    /// Writes the bindings of a world, for languages without a tool of their own for that
+    Bindings(bindings::Bindings),
     /// Makes a key to sign components with, and says what to put into the configuration
     Keygen {
         /// The private key's file (PEM); it must not be there yet
@@ -103,6 +110,8 @@ pub(super) fn plugin(command: Plugin) -> u8 {
         Plugin::Watch(asked) => watch::watch(&asked),
         Plugin::Inspect(asked) => check::inspect(&asked),
         Plugin::Wit(asked) => wit::wit(&asked),
+        Plugin::Component(asked) => component::component(&asked),
+        Plugin::Bindings(asked) => bindings::bindings(&asked),
         Plugin::Keygen { key, show, name } => keygen::keygen(&key, show, &name),
         Plugin::Sign { file, key, output } => sign::sign(&file, &key, output.as_deref()),
         Plugin::Verify { file, signature, key, config, values } => {

@@ -21,7 +21,7 @@ use super::{
         RequestFile, RequestMap,
     },
 };
-use crate::model::{Attribute, Direction, Identity, MessageKind, Mode, Payload, Role};
+use crate::model::{Attribute, Direction, Event, Identity, MessageKind, Mode, Payload, Role};
 
 /// Most cases of one file.
 const MAX_CASES: usize = 10_000;
@@ -54,8 +54,8 @@ pub struct Case {
     pub answer: Option<(u16, Vec<Attribute>)>,
     /// What passes, in order.
     pub messages: Vec<Message>,
-    /// What is told of the connection, in order: name and attributes.
-    pub events: Vec<(String, Vec<Attribute>)>,
+    /// What is told of the connection, in order.
+    pub events: Vec<Event>,
     /// What is to come of it.
     pub expect: Expectation,
 }
@@ -295,9 +295,14 @@ fn message(check: &mut Check, at: &At<'_>, file: MessageFile) -> Option<Message>
     Some(Message { direction, payload, expect })
 }
 
-fn event(check: &mut Check, at: &At<'_>, file: EventFile) -> Option<(String, Vec<Attribute>)> {
+fn event(check: &mut Check, at: &At<'_>, file: EventFile) -> Option<Event> {
     let name = check.required(&at.key("name"), &file.name, "the event's name, such as `opened`")?;
-    Some((name.to_owned(), file.attributes.unwrap_or_default().into_iter().collect()))
+    let at_ms = check.count(&at.key("at_ms"), &file.at_ms, 0, &(0..=u64::MAX));
+    Some(Event {
+        name: name.to_owned().into(),
+        at_ms,
+        attributes: file.attributes.unwrap_or_default().into_iter().collect(),
+    })
 }
 
 fn expectation(check: &mut Check, at: &At<'_>, file: ExpectFile) -> Expectation {

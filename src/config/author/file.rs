@@ -101,6 +101,7 @@ sections! {
     /// One of `events`.
     EventFile {
         name: Text,
+        at_ms: Text,
         attributes: Option<BTreeMap<String, String>>,
     }
 

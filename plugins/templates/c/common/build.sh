@@ -5,7 +5,7 @@ mkdir -p build
 
 for cc in "${CC:-}" "${WASI_SDK_PATH:-/opt/wasi-sdk}/bin/clang" clang clang-22 clang-21 clang-20 clang-19 clang-18; do
   command -v "${cc:-none}" >/dev/null 2>&1 || continue
-  # Older C libraries have one name for the target, newer ones the other. A clang without either compiles, but cannot link.
+  # Older C libraries have one name for the target, newer ones the other. A clang without either cannot link.
   for target in wasm32-wasip1 wasm32-wasi; do
     echo 'int main(void) { return 0; }' | "$cc" --target=$target -x c - -o build/probe.wasm 2>/dev/null || continue
     # reactor:     a library that is called, not a program that ends.

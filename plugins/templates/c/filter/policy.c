@@ -8,8 +8,8 @@
 
 enum { LONGEST_MESSAGE = 65536 };
 
-// An instance is configured once, before anything else. It serves any connection: what belongs to one is its attachment,
-// which the host keeps.
+// An instance is configured once, before anything else. It serves any connection: what belongs to one is its
+// attachment, which the host keeps.
 static const json *words;
 static uint32_t most = 3;
 
@@ -82,14 +82,17 @@ static void set_count(uint32_t number) {
     policy_string_free(&digits);
 }
 
-void exports_cordboard_plugin_message_filtering_on_message(exports_cordboard_plugin_message_filtering_list_action_t *ret) {
+void exports_cordboard_plugin_message_filtering_on_message(
+    exports_cordboard_plugin_message_filtering_list_action_t *ret
+) {
     // One action; it and what is in it are freed by the bindings.
     ret->len = 1;
     ret->ptr = allocate(sizeof *ret->ptr);
 
     policy_string_t message;
     if (!cordboard_plugin_message_text(&message)) {
-        ret->ptr->tag = EXPORTS_CORDBOARD_PLUGIN_MESSAGE_FILTERING_ACTION_FORWARD; // binary, which `open` did not ask for
+        // Binary, which `open` did not ask for.
+        ret->ptr->tag = EXPORTS_CORDBOARD_PLUGIN_MESSAGE_FILTERING_ACTION_FORWARD;
         return;
     }
     if (!mask(&message)) {

@@ -6,12 +6,12 @@
 #include "lib/host.h"
 #include "lib/text.h"
 
-// An instance is configured once, before anything else. What else it keeps between calls is as good as lost: the host may
-// throw it away after each.
+// An instance is configured once, before anything else. What else it keeps between calls is as good as lost: the host
+// may throw it away after each.
 static policy_string_t parameter, backend;
 
 void exports_cordboard_plugin_meta_describe(exports_cordboard_plugin_meta_info_t *ret) {
-    describe(ret, "{{name}}", "0.1.0", "Joins clients with backends by a query parameter");
+    describe(ret, "{{name}}", "0.1.0", "Joins clients with backends by a parameter");
 }
 
 // True is good; false refuses the configuration, with a text that says why.

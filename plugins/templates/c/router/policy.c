@@ -6,8 +6,8 @@
 #include "lib/host.h"
 #include "lib/text.h"
 
-// An instance is configured once, before anything else. What else it keeps between calls is as good as lost: the host may
-// throw it away after each.
+// An instance is configured once, before anything else. What else it keeps between calls is as good as lost: the host
+// may throw it away after each.
 static const json *services;
 
 void exports_cordboard_plugin_meta_describe(exports_cordboard_plugin_meta_info_t *ret) {

@@ -1,7 +1,7 @@
 //go:build wasip1
 
-// What the component exports: a function for each of its world (wit/world.wit), under the name that the contract gives it.
-// The numbers are addresses of arguments and results; package cordboard knows what lies there.
+// What the component exports: a function for each of its world (wit/world.wit), under the name that the contract gives
+// it. The numbers are addresses of arguments and results; package cordboard knows what lies there.
 package main
 
 import "local/{{name}}/cordboard"

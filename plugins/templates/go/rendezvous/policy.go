@@ -13,7 +13,7 @@ var (
 )
 
 func (p *policy) Describe() cordboard.Info {
-	return cordboard.Info{Name: "{{name}}", Version: "0.1.0", Description: "Joins clients with backends by a query parameter"}
+	return cordboard.Info{Name: "{{name}}", Version: "0.1.0", Description: "Joins clients with backends by a parameter"}
 }
 
 func (p *policy) Init(text string) error {

@@ -21,7 +21,7 @@ use crate::{
     config::author::{Case, Given, Message},
     error::Cause,
     http::explain::Asked,
-    model::{ChannelId, Event, Handshake, Mode, Oversize, Role},
+    model::{ChannelId, Handshake, Mode, Oversize, Role},
     policy::{
         self, Known, Opinion, Plugin, Rechecked, Refused, Ruling, Trace,
         trial::{self, Seen},
@@ -237,9 +237,8 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
     if !case.events.is_empty() && !plugin.observes() {
         return Err("events: the plugin does not export `lifecycle`".to_owned());
     }
-    for (name, attributes) in &case.events {
-        let event = Event { name: name.clone().into(), at_ms: 0, attributes: attributes.clone() };
-        if let Err(failure) = plugin.tell_now(&facts, &event).await {
+    for event in &case.events {
+        if let Err(failure) = plugin.tell_now(&facts, event).await {
             seen.failed.push(failure.to_string());
         }
     }

@@ -33,7 +33,9 @@ bool config_read(policy_string_t *config, const char *const keys[], const json *
     return true;
 }
 
-bool config_text(const json *object, const char *key, const char *otherwise, policy_string_t *value, policy_string_t *err) {
+bool config_text(
+    const json *object, const char *key, const char *otherwise, policy_string_t *value, policy_string_t *err
+) {
     const json *member = json_member(object, key);
     if (member != NULL && member->kind != JSON_TEXT) {
         return must(err, key, "be a text");
@@ -42,7 +44,9 @@ bool config_text(const json *object, const char *key, const char *otherwise, pol
     return true;
 }
 
-bool config_whole(const json *object, const char *key, uint32_t least, uint32_t most, uint32_t *value, policy_string_t *err) {
+bool config_whole(
+    const json *object, const char *key, uint32_t least, uint32_t most, uint32_t *value, policy_string_t *err
+) {
     const json *member = json_member(object, key);
     if (member == NULL) {
         return true;
@@ -66,7 +70,9 @@ bool config_whole(const json *object, const char *key, uint32_t least, uint32_t 
     return true;
 }
 
-bool config_texts(const json *object, const char *key, json_kind kind, const char *what, const json **first, policy_string_t *err) {
+bool config_texts(
+    const json *object, const char *key, json_kind kind, const char *what, const json **first, policy_string_t *err
+) {
     const json *member = json_member(object, key);
     *first = member != NULL ? member->first : NULL;
     if (member != NULL && member->kind != kind) {

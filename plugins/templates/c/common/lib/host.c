@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void describe(exports_cordboard_plugin_meta_info_t *info, const char *name, const char *version, const char *description) {
+void describe(
+    exports_cordboard_plugin_meta_info_t *info, const char *name, const char *version, const char *description
+) {
     info->name = text_copy(text(name));
     info->version = text_copy(text(version));
     info->description = text_copy(text(description));

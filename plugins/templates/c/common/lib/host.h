@@ -5,7 +5,8 @@
 #include "bindings/policy.h"
 
 // Who this component is, for `describe`.
-void describe(exports_cordboard_plugin_meta_info_t *info, const char *name, const char *version, const char *description);
+void describe(
+    exports_cordboard_plugin_meta_info_t *info, const char *name, const char *version, const char *description);
 
 // Refuses a request with an HTTP answer. `code` is for logs and metrics; the body is taken over.
 void reject(cordboard_plugin_types_rejection_t *rejection, uint16_t status, const char *code, policy_string_t body);

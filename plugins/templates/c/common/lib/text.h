@@ -3,8 +3,8 @@
 // Who frees what:
 // - What an imported function (`cordboard_...`) returns was allocated for us, and is ours to free.
 // - What we hand to an imported function is only looked at: it may be a literal, and it stays ours.
-// - What an exported function (`exports_...`) returns is freed by the bindings once the host has read it. So every text in
-//   it must be allocated: a literal there, or one and the same text twice, breaks the heap. Return `text_copy(...)`.
+// - What an exported function (`exports_...`) returns is freed by the bindings once the host has read it. So every text
+//   in it must be allocated: a literal there, or one and the same text twice, breaks the heap. Return `text_copy(...)`.
 // - Arguments of exported functions are ours to free.
 #ifndef LIB_TEXT_H
 #define LIB_TEXT_H

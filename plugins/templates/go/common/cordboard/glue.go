@@ -6,21 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path"
+	"runtime"
 	"slices"
+	"strings"
 	"unsafe"
 )
 
 // How values cross the border (the component model's canonical ABI, by hand).
 //
-// In: the host asks for memory by calling cabi_realloc, also in the middle of a function that we have called. Nothing of
-// Go's runtime may happen there: a collection that begins, or goes on, asks WASI for the time, and the component model
-// forbids calls to the outside at that moment: a trap, "cannot leave component instance", once in a thousand calls. So
-// that memory is a static array, of which nothing is collected, and every value is copied out of it at once.
+// In: the host asks for memory by calling cabi_realloc, also in the middle of a function that we have called. Nothing
+// of Go's runtime may happen there: a collection asks WASI for the time, and the component model forbids calls to the
+// outside at that moment: a trap, "cannot leave component instance", now and then. So that memory is a static array, of
+// which nothing is collected, and every value is copied out of it at once.
 //
 // Out: what a function returns is laid out in Go's memory, which does not move. Pointers are 32 bits wide there and 64
 // here, so that the collector does not see them: `kept` keeps what they lead to until the next call.
 
-// A message may be larger: see reserve. Pages that are never touched cost nothing.
+// The bound of what is handed over in one call; messages may be larger, see callingFor. Pages that are never touched
+// cost nothing.
 const arenaSize = 4 << 20
 
 var (
@@ -82,6 +87,28 @@ func begin() {
 	kept = kept[:0]
 }
 
+// Ends a call that panics: the host answers for it, and throws this instance away. The runtime would tell of the panic in
+// dozens of pieces, each a line of the log; so it is told here, in one.
+func ended() {
+	why := recover()
+	if why == nil {
+		return
+	}
+	said := fmt.Sprint("panic: ", why)
+	callers := make([]uintptr, 16)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
+	for frame, more := frames.Next(); more; frame, more = frames.Next() {
+		if strings.Contains(frame.Function, "/cordboard.Call") {
+			break
+		}
+		if !strings.HasPrefix(frame.Function, "runtime.") {
+			said += fmt.Sprintf("\n  %s (%s:%d)", frame.Function, path.Base(frame.File), frame.Line)
+		}
+	}
+	Log(Error, said)
+	os.Exit(2)
+}
+
 // Values as they lie in memory; fields with other alignments have their padding from Go itself.
 type (
 	list   struct{ at, length uint32 }
@@ -106,11 +133,11 @@ type (
 	}
 	channel  struct{ id, attributes list }
 	identity struct {
-		subject   option
-		roles     list
-		expires   optionU64
-		tokenID   option
-		attribute list
+		subject    option
+		roles      list
+		expires    optionU64
+		tokenID    option
+		attributes list
 	}
 	optionU64 struct {
 		some  bool
@@ -232,7 +259,12 @@ func keepRejection(err error) rejection {
 		panic(err) // the call failed, and the host answers for it
 	}
 	return rejection{
-		r.Status, keepText(r.Code), keepText(r.Reason), keepOption(r.Body), keepHeaders(r.Headers), keepAttributes(r.Attributes),
+		status:     r.Status,
+		code:       keepText(r.Code),
+		reason:     keepText(r.Reason),
+		body:       keepOption(r.Body),
+		headers:    keepHeaders(r.Headers),
+		attributes: keepAttributes(r.Attributes),
 	}
 }
 
@@ -306,7 +338,7 @@ func readIdentity(from unsafe.Pointer) *Identity {
 	if at.tokenID.some {
 		found.TokenID = textAt(at.tokenID.value)
 	}
-	for _, each := range unsafe.Slice((*pair)(unsafe.Pointer(uintptr(at.attribute.at))), at.attribute.length) {
+	for _, each := range unsafe.Slice((*pair)(unsafe.Pointer(uintptr(at.attributes.at))), at.attributes.length) {
 		found.Attributes[textAt(each.name)] = textAt(each.value)
 	}
 	return &found
@@ -314,6 +346,7 @@ func readIdentity(from unsafe.Pointer) *Identity {
 
 // CallDescribe is meta#describe.
 func CallDescribe(policy Policy) uint32 {
+	defer ended()
 	begin()
 	said := policy.Describe()
 	return keep(info{keepText(said.Name), keepText(said.Version), keepText(said.Description)})
@@ -321,6 +354,7 @@ func CallDescribe(policy Policy) uint32 {
 
 // CallInit is meta#init.
 func CallInit(policy Policy, at, length uint32) uint32 {
+	defer ended()
 	config := textAt(list{at, length})
 	begin()
 	if err := policy.Init(config); err != nil {
@@ -331,6 +365,7 @@ func CallInit(policy Policy, at, length uint32) uint32 {
 
 // CallDetectRole is role-detection#detect-role.
 func CallDetectRole(policy RoleDetector) uint32 {
+	defer ended()
 	begin()
 	role, err := policy.DetectRole(request{})
 	if err != nil {
@@ -348,6 +383,7 @@ func CallDetectRole(policy RoleDetector) uint32 {
 
 // CallExtractChannel is channel-extraction#extract-channel.
 func CallExtractChannel(policy ChannelExtractor) uint32 {
+	defer ended()
 	begin()
 	said, err := policy.ExtractChannel(request{})
 	if err != nil {
@@ -356,11 +392,13 @@ func CallExtractChannel(policy ChannelExtractor) uint32 {
 	if said == nil {
 		return keep(good[optionChannel]{})
 	}
-	return keep(good[optionChannel]{value: optionChannel{true, channel{keepText(said.ID), keepAttributes(said.Attributes)}}})
+	found := channel{keepText(said.ID), keepAttributes(said.Attributes)}
+	return keep(good[optionChannel]{value: optionChannel{true, found}})
 }
 
 // CallResolve is service-resolution#resolve.
 func CallResolve(policy ServiceResolver) uint32 {
+	defer ended()
 	begin()
 	said, err := policy.Resolve(request{})
 	if err != nil {
@@ -386,6 +424,7 @@ func CallResolve(policy ServiceResolver) uint32 {
 
 // CallAuthorize is authorization#authorize.
 func CallAuthorize(policy Authorizer) uint32 {
+	defer ended()
 	begin()
 	said, err := policy.Authorize(request{})
 	if err != nil {
@@ -395,22 +434,24 @@ func CallAuthorize(policy Authorizer) uint32 {
 		return keep(good[optionIdentity]{})
 	}
 	return keep(good[optionIdentity]{value: optionIdentity{true, identity{
-		subject:   keepOption(said.Subject),
-		roles:     keepTexts(said.Roles),
-		expires:   optionU64{said.ExpiresAtMS != 0, said.ExpiresAtMS},
-		tokenID:   keepOption(said.TokenID),
-		attribute: keepAttributes(said.Attributes),
+		subject:    keepOption(said.Subject),
+		roles:      keepTexts(said.Roles),
+		expires:    optionU64{said.ExpiresAtMS != 0, said.ExpiresAtMS},
+		tokenID:    keepOption(said.TokenID),
+		attributes: keepAttributes(said.Attributes),
 	}}})
 }
 
 // CallOpen is message-filtering#open.
 func CallOpen(policy MessageFilter) {
+	defer ended()
 	begin()
 	policy.Open(request{}, connection{}, interest{})
 }
 
 // CallOnMessage is message-filtering#on-message.
 func CallOnMessage(policy MessageFilter) uint32 {
+	defer ended()
 	begin()
 	said := policy.OnMessage(connection{}, message{}, interest{})
 	actions := make([]action, len(said))

@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// What the host offers. An imported function that nothing uses is left out of the component by Go's linker, and so is not
-// asked of a world that lacks it.
+// What the host offers. An imported function that nothing uses is left out of the component by Go's linker, and so is
+// not asked of a world that lacks it.
 
 type (
 	request    struct{}

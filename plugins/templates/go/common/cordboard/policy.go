@@ -1,7 +1,7 @@
 // Package cordboard is the contract (wit/deps/cordboard-plugin/plugin.wit) in Go.
 //
-// A policy is asked one thing at a time. Between calls it keeps its configuration only: the host has several instances of
-// it, and throws them away as it likes.
+// A policy is asked one thing at a time. Between calls it keeps its configuration only: the host has several instances
+// of it, and throws them away as it likes.
 package cordboard
 
 // Policy is what every plugin is.
@@ -109,8 +109,8 @@ type Rejection struct {
 
 func (r *Rejection) Error() string { return r.Code }
 
-// Request is the request of the running call; see the contract for what is what. Tests make their own: a struct with this
-// interface in it, and the methods that the policy asks.
+// Request is the request of the running call; see the contract for what is what. Tests make their own: a struct with
+// this interface in it, and the methods that the policy asks.
 type Request interface {
 	ID() string
 	IsUpgrade() bool
