@@ -15,7 +15,7 @@ use std::{
     io::{Read as _, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -133,7 +133,7 @@ fn the_configurations_of_the_page_of_hooks_are_accepted() {
     assert_eq!(count, 3);
 }
 
-/// The crate of the README, in a folder that the next run finds built.
+/// The project of the README; what it was built with is there for the next run.
 struct FirstPolicy {
     parent: PathBuf,
     here: Here,
@@ -141,30 +141,37 @@ struct FirstPolicy {
 }
 
 impl FirstPolicy {
-    fn write(demo: &Demo) -> Self {
+    fn begin(demo: &Demo) -> Self {
         let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
-        fs::create_dir_all(parent.join("first-policy/src")).unwrap();
-        for file in ["first-policy/Cargo.toml", "first-policy/src/lib.rs"] {
-            let text = block(&format!("file: {file}")).replace("../plugins/sdk", &format!("{ROOT}/plugins/sdk"));
-            fs::write(parent.join(file), text).unwrap();
+        let (project, kept) = (parent.join("first-policy"), parent.join("target"));
+        if project.exists() {
+            fs::remove_dir_all(&project).unwrap();
         }
-        // The versions that are there already.
-        fs::copy(Path::new(ROOT).join("Cargo.lock"), parent.join("first-policy/Cargo.lock")).unwrap();
-        Self { parent, here: Here::of(demo), config: demo.config.clone() }
+        fs::create_dir_all(&kept).unwrap();
+        let first = Self { parent, here: Here::of(demo), config: demo.config.clone() };
+        first.paste("new-policy");
+        std::os::unix::fs::symlink(kept, project.join("target")).unwrap();
+        for file in ["first-policy/src/lib.rs", "first-policy/cases.yaml"] {
+            fs::write(first.parent.join(file), block(&format!("file: {file}"))).unwrap();
+        }
+        first
     }
 
-    fn script(&self, name: &str) -> String {
-        let crates = self.parent.display();
-        self.here
+    fn script(&self, name: &str) -> Command {
+        let script = self
+            .here
             .walk_through(name)
-            .replace("make -s plugin DIR=", &format!("make -s -C {ROOT} plugin DIR={crates}/"))
-            .replace("$(ls -t /tmp/cordboard-demo-*/demo.yaml | head -n 1)", &self.config.display().to_string())
+            .replace("$(ls -t /tmp/cordboard-demo-*/demo.yaml | head -n 1)", &self.config.display().to_string());
+        let mut command = bash(&script);
+        let binary = Path::new(env!("CARGO_BIN_EXE_cordboard")).parent().unwrap();
+        let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_str().unwrap();
+        let path = format!("{}:{path}", binary.display());
+        command.current_dir(&self.parent).env("PATH", path);
+        command
     }
 
     fn paste(&self, name: &str) {
-        let mut command = bash(&self.script(name));
-        command.current_dir(&self.parent);
-        output(command);
+        output(self.script(name));
     }
 }
 
@@ -173,21 +180,21 @@ fn the_first_policy_builds_decides_and_is_swapped_while_a_conversation_goes_on()
     let demo = Demo::start();
     let knock = |role: &str| status(&http(demo.proxy, &upgrade(&format!("/chat?channelId={role}&as={role}"), "")).0);
     let decides = |what, role, expected| eventually(what, || (knock(role) == expected).then_some(()));
-    let first = FirstPolicy::write(&demo);
+    let first = FirstPolicy::begin(&demo);
 
     assert_eq!(knock("operator"), 101, "the built-in policy does not look at `as`");
     first.paste("first-policy");
     decides("the first policy", "operator", 403);
 
-    let mut command = bash(&first.script("agent"));
-    command.current_dir(&first.parent).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut command = first.script("agent");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut meeting = command.spawn().unwrap();
     let mut said = [0; 16];
     let mut out = meeting.stdout.take().unwrap();
     out.read_exact(&mut said).unwrap();
     assert_eq!(&said, b"They are joined.");
 
-    let policy = first.parent.join("first-policy/policy.wasm");
+    let policy = first.parent.join("first-policy/build/first-policy.wasm");
     let old = fs::read(&policy).unwrap();
     first.paste("swap");
     decides("the changed policy", "agent", 403);

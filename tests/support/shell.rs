@@ -6,10 +6,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Bash in an environment where `python3` has the packages of `requirements.txt`; ended after two minutes.
+/// Bash in an environment where `python3` has the packages of `requirements.txt`; ended after five minutes.
 pub fn bash(script: &str) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["120", "bash", "-euo", "pipefail", "-c", script]).stdin(Stdio::null());
+    command.args(["300", "bash", "-euo", "pipefail", "-c", script]).stdin(Stdio::null());
     let mut path = vec![python_folder()];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     command.env("PATH", env::join_paths(path).unwrap());
