@@ -225,6 +225,10 @@ test-tools: ## installs what the tests need beyond Rust, into the target folder
 	@NODE_PATH="$(TOOLS)/node_modules$${NODE_PATH:+:$$NODE_PATH}" node -e 'require("ws")' 2>/dev/null || { \
 		rm -f "$(TOOLS)/package.json"; \
 		echo "node lacks ws; install it: npm install ws (the version in tests/support/package.json)" >&2; exit 1; }
+	@[ -n "$$CORDBOARD_TEST_REGISTRY" ] || [ -x "$(TOOLS)/registry/usr/bin/docker-registry" ] || { \
+		mkdir -p "$(TOOLS)/registry/deb" && cd "$(TOOLS)/registry" && \
+		(cd deb && apt-get -qq -o APT::Sandbox::User=root download docker-registry) && dpkg -x deb/docker-registry_*.deb . || { \
+		echo "docker-registry could not be fetched with apt-get; name one in CORDBOARD_TEST_REGISTRY" >&2; exit 1; }; }
 
 clean-cache: ## removes compiled policies and what CI keeps, from the user's cache folder
 	rm -rf "$(CACHE)/cordboard" "$(CACHE)/cordboard-ci"

@@ -13,6 +13,7 @@ use crate::{
     candidate::{Candidate, Paths},
     config,
     drain::{Cut, Drain, Orders},
+    fetch::{Fetcher, Look},
     generation::{Generation, Population},
     handover::Sockets,
     http::{Switchboard, hooks, session::Sessions},
@@ -33,7 +34,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub struct Options {
     /// The configuration.
     pub paths: Paths,
-    /// Where compiled policies are kept; none compiles anew at every start.
+    /// Where compiled policies and fetched components are kept; none compiles and fetches anew at every start.
     pub code_cache: Option<PathBuf>,
     /// What a service manager has bound for us.
     pub handed_over: Sockets,
@@ -72,7 +73,8 @@ impl App {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let host = PolicyHost::start(options.code_cache.as_deref()).map_err(StartError::Engine)?;
         let refused = StartError::Configuration;
-        let candidate = Candidate::read(&options.paths).map_err(refused)?;
+        let fetcher = Fetcher::new(options.code_cache.as_deref());
+        let candidate = Candidate::gather(&options.paths, &fetcher, Look::Again).await.map_err(refused)?;
         let population = Population::default();
         let generation = Generation::build(Arc::new(candidate), &host, None, &population).await.map_err(refused)?;
         reload::warn(&generation, None);
@@ -107,7 +109,7 @@ impl App {
                 drain,
                 relay,
             });
-            Control::new(board, host, population, options.paths)
+            Control::new(board, host, fetcher, population, options.paths)
         });
         let prepared = control.listeners.prepare(&config.listeners, &mut handed_over);
         let prepared = prepared.map_err(|errors| StartError::Bind(reload::unbound(&candidate, &errors)))?;

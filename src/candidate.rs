@@ -1,5 +1,5 @@
 //! Everything that a generation is made of, read into memory before anything is judged: the configuration, the values of
-//! its placeholders and the components it names.
+//! its placeholders and the components it names. What of those comes over the network is [fetched](fetch) before that.
 //!
 //! A candidate is a value: it can be compared with another, kept, and built again, which is what a rollback does. What two
 //! have in common they share.
@@ -8,19 +8,21 @@ mod schema;
 mod sources;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use serde_json::Value;
 
-pub use self::sources::{MAX_COMPONENT, Paths};
+pub use self::sources::Paths;
 use crate::{
     config::{
-        Component, Config, Places, PluginConfig, Problem, Reading, Secrets,
+        Component, Config, Places, PluginConfig, Problem, Reading, Secrets, SignatureAt, Trust,
         diff::{self, Change, Section, What},
     },
+    fetch::{self, Fetcher, Given, Look, MAX_COMPONENT, Supply, Wanted},
+    files::bounded,
     policy,
 };
 
@@ -48,8 +50,10 @@ pub struct Candidate {
     /// What is wrong with code that could not be read, and with configurations that do not fit their schemas: nothing can
     /// be made of this then.
     unread: Vec<Problem>,
-    /// Whether that is only code that is not what `sha256` pins.
+    /// Whether that is only code that is not what `sha256` pins or a signature is of.
     incomplete: bool,
+    /// Whether there is code that nobody has tried to fetch.
+    unfetched: bool,
     /// Files that were read: what must be watched.
     files: Vec<PathBuf>,
     /// SHA-256 over configuration, values and every component.
@@ -58,9 +62,16 @@ pub struct Candidate {
 
 /// What is wrong with the code of one plugin.
 enum Faulty {
-    Unreadable(String),
-    NotAsPinned(String),
+    /// By the key that is to blame.
+    Unusable(&'static str, String),
+    /// It may be on its way.
+    NotYet(&'static str, String),
+    /// Nobody has tried to fetch it.
+    Unfetched,
 }
+
+/// Code, and what is to be said of it.
+type Read = (Code, Option<String>);
 
 impl Candidate {
     /// Reads the configuration, its values and every component it names. Code that cannot be read is told when a generation
@@ -68,15 +79,18 @@ impl Candidate {
     ///
     /// # Errors
     /// All problems of the configuration, each with its place and what would be right.
-    pub fn read(paths: &Paths) -> Result<Self, Vec<Problem>> {
+    pub fn read(paths: &Paths, supply: &Supply) -> Result<Self, Vec<Problem>> {
         let sources::Texts { config: text, values, reading } = sources::read(paths)?;
-        let Reading { config, warnings, mut places, secrets } = reading;
-        let (mut unread, mut incomplete) = (Vec::new(), true);
+        let Reading { config, mut warnings, mut places, secrets } = reading;
+        let (mut unread, mut incomplete, mut unfetched) = (Vec::new(), true, false);
         let (mut code, mut schemas) = (BTreeMap::new(), Vec::new());
         for plugin in config.plugins.values() {
-            let (key, problem) = match Code::read(plugin) {
-                Ok(read) => match schema::find(plugin, &read.wasm) {
+            let (key, problem) = match Code::read(plugin, &config.trust, supply) {
+                Ok((read, note)) => match schema::find(plugin, &read.wasm) {
                     Ok(found) => {
+                        let note =
+                            note.map(|note| places.unlikely_plugin(&plugin.name, "component", secrets.hide(&note)));
+                        warnings.extend(note);
                         schemas.extend(found.map(|found| (plugin, found)));
                         code.insert(Arc::clone(&plugin.name), read);
                         continue;
@@ -86,10 +100,14 @@ impl Candidate {
                         ("component", problem)
                     }
                 },
-                Err(Faulty::NotAsPinned(problem)) => ("sha256", problem),
-                Err(Faulty::Unreadable(problem)) => {
+                Err(Faulty::NotYet(key, problem)) => (key, problem),
+                Err(Faulty::Unusable(key, problem)) => {
                     incomplete = false;
-                    ("component", problem)
+                    (key, problem)
+                }
+                Err(Faulty::Unfetched) => {
+                    unfetched = true;
+                    ("component", "it was not fetched".to_owned())
                 }
             };
             unread.push(places.plugin(&plugin.name, key, secrets.hide(&problem)));
@@ -111,7 +129,18 @@ impl Candidate {
         places.forget_configs();
         let files = files_of(paths, &config);
         let incomplete = incomplete && !unread.is_empty();
-        Ok(Self { config: Arc::new(config), code, warnings, places, secrets, unread, incomplete, files, hash })
+        Ok(Self {
+            config: Arc::new(config),
+            code,
+            warnings,
+            places,
+            secrets,
+            unread,
+            incomplete,
+            unfetched,
+            files,
+            hash,
+        })
     }
 
     /// What is wrong with code that could not be read, and with configurations that do not fit.
@@ -120,7 +149,42 @@ impl Candidate {
         &self.unread
     }
 
-    /// Whether nothing is wrong but components that are not yet what `sha256` pins: they may be on their way.
+    /// What it reads, when everything that comes over the network was fetched or could not be.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub async fn gather(paths: &Paths, fetcher: &Fetcher, look: Look) -> Result<Self, Vec<Problem>> {
+        let mut supply = Supply::default();
+        loop {
+            supply_for(paths, fetcher, look, &mut supply).await;
+            let candidate = Self::read(paths, &supply)?;
+            // The files may be others by now.
+            if !candidate.unfetched {
+                return Ok(candidate);
+            }
+        }
+    }
+
+    /// Whether there is code that nobody has tried to fetch.
+    #[must_use]
+    pub const fn is_unfetched(&self) -> bool {
+        self.unfetched
+    }
+
+    /// What the code of a plugin hashes to.
+    #[must_use]
+    pub fn sha256(&self, plugin: &str) -> Option<[u8; 32]> {
+        self.code.get(plugin).map(|code| code.sha256)
+    }
+
+    /// What all of its code hashes to.
+    #[must_use]
+    pub fn hashes(&self) -> BTreeSet<[u8; 32]> {
+        self.code.values().map(|code| code.sha256).collect()
+    }
+
+    /// Whether nothing is wrong but components that are not yet what `sha256` pins or a signature is of: they may be on
+    /// their way.
     #[must_use]
     pub const fn is_incomplete(&self) -> bool {
         self.incomplete
@@ -174,30 +238,78 @@ impl Candidate {
 }
 
 impl Code {
-    fn read(plugin: &PluginConfig) -> Result<Self, Faulty> {
+    fn read(plugin: &PluginConfig, trust: &Trust, supply: &Supply) -> Result<Read, Faulty> {
+        let unusable = |why: String| Faulty::Unusable("component", why);
         let wasm: Arc<[u8]> = match &plugin.component {
             Component::Builtin(name) => policy::builtin(name)
                 .ok_or_else(|| {
                     let names: Vec<_> = policy::builtin_names().map(|name| format!("builtin:{name}")).collect();
-                    Faulty::Unreadable(format!("there is no `builtin:{name}`; there are {}", names.join(", ")))
+                    unusable(format!("there is no `builtin:{name}`; there are {}", names.join(", ")))
                 })?
                 .into(),
             Component::File(path) => {
-                let read = sources::bounded(path, MAX_COMPONENT);
-                read.map_err(|error| Faulty::Unreadable(format!("{}: {error}", path.display())))?.into()
+                let read = bounded(path, MAX_COMPONENT);
+                read.map_err(|error| unusable(format!("{}: {error}", path.display())))?.into()
             }
+            Component::Remote(_) => return Self::fetched(plugin, trust, supply),
         };
         let sha256 = policy::sha256(&wasm);
-        match plugin.sha256 {
-            Some(pin) if sha256 != pin => Err(Faulty::NotAsPinned(format!(
+        if let Some(pin) = plugin.sha256.filter(|pin| *pin != sha256) {
+            let text = format!(
                 "{} hashes to {}, but `sha256` pins {}",
                 origin(&plugin.component),
                 policy::hex(&sha256),
                 policy::hex(&pin)
-            ))),
-            _ => Ok(Self { wasm, sha256 }),
+            );
+            return Err(Faulty::NotYet("sha256", text));
+        }
+        if let Some(path) = signature_of(plugin, trust) {
+            let keys: Vec<_> = trust.signers(plugin).map(|(name, key)| (name.into(), key)).collect();
+            let signed = fetch::file_of_signature(&path).and_then(|text| {
+                let verified = fetch::verify(&text, &sha256, &keys);
+                verified.map_err(|why| format!("{} by {}: {why}", origin(&plugin.component), path.display()))
+            });
+            // Whoever writes two files writes one of them first.
+            signed.map_err(|why| Faulty::NotYet("signature", why))?;
+        }
+        Ok((Self { wasm, sha256 }, None))
+    }
+
+    fn fetched(plugin: &PluginConfig, trust: &Trust, supply: &Supply) -> Result<Read, Faulty> {
+        let wanted = Wanted::by(plugin, trust).ok_or(Faulty::Unfetched)?;
+        match supply.get(&wanted) {
+            None => Err(Faulty::Unfetched),
+            Some(Err(trouble)) => Err(Faulty::Unusable("component", trouble.to_string())),
+            Some(Ok(Given { wasm, sha256, copy })) => {
+                Ok((Self { wasm: Arc::clone(wasm), sha256: *sha256 }, copy.clone()))
+            }
         }
     }
+}
+
+/// The file that a component's signature is in, if it must have one.
+fn signature_of(plugin: &PluginConfig, trust: &Trust) -> Option<PathBuf> {
+    let Component::File(path) = &plugin.component else { return None };
+    trust.demands(plugin).then(|| match &plugin.signature {
+        Some(SignatureAt::File(path)) => path.clone(),
+        _ => beside(path),
+    })
+}
+
+/// `FILE.sig`.
+#[must_use]
+pub fn beside(component: &Path) -> PathBuf {
+    let mut name = component.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+/// Fetches what the configuration of now wants and is not there yet. What is wrong with the configuration is for who
+/// reads it to say.
+pub async fn supply_for(paths: &Paths, fetcher: &Fetcher, look: Look, supply: &mut Supply) {
+    let paths = paths.clone();
+    let Ok(Ok(config)) = tokio::task::spawn_blocking(move || parse(&paths)).await else { return };
+    fetcher.supply(Wanted::all(&config), &config.fetch, look, supply).await;
 }
 
 /// Where a component comes from, as messages show it.
@@ -206,6 +318,7 @@ pub fn origin(component: &Component) -> String {
     match component {
         Component::Builtin(name) => format!("builtin:{name}"),
         Component::File(path) => path.display().to_string(),
+        Component::Remote(remote) => remote.to_string(),
     }
 }
 
@@ -218,12 +331,14 @@ pub fn unfit(component: &Path, wasm: &[u8], config: &Value) -> Result<Vec<String
 }
 
 fn files_of(paths: &Paths, config: &Config) -> Vec<PathBuf> {
-    let components = config.plugins.values().filter_map(|plugin| match &plugin.component {
-        // The schema may come later.
-        Component::File(file) => Some([file.clone(), schema::beside(file)]),
-        Component::Builtin(_) => None,
+    let components = config.plugins.values().flat_map(|plugin| {
+        // The schema may come later, and the signature.
+        let file = match &plugin.component {
+            Component::File(file) => Some([file.clone(), schema::beside(file)]),
+            Component::Builtin(_) | Component::Remote(_) => None,
+        };
+        file.into_iter().flatten().chain(signature_of(plugin, &config.trust))
     });
-    let components = components.flatten();
     paths.all().chain(components).collect()
 }
 

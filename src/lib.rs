@@ -4,9 +4,9 @@
 //! dial (router); a plain request is forwarded. Who is joined to whom is decided by policies, components that are swapped
 //! while connections live.
 //!
-//! Who may know whom: [`model`], [`error`], [`places`], [`local`] and [`socket`] import nothing of ours; [`metrics`] and [`drain`] only
-//! the first two; [`head`] (pure) → `model`; [`config`] → `head`, `model`; [`admission`], [`handover`] → types of `config`;
-//! [`policy`] → `head`, `model` and the types of `config`; [`candidate`] and [`generation`] → config, admission, policy; [`route`] is
+//! Who may know whom: [`model`], [`error`], [`files`], [`local`], [`places`], [`signature`] and [`socket`] import nothing of ours; [`metrics`] and [`drain`] only
+//! the first two; [`head`] (pure) → `model`; [`config`] → `head`, `model`, `signature`; [`fetch`] → types of `config`, `files`, `signature`; [`admission`], [`handover`] → types of `config`;
+//! [`policy`] → `head`, `model` and the types of `config`; [`candidate`] and [`generation`] → config, fetch, admission, policy; [`route`] is
 //! pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the admin address; [`http`]
 //! composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http; [`admin`] → reload; [`app`]
 //! imports everything and only [`cli`] imports it. `wasmtime` appears only under `policy`.
@@ -20,6 +20,8 @@ pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod error;
+pub mod fetch;
+pub mod files;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
 pub mod generation;
@@ -36,5 +38,6 @@ pub mod relay;
 pub mod reload;
 pub mod rendezvous;
 pub mod route;
+pub mod signature;
 pub mod socket;
 pub mod upstream;

@@ -20,7 +20,10 @@ use std::{
     time::SystemTime,
 };
 
-use tokio::sync::{Mutex, Notify};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::Instant,
+};
 
 use self::{
     history::History,
@@ -34,7 +37,8 @@ pub use self::{
 };
 use crate::{
     candidate::{Candidate, Paths},
-    config::{Problem, diff::Change},
+    config::{PluginConfig, Problem, diff::Change},
+    fetch::{Fetcher, Supply},
     generation::{Generation, Population},
     handover::Sockets,
     http::Switchboard,
@@ -52,6 +56,8 @@ pub struct Control {
     pub population: Population,
     /// Who accepts.
     pub listeners: Listeners,
+    /// Fetches components.
+    pub fetcher: Fetcher,
     paths: Paths,
     /// One candidate at a time.
     reloading: Mutex<()>,
@@ -60,6 +66,8 @@ pub struct Control {
     waits: Waits,
     /// After each publication.
     published: Notify,
+    /// When components that are not pinned were looked at last.
+    refreshed: Lock<Instant>,
     /// What the configuration was read from that could be read last, served or refused: what must be watched.
     files: Lock<Vec<PathBuf>>,
 }
@@ -79,17 +87,25 @@ struct State {
 impl Control {
     /// Of a proxy whose board holds its first generation, read from `paths`.
     #[must_use]
-    pub fn new(board: Arc<Switchboard>, host: PolicyHost, population: Population, paths: Paths) -> Self {
+    pub fn new(
+        board: Arc<Switchboard>,
+        host: PolicyHost,
+        fetcher: Fetcher,
+        population: Population,
+        paths: Paths,
+    ) -> Self {
         let control = Self {
             board,
             host,
             population,
             listeners: Listeners::default(),
+            fetcher,
             paths,
             reloading: Mutex::new(()),
             state: Lock::default(),
             waits: Waits::default(),
             published: Notify::new(),
+            refreshed: Lock::new(Instant::now()),
             files: Lock::default(),
         };
         let first = control.board.current.load_full();
@@ -130,10 +146,10 @@ impl Control {
         }
     }
 
-    async fn read(&self) -> Result<Candidate, Vec<String>> {
+    async fn read(&self, supply: &Arc<Supply>) -> Result<Candidate, Vec<String>> {
         // Reading may block; the files are small and the page cache warm, but a component can have megabytes.
-        let paths = self.paths.clone();
-        match tokio::task::spawn_blocking(move || Candidate::read(&paths)).await {
+        let (paths, supply) = (self.paths.clone(), Arc::clone(supply));
+        match tokio::task::spawn_blocking(move || Candidate::read(&paths, &supply)).await {
             Ok(Ok(candidate)) => {
                 self.files_are(&candidate);
                 Ok(candidate)
@@ -141,6 +157,19 @@ impl Control {
             Ok(Err(problems)) => Err(texts(&problems)),
             Err(error) => Err(vec![error.to_string()]),
         }
+    }
+
+    fn refreshed(&self) -> Instant {
+        *self.refreshed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at what serves and is not pinned: whether it is another thing now.
+    async fn refresh(&self) -> bool {
+        let current = self.board.current.load_full();
+        let known = |plugin: &PluginConfig| current.candidate.sha256(&plugin.name);
+        let differs = self.fetcher.differs(&current.config, known).await;
+        *self.refreshed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        differs
     }
 
     /// Publishes a candidate if it may be. The error: there are as many generations as there may be.
@@ -251,6 +280,13 @@ impl Control {
         self.host.in_use(&plugins);
         self.board.sessions.follow();
         self.published.notify_one();
+        self.prune();
+    }
+
+    /// Lets go of fetched components that nothing that is remembered is made of.
+    fn prune(&self) {
+        let used = self.state().history.records().flat_map(|record| record.candidate.hashes()).collect();
+        self.fetcher.prune(&used);
     }
 
     /// Lets go of plugins that were loaded for what does not serve.

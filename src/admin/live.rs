@@ -62,10 +62,25 @@ impl Collector for Live {
         ] {
             gauge(&mut encoder, name, help, value)?;
         }
+        gauge(
+            &mut encoder,
+            "component_copies",
+            "Components whose original could not be looked at: cached copies serve",
+            control.fetcher.copies() as u64,
+        )?;
+        looks(&control, &mut encoder)?;
         plugins(&control, &mut encoder)?;
         buckets(&control, &mut encoder)?;
         control.host.encode_custom(&mut encoder)
     }
+}
+
+/// What became of looks at components that come over the network.
+fn looks(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let row: Row<(&'static str, u64)> =
+        ("component_looks", "Looks at components over the network, by what became of them", |(_, count)| *count);
+    let labels = |(result, _): &(&'static str, u64)| [("result", (*result).to_owned())];
+    families(encoder, MetricType::Counter, &[row], &control.fetcher.counts(), labels)
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {

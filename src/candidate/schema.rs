@@ -13,8 +13,10 @@ use std::{
 use boon::{CompileError, Compiler, ErrorKind, Schemas, UrlLoader, ValidationError};
 use serde_json::Value;
 
-use super::sources;
-use crate::config::{Component, Places, PluginConfig, Problem};
+use crate::{
+    config::{Component, Places, PluginConfig, Problem},
+    files::bounded,
+};
 
 /// The custom section that holds a schema.
 const SECTION: &str = "cordboard:config-schema";
@@ -51,7 +53,7 @@ pub(super) fn beside(component: &Path) -> PathBuf {
 pub(super) fn find(plugin: &PluginConfig, wasm: &[u8]) -> Result<Option<Found>, String> {
     let file = match &plugin.component {
         Component::File(path) => Some(path.as_path()),
-        Component::Builtin(_) => None,
+        Component::Builtin(_) | Component::Remote(_) => None,
     };
     find_at(file, wasm)
 }
@@ -65,7 +67,7 @@ fn find_at(component: Option<&Path>, wasm: &[u8]) -> Result<Option<Found>, Strin
     if !path.exists() {
         return Ok(None);
     }
-    let text = sources::bounded(&path, MAX_SCHEMA).map_err(|error| format!("{origin}: {error}"))?;
+    let text = bounded(&path, MAX_SCHEMA).map_err(|error| format!("{origin}: {error}"))?;
     Ok(Some(Found { text: text.into(), origin }))
 }
 

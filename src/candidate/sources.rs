@@ -1,15 +1,11 @@
-//! The files that a candidate is read from: regular ones, of bounded size, and nothing that could keep a reload waiting.
+//! The files that a candidate is read from.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use crate::{
+    config::{self, Problem, Reading, Source, Values, ValuesFile},
+    files::bounded,
 };
-
-use crate::config::{self, Problem, Reading, Source, Values, ValuesFile};
-
-/// Largest component, in bytes.
-pub const MAX_COMPONENT: u64 = 128 << 20;
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,47 +64,12 @@ fn text(path: &Path) -> Result<String, Box<Problem>> {
     })
 }
 
-/// The whole of a regular file of at most so many bytes. A directory, a pipe or a device is refused before it is opened,
-/// for the wait for a pipe's writer would never end.
-pub(super) fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let kind = path.metadata()?;
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "a directory" } else { "a pipe or a device" };
-        return Err(io::Error::other(format!("this is {what}, not a file")));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(io::Error::other(format!("the file is larger than {} MiB", most >> 20)));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs;
 
     use super::*;
-
-    #[test]
-    fn a_file_is_read_up_to_its_bound_and_not_beyond() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        fs::write(&path, [7; 1024]).unwrap();
-        assert_eq!(bounded(&path, 1024).unwrap().len(), 1024);
-        assert_eq!(bounded(&path, 1023).unwrap_err().to_string(), "the file is larger than 0 MiB");
-    }
-
-    #[test]
-    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(bounded(dir.path(), 10).unwrap_err().to_string(), "this is a directory, not a file");
-        let pipe = dir.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert_eq!(bounded(&pipe, 10).unwrap_err().to_string(), "this is a pipe or a device, not a file");
-        assert!(bounded(Path::new("/dev/zero"), 10).is_err());
-    }
 
     #[test]
     fn the_first_byte_that_is_not_utf_8_is_found() {

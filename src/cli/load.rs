@@ -6,6 +6,7 @@ use super::exit;
 use crate::{
     candidate::{Candidate, Paths},
     config::Problem,
+    fetch::{Fetcher, Look},
     generation::{Generation, Population},
     policy::PolicyHost,
 };
@@ -39,13 +40,15 @@ impl Failed {
 
 /// Reads a configuration, loads its policies, and does something with what comes of it.
 pub(super) fn with<T>(paths: &Paths, then: impl AsyncFnOnce(Generation) -> T) -> Result<T, Failed> {
-    let candidate = Candidate::read(paths).map_err(Failed::Unread)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .map_err(|error| Failed::Host(format!("the runtime could not be started: {error}")))?;
     runtime.block_on(async {
-        let host = PolicyHost::start(super::code_cache_dir().as_deref()).map_err(Failed::Host)?;
+        let cache = super::code_cache_dir();
+        let fetcher = Fetcher::new(cache.as_deref());
+        let candidate = Candidate::gather(paths, &fetcher, Look::Again).await.map_err(Failed::Unread)?;
+        let host = PolicyHost::start(cache.as_deref()).map_err(Failed::Host)?;
         let generation = Generation::build(Arc::new(candidate), &host, None, &Population::default()).await;
         Ok(then(generation.map_err(Failed::Refused)?).await)
     })

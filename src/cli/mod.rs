@@ -67,7 +67,7 @@ enum Command {
         /// What placeholders in it stand for, before the environment: a map of names to values; it is watched too
         #[arg(long, value_name = "FILE")]
         values: Option<PathBuf>,
-        /// Where compiled policies are kept [default: cordboard/ in the user's cache folder]
+        /// Where compiled policies and fetched components are kept [default: cordboard/ in the user's cache folder]
         #[arg(long, value_name = "DIR")]
         code_cache: Option<PathBuf>,
     },
@@ -194,7 +194,7 @@ pub fn main() -> ExitCode {
         Command::Demo { config, values } => demo::demo(config, values),
         Command::Import { from: Import::Light4j { files, output } } => import::light4j(&files, output.as_deref()),
         Command::Health { admin, live } => remote::health(admin, live),
-        Command::Plugin { command } => plugin::plugin(&command),
+        Command::Plugin { command } => plugin::plugin(command),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { command } => generate::man(&command),
     };

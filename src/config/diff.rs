@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{Config, Drain, Listener, Log, PluginConfig, Reload, Route, Service};
+use super::{Config, Drain, Fetch, Listener, Log, PluginConfig, Reload, Route, Service, Trust};
 
 /// A part of the file, in the order of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,10 @@ pub enum Section {
     Routes,
     /// `services`.
     Services,
+    /// `trust`.
+    Trust,
+    /// `fetch`.
+    Fetch,
     /// `drain`.
     Drain,
     /// `workers`.
@@ -43,6 +47,8 @@ impl Section {
             Self::Plugins => "plugins",
             Self::Routes => "routes",
             Self::Services => "services",
+            Self::Trust => "trust",
+            Self::Fetch => "fetch",
             Self::Drain => "drain",
             Self::Workers => "workers",
         }
@@ -121,8 +127,19 @@ macro_rules! differing {
 #[must_use]
 pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
     // Every section is compared below.
-    let Config { listeners: _, admin, log: _, reload: _, plugins: _, routes: _, services: _, drain: _, workers } =
-        before;
+    let Config {
+        listeners: _,
+        admin,
+        log: _,
+        reload: _,
+        plugins: _,
+        routes: _,
+        services: _,
+        trust: _,
+        fetch: _,
+        drain: _,
+        workers,
+    } = before;
     let mut changes =
         named(Section::Listeners, &by_name(&before.listeners), &by_name(&after.listeners), |one, other| {
             listener(one, other)
@@ -148,6 +165,18 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
         config.services.iter().map(|(id, service)| (id.as_str().into(), Arc::clone(service))).collect()
     };
     changes.extend(named(Section::Services, &by_id(before), &by_id(after), |one, other| service(one, other)));
+    changes.extend(single(
+        Section::Trust,
+        differing!(Trust { keys => "keys", require => "require" }, &before.trust, &after.trust),
+    ));
+    changes.extend(single(
+        Section::Fetch,
+        differing!(
+            Fetch { timeout => "timeout", refresh => "refresh", ca_file => "ca_file", docker_config => "docker_config", hosts => "hosts" },
+            &before.fetch,
+            &after.fetch
+        ),
+    ));
     changes.extend(single(
         Section::Drain,
         differing!(
@@ -218,6 +247,8 @@ fn plugin(one: &PluginConfig, other: &PluginConfig) -> Vec<&'static str> {
             name => "name",
             component => "component",
             sha256 => "sha256",
+            signature => "signature",
+            signed_by => "signed_by",
             config => "config",
             grants => "grants",
             limits => "limits",

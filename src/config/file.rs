@@ -55,6 +55,8 @@ sections! {
         plugins: Option<BTreeMap<String, PluginFile>>,
         routes: Option<Vec<RouteFile>>,
         services: Option<BTreeMap<String, ServiceFile>>,
+        trust: Option<TrustFile>,
+        fetch: Option<FetchFile>,
         drain: Option<DrainFile>,
         workers: Text,
     }
@@ -111,6 +113,8 @@ sections! {
     PluginFile {
         component: Text,
         sha256: Text,
+        signature: Text,
+        signed_by: Option<Vec<String>>,
         config: Option<Map<String, Value>>,
         grants: Option<GrantsFile>,
         limits: Option<PluginLimitsFile>,
@@ -288,6 +292,28 @@ sections! {
         url: Text,
         weight: Later,
         env_tag: Text,
+    }
+
+    /// `trust`.
+    TrustFile {
+        keys: Option<BTreeMap<String, String>>,
+        require: Text,
+    }
+
+    /// `fetch`.
+    FetchFile {
+        timeout: Text,
+        refresh: Text,
+        ca_file: Text,
+        docker_config: Text,
+        hosts: Option<BTreeMap<String, HostFile>>,
+    }
+
+    /// One of `hosts`.
+    HostFile {
+        plain_http: Text,
+        username: Text,
+        password: Text,
     }
 
     /// `drain`.

@@ -29,6 +29,7 @@ mod part;
 mod places;
 mod plugin;
 mod plugin_config;
+mod remote;
 mod route;
 mod schema;
 mod secrets;
@@ -36,6 +37,7 @@ mod service;
 mod shape;
 mod trail;
 pub(crate) mod tree;
+mod trust;
 mod unlikely;
 mod validate;
 mod value;
@@ -60,8 +62,10 @@ pub use self::{
     input::{MAX_BYTES, Reading, Source, Values, ValuesFile, parse, read},
     places::Places,
     plugin_config::{Component, OnFailure, PluginConfig, PluginLimits, PluginSettings},
+    remote::{Oci, Remote, Url, digest_text},
     schema::schema,
     secrets::Secrets,
+    trust::{Fetch, Host, Login, Require, SignatureAt, Trust},
 };
 pub(crate) use self::{
     diagnose::{quoted, suggestion},
@@ -89,6 +93,10 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// By id.
     pub services: BTreeMap<ServiceId, Arc<Service>>,
+    /// Whose signatures of components count, and which components need one.
+    pub trust: Trust,
+    /// How components come over the network.
+    pub fetch: Fetch,
     /// How we stop.
     pub drain: Drain,
     /// Threads for requests and policies, and as many for frames, at most 1024; 0 (the default) is one per core of each.

@@ -62,7 +62,7 @@ impl Places {
         let plugins = at.key("plugins");
         for name in config.plugins.keys() {
             let plugin = plugins.key(name);
-            for key in ["component", "sha256"] {
+            for key in ["component", "sha256", "signature"] {
                 keep(&plugin.key(key), plugin.key(key).value());
             }
             // They may have many lines; this is the first. What is to be added is added to the plugin.

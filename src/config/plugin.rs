@@ -3,26 +3,39 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Component, OnFailure, PluginConfig, PluginLimits, PluginSettings,
+    Component, Fetch, Oci, OnFailure, PluginConfig, PluginLimits, PluginSettings, Remote, Trust, Url,
     check::{Check, Range},
     diagnose::quoted,
     file::{OutputFile, PluginFile, PluginLimitsFile},
     grants,
     plugin_config::Output,
     tree::At,
+    trust,
 };
+use crate::signature::unhex;
+
+/// What a component is.
+const WANTED: &str =
+    "`builtin:NAME`, the path of a component, its URL, or `oci://REGISTRY/REPOSITORY:TAG` (or `@sha256:…`)";
 
 /// One plugin; none if it cannot be used, which is reported.
-pub(super) fn plugin(check: &mut Check, at: &At<'_>, name: &str, file: PluginFile, dir: &Path) -> Option<PluginConfig> {
+pub(super) fn plugin(
+    check: &mut Check,
+    at: &At<'_>,
+    name: &str,
+    file: PluginFile,
+    (dir, trust, fetch): (&Path, &Trust, &Fetch),
+) -> Option<PluginConfig> {
     let name = check.key_name(at, name);
     let component_at = at.key("component");
-    let component = check.required(&component_at, &file.component, "`builtin:NAME` or the path of a component");
+    let component = check.required(&component_at, &file.component, WANTED);
     let component = component.and_then(|text| self::component(check, &component_at, text, dir));
     let sha_at = at.key("sha256");
     let sha256 = match &file.sha256 {
         super::part::Field::Set(text) => sha256(check, &sha_at, text),
         _ => None,
     };
+    let (signature, signed_by) = trust::signature(check, at, &file, dir, trust);
     let grants = grants::grants(check, &at.key("grants"), file.grants.unwrap_or_default());
     let limits = limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
     let outcomes = [("closed", OnFailure::Closed), ("open", OnFailure::Open)];
@@ -31,17 +44,21 @@ pub(super) fn plugin(check: &mut Check, at: &At<'_>, name: &str, file: PluginFil
     let recheck = check.duration(&at.key("recheck"), &file.recheck, Duration::ZERO, &interval);
     let recheck_on_swap = check.flag(&at.key("recheck_on_swap"), &file.recheck_on_swap, false);
     let config = PluginSettings::new(file.config.unwrap_or_default());
-    Some(PluginConfig {
+    let plugin = PluginConfig {
         name: name?,
         component: component?,
         sha256,
+        signature,
+        signed_by,
         config,
         grants,
         limits,
         on_failure,
         recheck,
         recheck_on_swap,
-    })
+    };
+    trust::vouched(check, at, &plugin, trust, fetch);
+    Some(plugin)
 }
 
 fn component(check: &mut Check, at: &At<'_>, text: &str, dir: &Path) -> Option<Component> {
@@ -53,30 +70,27 @@ fn component(check: &mut Check, at: &At<'_>, text: &str, dir: &Path) -> Option<C
         return None;
     }
     if text.starts_with("oci:") || text.contains("://") {
-        let hint = "in this version: `builtin:NAME` or the path of a component".to_owned();
-        check.wrong(at, "components from a registry are not in this version", Some(hint));
-        return None;
+        let oci = text.starts_with("oci:");
+        let read = if oci { Oci::parse(text).map(Remote::Oci) } else { Url::parse(text).map(Remote::Url) };
+        return match read {
+            Ok(remote) => Some(Component::Remote(remote)),
+            Err(why) => {
+                check.wrong(at, format!("{} {why}", quoted(text)), Some(format!("here belongs {WANTED}")));
+                None
+            }
+        };
     }
     Some(Component::File(dir.join(text)))
 }
 
 /// 64 hexadecimal digits as bytes.
 fn sha256(check: &mut Check, at: &At<'_>, text: &str) -> Option<[u8; 32]> {
-    let mut hash = [0; 32];
-    let digits = text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit());
-    let read = digits && {
-        let pairs = hash.iter_mut().zip(text.as_bytes().chunks_exact(2));
-        pairs.into_iter().all(|(byte, pair)| {
-            let value = std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-            value.inspect(|value| *byte = *value).is_some()
-        })
-    };
-    if !read {
+    let hash = unhex(text);
+    if hash.is_none() {
         let hint = "`sha256sum FILE` prints it".to_owned();
         check.wrong(at, format!("{} is not a SHA-256: 64 hexadecimal digits", quoted(text)), Some(hint));
-        return None;
     }
-    Some(hash)
+    hash
 }
 
 pub(super) fn limits(check: &mut Check, at: &At<'_>, file: &PluginLimitsFile) -> PluginLimits {

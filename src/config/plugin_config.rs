@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::Grants;
+use super::{Grants, Remote, SignatureAt};
 
 /// One of `plugins`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct PluginConfig {
     pub component: Component,
     /// What the component must hash to (SHA-256).
     pub sha256: Option<[u8; 32]>,
+    /// Where its signature is, if that is said; then it must have one. Default beside the component.
+    pub signature: Option<SignatureAt>,
+    /// Which of `trust.keys` may have signed it; one of them must have. Default all of them.
+    pub signed_by: Vec<Arc<str>>,
     /// What it is configured with.
     pub config: PluginSettings,
     /// What it may use beside what every plugin may. Default nothing.
@@ -36,6 +40,16 @@ pub enum Component {
     Builtin(Arc<str>),
     /// A component file; relative paths are resolved against [`super::Source::dir`].
     File(PathBuf),
+    /// It comes over the network.
+    Remote(Remote),
+}
+
+impl PluginConfig {
+    /// Whether the configuration says what the component must hash to.
+    #[must_use]
+    pub const fn is_pinned(&self) -> bool {
+        self.sha256.is_some() || matches!(&self.component, Component::Remote(remote) if remote.is_digest())
+    }
 }
 
 /// The `config` of a plugin: a JSON object that only the plugin understands.

@@ -118,7 +118,12 @@ impl Maker {
             }
             _ => {
                 // Where a text is all that is asked for, null is "none" in two places.
-                nullable = matches!((section, key), ("PluginFile", "sha256") | ("EndpointMap", "env_tag"));
+                nullable = matches!(
+                    (section, key),
+                    ("PluginFile", "sha256" | "signature")
+                        | ("EndpointMap", "env_tag")
+                        | ("FetchFile", "ca_file" | "docker_config")
+                );
                 must |= matches!(
                     (section, key),
                     ("File", "listeners")

@@ -108,6 +108,9 @@ fn the_reference_shows_the_defaults() {
     assert_eq!((config.reload, default.reload), (Reload::default(), Reload::default()));
     assert_eq!((config.drain, default.drain), (Drain::default(), Drain::default()));
     assert_eq!((config.workers, default.workers), (0, 0));
+    assert_eq!((config.trust.require, default.trust), (Require::default(), Trust::default()));
+    let hosts = std::collections::BTreeMap::new();
+    assert_eq!((Fetch { hosts, ..config.fetch }, default.fetch), (Fetch::default(), Fetch::default()));
     for plugin in config.plugins.values().chain(default.plugins.values()) {
         assert_eq!((plugin.limits, plugin.on_failure), (PluginLimits::default(), OnFailure::default()));
         assert_eq!(plugin.sha256, None);

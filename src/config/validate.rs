@@ -23,7 +23,7 @@ use super::{
     plugin, route, service,
     shape::mend,
     tree::{At, Node, Position},
-    unlikely,
+    trust, unlikely,
     value::spell_duration,
     yaml,
 };
@@ -83,6 +83,13 @@ fn sections(check: &mut Check, at: &At<'_>, file: File, dir: &Path) -> Option<Co
     let log = log(check, &at.key("log"), &file.log.unwrap_or_default());
     let reload = reload(check, &at.key("reload"), &file.reload.unwrap_or_default());
 
+    let trust = trust::trust(check, &at.key("trust"), file.trust.unwrap_or_default());
+    let fetch_at = at.key("fetch");
+    let fetch = trust::fetch(check, &fetch_at, file.fetch.unwrap_or_default(), dir);
+    if reload.watch == Watch::Off && !fetch.refresh.is_zero() {
+        let hint = "leave one of the two out".to_owned();
+        check.wrong(&fetch_at.key("refresh"), "with `reload.watch: off` nothing is looked at unasked", Some(hint));
+    }
     let (plugins_at, services_at, routes_at) = (at.key("plugins"), at.key("services"), at.key("routes"));
     let (plugins, services) = (file.plugins.unwrap_or_default(), file.services.unwrap_or_default());
     // Also what turns out to be wrong is known by its name: a route that uses it is not to blame.
@@ -96,7 +103,7 @@ fn sections(check: &mut Check, at: &At<'_>, file: File, dir: &Path) -> Option<Co
     };
 
     let plugins = plugins.into_iter().filter_map(|(name, file)| {
-        let plugin = plugin::plugin(check, &plugins_at.key(&name), &name, file, dir)?;
+        let plugin = plugin::plugin(check, &plugins_at.key(&name), &name, file, (dir, &trust, &fetch))?;
         Some((Arc::clone(&plugin.name), Arc::new(plugin)))
     });
     let plugins: BTreeMap<_, _> = plugins.collect();
@@ -108,7 +115,7 @@ fn sections(check: &mut Check, at: &At<'_>, file: File, dir: &Path) -> Option<Co
     let routes = route::routes(check, &routes_at, file.routes.unwrap_or_default(), &names);
     let drain = drain(check, &at.key("drain"), &file.drain.unwrap_or_default());
     let workers = check.count(&at.key("workers"), &file.workers, 0, &(0..=MAX_WORKERS));
-    Some(Config { listeners: listeners?, admin, log, reload, plugins, routes, services, drain, workers })
+    Some(Config { listeners: listeners?, admin, log, reload, plugins, routes, services, trust, fetch, drain, workers })
 }
 
 fn listeners(check: &mut Check, at: &At<'_>, files: Vec<ListenerFile>) -> Option<Vec<Listener>> {

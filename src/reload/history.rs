@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt, sync::Arc, time::SystemTime};
 
-use crate::{candidate::Candidate, config::diff::Change};
+use crate::{candidate::Candidate, config::diff::Change, fetch::Look};
 
 /// Why a generation was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Why {
     Start,
     /// Its files changed.
     Files,
+    /// A component that is looked at from time to time (`fetch.refresh`) is another.
+    Refresh,
     /// SIGHUP.
     Signal,
     /// Asked for at the admin address.
@@ -21,11 +23,23 @@ pub enum Why {
     Resume,
 }
 
+impl Why {
+    /// Whether components that are not pinned are looked at again for this. Whoever saves a file did not ask for it, and
+    /// need not wait for a registry.
+    pub(super) const fn look(self) -> Look {
+        match self {
+            Self::Files => Look::Known,
+            _ => Look::Again,
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start => f.write_str("start"),
             Self::Files => f.write_str("files"),
+            Self::Refresh => f.write_str("refresh"),
             Self::Signal => f.write_str("signal"),
             Self::Asked => f.write_str("asked"),
             Self::Rollback(number) => write!(f, "rollback to {number}"),

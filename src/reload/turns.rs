@@ -12,8 +12,9 @@ use super::{
     waits::{COMPLETE_WITHIN, For, Wait},
 };
 use crate::{
-    candidate::Candidate,
+    candidate::{Candidate, supply_for},
     config::{Oldest, Reload},
+    fetch::Supply,
     generation::Generation,
     http::hooks,
 };
@@ -34,6 +35,8 @@ enum NotYet {
         problems: Vec<String>,
     },
     NoRoom(NoRoom),
+    /// A component that is to be fetched.
+    Unfetched,
 }
 
 /// There are as many generations as there may be.
@@ -68,13 +71,19 @@ impl Control {
         let mut unpinned = None;
         // Until when what was found first is waited for.
         let mut limit: Option<(Instant, Option<String>)> = None;
+        // What is fetched counts for this order, whatever it takes to carry it out: nobody is asked twice.
+        let (look, mut supply) = (why.look(), Arc::new(Supply::default()));
         let reloaded = loop {
+            // While it is not its turn, so that nobody waits for the network but this order.
+            if let Some(supply) = Arc::get_mut(&mut supply) {
+                supply_for(&self.paths, &self.fetcher, look, supply).await;
+            }
             let one = self.reloading.lock().await;
             // Once: it may be pinned again while it waits.
             if unpinned.is_none() {
                 unpinned = Some(why == Why::Resume && self.unpin());
             }
-            let (found, problems) = match self.look(why, hash).await {
+            let (found, problems) = match self.look(why, hash, &supply).await {
                 Ok(reloaded) => break reloaded,
                 Err(NotYet::NoRoom(full)) => {
                     drop(one);
@@ -82,6 +91,7 @@ impl Control {
                     limit = None;
                     continue;
                 }
+                Err(NotYet::Unfetched) => continue,
                 Err(NotYet::Unfit { hash, problems }) => (hash, problems),
             };
             let now = Instant::now();
@@ -113,8 +123,9 @@ impl Control {
     }
 
     /// Looks at the files once.
-    async fn look(&self, why: Why, hash: Option<&str>) -> Result<Reloaded, NotYet> {
-        let reloaded = match self.read().await {
+    async fn look(&self, why: Why, hash: Option<&str>, supply: &Arc<Supply>) -> Result<Reloaded, NotYet> {
+        let reloaded = match self.read(supply).await {
+            Ok(candidate) if candidate.is_unfetched() => return Err(NotYet::Unfetched),
             Ok(candidate) if candidate.is_incomplete() => {
                 let problems = super::texts(candidate.unread());
                 return Err(NotYet::Unfit { hash: Some(candidate.hash().to_owned()), problems });

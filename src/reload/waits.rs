@@ -28,7 +28,7 @@ impl For {
 
     const fn text(self) -> &'static str {
         match self {
-            Self::Pins => "components that are not yet what `sha256` pins",
+            Self::Pins => "components that are not yet what `sha256` pins or their signatures say",
             Self::Announced => "files that do not have the hash yet that was announced",
             Self::Room => "one of as many generations as `reload.generations` allows to be let go",
         }

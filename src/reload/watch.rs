@@ -8,10 +8,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use super::{Control, Why};
-use crate::config::{Watch, watch::Watcher};
+use crate::{
+    config::{Watch, watch::Watcher},
+    fetch::Fetcher,
+};
 
 /// How often files are looked at that nobody tells us about.
 const POLL: Duration = Duration::from_secs(1);
@@ -48,6 +51,13 @@ pub async fn watch(control: Arc<Control>) {
             };
             tokio::select! {
                 () = changed => {}
+                // Given up for a change of the files, and begun again after it.
+                differs = refreshed(&control) => {
+                    if differs {
+                        control.reload(Why::Refresh, None).await;
+                    }
+                    continue;
+                }
                 // It may want to be watched in another way, and other files.
                 () = control.published.notified() => {
                     files = control.files();
@@ -64,6 +74,18 @@ pub async fn watch(control: Arc<Control>) {
         // A refused candidate may name new files; they are watched too, so that completing one of them is noticed.
         files = control.files();
     }
+}
+
+/// Waits until components are to be looked at again, for ever if they are not, and looks: whether one is another.
+async fn refreshed(control: &Control) -> bool {
+    let config = Arc::clone(&control.board.current.load().config);
+    let every = config.fetch.refresh;
+    if every.is_zero() || !Fetcher::changes(&config) {
+        return std::future::pending().await;
+    }
+    // From the last look on, whatever else happened meanwhile.
+    sleep_until(control.refreshed() + every).await;
+    control.refresh().await
 }
 
 /// Looks at the files until they are others than those that were `seen`, and then until they rest.

@@ -7,12 +7,12 @@ use std::{
 };
 
 use crate::{
-    candidate::MAX_COMPONENT,
     cli::exit,
     config::{
         MAX_BYTES, PluginLimits, Problem, Source,
         author::{MANIFEST, Manifest},
     },
+    fetch::MAX_COMPONENT,
 };
 
 /// Why a command goes no further: what it says on standard error, and the code it ends with.

@@ -129,6 +129,8 @@ fn every_section_of_the_reference_file_is_compared() {
         Section::Plugins,
         Section::Routes,
         Section::Services,
+        Section::Trust,
+        Section::Fetch,
         Section::Drain,
         Section::Workers,
     ];

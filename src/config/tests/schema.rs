@@ -75,7 +75,9 @@ fn every_key_of_the_schema_has_its_default_and_a_description() {
     let expected = [
         "address",
         "allow",
+        "ca_file",
         "component",
+        "docker_config",
         "env_tag",
         "exact_path",
         "host",
@@ -83,14 +85,17 @@ fn every_key_of_the_schema_has_its_default_and_a_description() {
         "mode",
         "name",
         "namespace",
+        "password",
         "path",
         "path_regex",
         "prefix",
         "regex",
         "service",
         "sha256",
+        "signature",
         "to",
         "url",
+        "username",
     ];
     assert_eq!(without_default, expected.into_iter().collect());
     assert_eq!(without_description, BTreeSet::new());

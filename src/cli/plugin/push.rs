@@ -1,0 +1,89 @@
+//! `cordboard plugin push FILE oci://…`: puts a component into a registry, signed if `FILE.sig` is there.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{super::print, component, exit, failed};
+use crate::{
+    candidate::beside,
+    config::{Login, Oci, digest_text},
+    fetch::{
+        self,
+        push::{Order, push as send},
+    },
+    signature::Signed,
+};
+
+#[derive(Args)]
+pub(in super::super) struct Push {
+    /// The component
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Where to: `oci://REGISTRY/REPOSITORY:TAG`
+    #[arg(value_name = "REFERENCE")]
+    to: String,
+    /// Its signature [default: FILE.sig, if it is there]
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+    /// The registry is without TLS
+    #[arg(long)]
+    plain_http: bool,
+    /// Certificates (PEM) that are believed beside those of the system
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The user there; the password comes from `CORDBOARD_PASSWORD` [default: what `docker login` has left]
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+}
+
+pub(super) fn push(push: Push) -> u8 {
+    let oci = match Oci::parse(&push.to) {
+        Ok(oci) if oci.digest.is_none() => oci,
+        Ok(_) => return refused("names a digest, and what is pushed has its own; name a tag", &push.to),
+        Err(why) => return refused(why, &push.to),
+    };
+    let wasm = match component(&push.file) {
+        Ok(wasm) => wasm,
+        Err(code) => return code,
+    };
+    let beside = beside(&push.file);
+    let path = push.signature.or_else(|| Some(beside).filter(|path| path.exists()));
+    let signed = path.map(|path| {
+        let signed: Signed =
+            fetch::file_of_signature(&path)?.parse().map_err(|why| format!("{}: {why}", path.display()))?;
+        if signed.sha256 == fetch::sha256(&wasm) {
+            return Ok(signed);
+        }
+        Err(format!("{} is the signature of other bytes; sign it again", path.display()))
+    });
+    let signed = match signed.transpose() {
+        Ok(signed) => signed,
+        Err(why) => return failed(&push.file, why, exit::FAILURE),
+    };
+    let login = push.username.map(|username| Login {
+        username: username.into(),
+        password: std::env::var("CORDBOARD_PASSWORD").unwrap_or_default().into(),
+    });
+    let order = Order { plain_http: push.plain_http, ca_file: push.ca_file, login, oci };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&push.file, error, exit::FAILURE),
+    };
+    match runtime.block_on(send(&order, wasm, signed.as_ref())) {
+        Ok(digest) => {
+            let digested = Oci { digest: Some(digest), ..order.oci };
+            let how = if signed.is_some() { "signed" } else { "not signed" };
+            print(&format!("{digested}\n{how}; the manifest is {}\n", digest_text(&digest)))
+        }
+        Err(trouble) => {
+            eprintln!("cordboard: {}: {trouble}", order.oci);
+            exit::FAILURE
+        }
+    }
+}
+
+fn refused(why: &str, reference: &str) -> u8 {
+    eprintln!("cordboard: {reference} {why}");
+    exit::USAGE
+}

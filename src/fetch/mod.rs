@@ -1,0 +1,216 @@
+//! Components that come over the network: from web servers and OCI registries, through a cache by what they hash to.
+//!
+//! [`Fetcher::supply`] brings what a configuration names into memory, each within `fetch.timeout`, before anything is
+//! built of it; nothing is fetched on the data path. What is pinned and in the cache is not asked for. What is not pinned
+//! is looked at again when that is wanted; where nobody can be asked then (no name, no connection, no TLS, a server that
+//! fails, an answer that breaks off), the copy of the last time serves and that is said. An answer that is there counts:
+//! a refusal, a wrong hash, a wrong signature are never covered up by a copy. Only what was verified is kept.
+
+mod cache;
+mod client;
+mod docker;
+mod oci;
+pub(crate) mod push;
+mod wanted;
+mod work;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures_util::{StreamExt as _, stream};
+use sha2::{Digest as _, Sha256};
+
+use self::{cache::Cache, client::Client, work::Work};
+pub use self::{client::Trouble, wanted::Wanted};
+use crate::{
+    config::{Config, Fetch, PluginConfig},
+    files::bounded,
+    signature::{MAX_FILE, PublicKey, Signed},
+};
+
+/// Largest component, in bytes.
+pub const MAX_COMPONENT: u64 = 128 << 20;
+/// Folder of the cache, below that of compiled code.
+const FOLDER: &str = "components";
+/// Components that are fetched at once.
+const AT_ONCE: usize = 4;
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// A component that is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The component.
+    pub wasm: Arc<[u8]>,
+    /// What it hashes to.
+    pub sha256: [u8; 32],
+    /// Why it is a copy whose original could not be looked at, and of when.
+    pub copy: Option<String>,
+}
+
+/// How much is asked of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// What is not pinned is looked at again.
+    Again,
+    /// Only what is not in the cache.
+    Known,
+}
+
+/// What was fetched for a configuration, and what could not be.
+#[derive(Debug, Default)]
+pub struct Supply(BTreeMap<Wanted, Result<Given, Trouble>>);
+
+impl Supply {
+    /// What came of it; none if nobody has tried.
+    #[must_use]
+    pub fn get(&self, wanted: &Wanted) -> Option<&Result<Given, Trouble>> {
+        self.0.get(wanted)
+    }
+}
+
+/// What became of looks, for metrics.
+#[derive(Debug, Default)]
+struct Counts {
+    fetched: AtomicU64,
+    unchanged: AtomicU64,
+    copied: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Fetches, and keeps what it fetched.
+#[derive(Debug, Default)]
+pub struct Fetcher {
+    cache: Option<Cache>,
+    counts: Counts,
+    /// What copies serve for, by reference: each is said once.
+    copies: Mutex<BTreeSet<String>>,
+}
+
+impl Fetcher {
+    /// Keeps what it fetches below this folder; without one, each start fetches everything.
+    #[must_use]
+    pub fn new(dir: Option<&Path>) -> Self {
+        let cache = dir.and_then(|dir| {
+            let dir = dir.join(FOLDER);
+            Cache::open(&dir)
+                .inspect_err(|error| tracing::warn!(dir = %dir.display(), %error, "fetched components are not cached"))
+                .ok()
+        });
+        Self { cache, ..Self::default() }
+    }
+
+    /// Looks that ended so, by how: `fetched`, `unchanged`, `copy`, `failed`.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, u64); 4] {
+        let Counts { fetched, unchanged, copied, failed } = &self.counts;
+        [("fetched", fetched), ("unchanged", unchanged), ("copy", copied), ("failed", failed)]
+            .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    }
+
+    /// References that nobody could be asked about at the last look: copies serve.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.told().len()
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings what is wanted and not there yet.
+    pub async fn supply(&self, wanted: BTreeSet<Wanted>, fetch: &Fetch, look: Look, supply: &mut Supply) {
+        let missing: Vec<_> = wanted.iter().filter(|wanted| supply.get(wanted).is_none()).cloned().collect();
+        if missing.is_empty() {
+            return;
+        }
+        let client = Client::new(fetch.ca_file.as_deref());
+        let client = &client;
+        let brought = stream::iter(missing)
+            .map(async |wanted: Wanted| {
+                let given = self.one(client, &wanted, fetch, look).await;
+                (wanted, given)
+            })
+            .buffer_unordered(AT_ONCE);
+        supply.0.extend(brought.collect::<Vec<_>>().await);
+    }
+
+    /// Lets go of what these configurations do not use.
+    pub fn prune(&self, used: &BTreeSet<[u8; 32]>) {
+        if let Some(cache) = &self.cache {
+            cache.prune(used);
+        }
+    }
+
+    /// Whether something that is not pinned is another thing than it was, or cannot be said to be the same.
+    pub async fn differs(&self, config: &Config, known: impl Fn(&PluginConfig) -> Option<[u8; 32]>) -> bool {
+        let mutable = config.plugins.values().filter_map(|plugin| {
+            let wanted = Wanted::by(plugin, &config.trust).filter(Wanted::is_mutable)?;
+            Some((wanted, known(plugin)?))
+        });
+        let mutable: Vec<_> = mutable.collect();
+        let mut supply = Supply::default();
+        let wanted = mutable.iter().map(|(wanted, _)| wanted.clone()).collect();
+        self.supply(wanted, &config.fetch, Look::Again, &mut supply).await;
+        mutable.iter().any(|(wanted, hash)| match supply.get(wanted) {
+            Some(Ok(given)) => given.sha256 != *hash,
+            Some(Err(_)) => true,
+            None => false,
+        })
+    }
+
+    /// Whether there is something that is worth a look from time to time.
+    #[must_use]
+    pub fn changes(config: &Config) -> bool {
+        Wanted::all(config).iter().any(Wanted::is_mutable)
+    }
+
+    async fn one(&self, client: &Client, wanted: &Wanted, fetch: &Fetch, look: Look) -> Result<Given, Trouble> {
+        let work = Work { fetcher: self, client, wanted, fetch, reference: wanted.reference() };
+        let given = tokio::time::timeout(fetch.timeout, work.given(look)).await.unwrap_or_else(|_| {
+            let late = format!("not done within {:?} (`fetch.timeout`)", fetch.timeout);
+            work.instead(Trouble::Unreachable(late))
+        });
+        match given {
+            Ok(given) => {
+                if given.copy.is_none() && self.told().remove(&work.reference) {
+                    tracing::info!(component = %wanted.remote, "a component can be looked at again");
+                }
+                Ok(given)
+            }
+            Err(trouble) => {
+                self.counts.failed.fetch_add(1, Ordering::Relaxed);
+                self.told().remove(&work.reference);
+                Err(trouble.of(&wanted.remote))
+            }
+        }
+    }
+}
+
+/// The text of a signature file.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn file_of_signature(path: &Path) -> Result<String, String> {
+    let wrong = |why: String| format!("its signature {}: {why}", path.display());
+    let bytes = bounded(path, MAX_FILE as u64).map_err(|error| wrong(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|_| wrong("this is no text".to_owned()))
+}
+
+/// Whether one of these keys signed a component of this hash.
+///
+/// # Errors
+/// Why not.
+pub fn verify(text: &str, sha256: &[u8; 32], keys: &[(Arc<str>, PublicKey)]) -> Result<String, String> {
+    let signed: Signed = text.parse().map_err(|why| format!("{why}"))?;
+    let name = signed.verify(sha256, keys.iter().map(|(name, key)| (&**name, *key)));
+    name.map(ToOwned::to_owned).map_err(|why| why.to_string())
+}
