@@ -189,12 +189,6 @@ fn signature(wit: &Resolve, function: &Function) -> String {
         FunctionKind::Static(_) => "static func",
         FunctionKind::AsyncStatic(_) => "async static func",
         FunctionKind::Constructor(_) => "constructor",
-        FunctionKind::Getter => "get",
-        FunctionKind::Setter => "set",
-        FunctionKind::MethodGetter(_) => "method get",
-        FunctionKind::MethodSetter(_) => "method set",
-        FunctionKind::StaticGetter(_) => "static get",
-        FunctionKind::StaticSetter(_) => "static set",
     };
     format!("{}: {kind}({}){result}", function.name, params.join(", "))
 }
