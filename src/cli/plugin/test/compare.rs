@@ -84,7 +84,7 @@ mod tests {
             mismatch("service", &json!({ "idd": "echo" }), &actual).unwrap_or_default(),
             r#"service.idd: expected "echo", but there is id, scheme"#
         );
-        assert_eq!(mismatch("service", &Value::Null, &actual).is_some(), true);
+        assert!(mismatch("service", &Value::Null, &actual).is_some());
     }
 
     #[test]
