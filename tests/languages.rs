@@ -71,7 +71,9 @@ fn policies_in_go() {
 }
 
 fn all(language: &str, more: &[&str]) {
-    KINDS.iter().for_each(|kind| project(language, more, kind));
+    for kind in KINDS {
+        project(language, more, kind);
+    }
 }
 
 /// Begins a project, builds it, checks it and runs its cases.
@@ -121,8 +123,8 @@ fn workshop(begun: &Path, language: &str) -> PathBuf {
         let lines = text.lines().filter(|line| !line.contains("name") && !line.contains("component:"));
         lines.for_each(|line| hash.update(line));
     }
-    let digest: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages").join(format!("{language}-{digest}"));
+    let digest = u64::from_be_bytes(hash.finalize()[..8].try_into().unwrap());
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages").join(format!("{language}-{digest:016x}"));
     fs::create_dir_all(&dir).unwrap();
     for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
         let path = entry.path();

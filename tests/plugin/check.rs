@@ -53,7 +53,7 @@ fn a_configuration_that_does_not_fit_the_schema_is_told() {
 fn what_is_no_plugin_is_refused_with_what_would_be_right() {
     let check = |wasm: &[u8]| Project::new(wasm, "", CASES).plugin(&["check", "code.wasm"]);
     check(b"#!/bin/sh").ends(78).warns("code.wasm: this is not a WebAssembly component");
-    check(&wat::parse_str("(module)").unwrap()).ends(78).warns("wrap it with `wasm-tools component new`");
+    check(&wat::parse_str("(module)").unwrap()).ends(78).warns("wrap it with `cordboard plugin component`");
     check(&wat::parse_str("(component)").unwrap()).ends(78).warns("does not export `cordboard:plugin/meta@0.1.0`");
     let text = format!("(module {SILENT} {})", detect_role(""));
     check(&Guest::of(ROLES).build(&text)).ends(0);
