@@ -7,6 +7,8 @@
 //! for what they print, `<!-- file: PATH -->` for a file.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "readme/plugins.rs"]
+mod plugins;
 mod support;
 
 use std::{
@@ -133,6 +135,15 @@ fn the_configurations_of_the_page_of_hooks_are_accepted() {
     assert_eq!(count, 3);
 }
 
+/// Where `cordboard` is the binary of the tests.
+fn with_binary(mut command: Command) -> Command {
+    let binary = Path::new(env!("CARGO_BIN_EXE_cordboard")).parent().unwrap();
+    let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_str().unwrap();
+    let path = format!("{}:{path}", binary.display());
+    command.env("PATH", path);
+    command
+}
+
 /// The project of the README; what it was built with is there for the next run.
 struct FirstPolicy {
     parent: PathBuf,
@@ -162,11 +173,8 @@ impl FirstPolicy {
             .here
             .walk_through(name)
             .replace("$(ls -t /tmp/cordboard-demo-*/demo.yaml | head -n 1)", &self.config.display().to_string());
-        let mut command = bash(&script);
-        let binary = Path::new(env!("CARGO_BIN_EXE_cordboard")).parent().unwrap();
-        let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_str().unwrap();
-        let path = format!("{}:{path}", binary.display());
-        command.current_dir(&self.parent).env("PATH", path);
+        let mut command = with_binary(bash(&script));
+        command.current_dir(&self.parent);
         command
     }
 
