@@ -86,7 +86,8 @@ impl Candidate {
             let (key, problem) = match Code::read(plugin, &config.trust, supply) {
                 Ok((read, note)) => match schema::find(plugin, &read.wasm) {
                     Ok(found) => {
-                        let note = note.map(|note| places.unlikely_plugin(&plugin.name, "component", secrets.hide(&note)));
+                        let note =
+                            note.map(|note| places.unlikely_plugin(&plugin.name, "component", secrets.hide(&note)));
                         warnings.extend(note);
                         schemas.extend(found.map(|found| (plugin, found)));
                         code.insert(Arc::clone(&plugin.name), read);
@@ -126,7 +127,18 @@ impl Candidate {
         places.forget_configs();
         let files = files_of(paths, &config);
         let incomplete = incomplete && !unread.is_empty();
-        Ok(Self { config: Arc::new(config), code, warnings, places, secrets, unread, incomplete, unfetched, files, hash })
+        Ok(Self {
+            config: Arc::new(config),
+            code,
+            warnings,
+            places,
+            secrets,
+            unread,
+            incomplete,
+            unfetched,
+            files,
+            hash,
+        })
     }
 
     /// What is wrong with code that could not be read, and with configurations that do not fit.

@@ -77,7 +77,8 @@ impl PrivateKey {
     /// # Errors
     /// When the system gives no randomness.
     pub fn generate() -> Result<(Self, String), String> {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| "the system gives no randomness")?;
+        let document =
+            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| "the system gives no randomness")?;
         let key = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(|error| error.to_string())?;
         let base64 = STANDARD.encode(document.as_ref());
         let lines: Vec<_> = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();

@@ -77,11 +77,8 @@ impl Collector for Live {
 
 /// What became of looks at components that come over the network.
 fn looks(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let row: Row<(&'static str, u64)> = (
-        "component_looks",
-        "Looks at components over the network, by what became of them",
-        |(_, count)| *count,
-    );
+    let row: Row<(&'static str, u64)> =
+        ("component_looks", "Looks at components over the network, by what became of them", |(_, count)| *count);
     let labels = |(result, _): &(&'static str, u64)| [("result", (*result).to_owned())];
     families(encoder, MetricType::Counter, &[row], &control.fetcher.counts(), labels)
 }

@@ -127,8 +127,19 @@ macro_rules! differing {
 #[must_use]
 pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
     // Every section is compared below.
-    let Config { listeners: _, admin, log: _, reload: _, plugins: _, routes: _, services: _, trust: _, fetch: _, drain: _, workers } =
-        before;
+    let Config {
+        listeners: _,
+        admin,
+        log: _,
+        reload: _,
+        plugins: _,
+        routes: _,
+        services: _,
+        trust: _,
+        fetch: _,
+        drain: _,
+        workers,
+    } = before;
     let mut changes =
         named(Section::Listeners, &by_name(&before.listeners), &by_name(&after.listeners), |one, other| {
             listener(one, other)

@@ -78,7 +78,13 @@ impl Url {
         }
         let (host, port) = host_and_port(authority).ok_or("has no valid host")?;
         let port = match port {
-            None => if secure { 443 } else { 80 },
+            None => {
+                if secure {
+                    443
+                } else {
+                    80
+                }
+            }
             Some(port) => self::port(port).ok_or("has no valid port: 1 to 65535")?,
         };
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
@@ -235,10 +241,16 @@ mod tests {
     #[test]
     fn urls_are_read_and_shown_without_their_queries() {
         let url = Url::parse("HTTPS://Files.Example:8443/a/b.wasm?token=x").unwrap();
-        assert_eq!((url.secure, &*url.host, url.port, &*url.target), (true, "files.example", 8443, "/a/b.wasm?token=x"));
+        assert_eq!(
+            (url.secure, &*url.host, url.port, &*url.target),
+            (true, "files.example", 8443, "/a/b.wasm?token=x")
+        );
         assert_eq!(url.to_string(), "https://files.example:8443/a/b.wasm?…");
         let plain = Url::parse("http://[::1]?x").unwrap();
-        assert_eq!((&*plain.host, plain.port, &*plain.target, plain.authority()), ("::1", 80, "/?x", "[::1]".to_owned()));
+        assert_eq!(
+            (&*plain.host, plain.port, &*plain.target, plain.authority()),
+            ("::1", 80, "/?x", "[::1]".to_owned())
+        );
         for (text, why) in [
             ("ftp://a/b", "web server"),
             ("https://u:p@a/b", "user name"),

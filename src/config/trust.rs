@@ -294,6 +294,10 @@ pub(super) fn vouched(check: &mut Check, at: &At<'_>, plugin: &PluginConfig, tru
     };
     if open && !demanded && !plugin.is_pinned() {
         let hint = "use TLS, pin it with `sha256`, or have it signed".to_owned();
-        check.wrong(&component_at, "comes without TLS: anybody on the way could put something else in its place", Some(hint));
+        check.wrong(
+            &component_at,
+            "comes without TLS: anybody on the way could put something else in its place",
+            Some(hint),
+        );
     }
 }

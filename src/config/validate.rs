@@ -23,8 +23,7 @@ use super::{
     plugin, route, service,
     shape::mend,
     tree::{At, Node, Position},
-    trust,
-    unlikely,
+    trust, unlikely,
     value::spell_duration,
     yaml,
 };

@@ -121,7 +121,9 @@ impl Cache {
         let mut notes = Vec::new();
         for entry in entries.filter_map(Result::ok) {
             let (path, Ok(about)) = (entry.path(), entry.metadata()) else { continue };
-            let (Some(stem), Some(kind)) = (path.file_stem().and_then(|s| s.to_str()), path.extension()) else { continue };
+            let (Some(stem), Some(kind)) = (path.file_stem().and_then(|s| s.to_str()), path.extension()) else {
+                continue;
+            };
             let Some(hash) = unhex(stem) else { continue };
             let time = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             if kind == "wasm" && !used.contains(&hash) {

@@ -241,7 +241,8 @@ impl Client {
         let name = ServerName::try_from(url.host.to_string())
             .map_err(|_| Trouble::Refused(format!("`{}` is no name that a certificate can have", url.host)))?;
         let secured = TlsConnector::from(tls).connect(name, stream).await;
-        let secured = secured.map_err(|error| unreachable(format!("TLS with {}: {}", url.authority(), insecure(&error))))?;
+        let secured =
+            secured.map_err(|error| unreachable(format!("TLS with {}: {}", url.authority(), insecure(&error))))?;
         Ok(Box::new(secured))
     }
 }
@@ -257,7 +258,11 @@ async fn read(mut body: Incoming, headers: &HeaderMap, most: u64, host: &str) ->
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             let of = announced.map(|size| format!(" of {size}")).unwrap_or_default();
-            Trouble::Unreachable(format!("{host}: the answer broke off after {}{of} bytes: {}", bytes.len(), whole(&error)))
+            Trouble::Unreachable(format!(
+                "{host}: the answer broke off after {}{of} bytes: {}",
+                bytes.len(),
+                whole(&error)
+            ))
         })?;
         if let Ok(data) = frame.into_data() {
             if (bytes.len() + data.len()) as u64 > most {

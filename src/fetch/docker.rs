@@ -76,7 +76,9 @@ mod tests {
             "broken": { "auth": "?" },
         }});
         fs::write(&path, text.to_string()).unwrap();
-        let found = |host: &str| of_file(&path, host).map(|login| login.map(|login| format!("{}={}", login.username, login.password)));
+        let found = |host: &str| {
+            of_file(&path, host).map(|login| login.map(|login| format!("{}={}", login.username, login.password)))
+        };
         assert_eq!(found("a:5000"), Ok(Some("ada=pass:word".to_owned())));
         assert_eq!(found("b"), Ok(Some("bob=secret".to_owned())));
         assert_eq!(found("docker.io"), Ok(Some("ada=pass:word".to_owned())));

@@ -26,8 +26,8 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
-pub use self::{client::Trouble, wanted::Wanted};
 use self::{cache::Cache, client::Client, work::Work};
+pub use self::{client::Trouble, wanted::Wanted};
 use crate::{
     config::{Config, Fetch, PluginConfig},
     files::bounded,

@@ -79,7 +79,8 @@ impl Registry<'_> {
         if answer.status != StatusCode::UNAUTHORIZED || self.authorization.is_some() {
             return Ok(answer);
         }
-        let challenges = answer.headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let challenges =
+            answer.headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let challenges: Vec<_> = challenges.map(ToOwned::to_owned).collect();
         match self.authorize(&challenges, &question.url).await? {
             Some(authorization) => self.authorization = Some(authorization),
@@ -187,7 +188,11 @@ fn read(body: &[u8]) -> Result<Found, String> {
     let [layer] = components[..] else {
         let kinds: Vec<_> = layers.iter().map(|layer| shown(&kind(layer))).collect();
         let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
-        return Err(format!("of the artifact's layers one must be a component ({}); there are {}", LAYERS[0], shown(&kinds)));
+        return Err(format!(
+            "of the artifact's layers one must be a component ({}); there are {}",
+            LAYERS[0],
+            shown(&kinds)
+        ));
     };
     let hash = layer["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:")).and_then(unhex);
     let size = layer["size"].as_u64().unwrap_or_default();
@@ -229,7 +234,8 @@ mod tests {
 
     #[test]
     fn challenges_are_taken_apart() {
-        let said = r#"Bearer realm="https://auth.example/token",service="r, x", Scope="repository:a:pull,push",error=x"#;
+        let said =
+            r#"Bearer realm="https://auth.example/token",service="r, x", Scope="repository:a:pull,push",error=x"#;
         let all = parameters(said, "bearer").unwrap();
         let expected = [
             ("realm", "https://auth.example/token"),
@@ -246,7 +252,8 @@ mod tests {
     fn of_a_manifest_the_one_layer_counts_that_is_a_component() {
         let digest = digest_text(&[7; 32]);
         let layer = |kind: &str, size: u64| json!({ "mediaType": kind, "digest": digest, "size": size });
-        let read = |layers: Value| read(json!({ "layers": layers, "annotations": { SIGNATURE: "s" } }).to_string().as_bytes());
+        let read =
+            |layers: Value| read(json!({ "layers": layers, "annotations": { SIGNATURE: "s" } }).to_string().as_bytes());
         let found = read(json!([layer("text/plain", 1), layer(LAYERS[0], 5)])).ok().unwrap();
         assert_eq!((found.sha256, found.size, found.signature.as_deref()), ([7; 32], 5, Some("s")));
         for (layers, why) in [

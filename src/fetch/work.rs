@@ -194,7 +194,13 @@ impl Work<'_> {
                     return Err(Trouble::Refused(text));
                 }
                 let etag = answer.header(&header::ETAG).filter(|etag| etag.len() <= 1024).map(ToOwned::to_owned);
-                Ok(Brought { sha256: sha256(&answer.body), wasm: answer.body, annotation: Annotation::Unknown, etag, fresh: true })
+                Ok(Brought {
+                    sha256: sha256(&answer.body),
+                    wasm: answer.body,
+                    annotation: Annotation::Unknown,
+                    etag,
+                    fresh: true,
+                })
             }
             _ => Err(answer.trouble(url, login.is_some())),
         }

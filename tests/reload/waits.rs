@@ -71,7 +71,11 @@ fn a_save_takes_the_place_of_what_is_waited_for() {
 fn a_wait_is_said_once_and_again_when_it_is_for_something_else() {
     let proxy = waiting_for_a_component();
     let looks = || proxy.metric("cordboard_reloads_total{result=\"refused\"}");
-    proxy.logged(&["WARN", "a reload waits for components that are not yet what `sha256` pins or their signatures say", &sha256(GIVES_ROLES)]);
+    proxy.logged(&[
+        "WARN",
+        "a reload waits for components that are not yet what `sha256` pins or their signatures say",
+        &sha256(GIVES_ROLES),
+    ]);
     proxy.setup.put("policy.wasm", b"the first piece");
     proxy.logged(&["WARN", "a reload waits for components", &sha256(b"the first piece")]);
     eventually("the end of the wait", || (looks() > 0.5).then_some(()));

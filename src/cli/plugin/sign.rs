@@ -27,7 +27,8 @@ pub(super) fn sign(file: &Path, key: &Path, output: Option<&Path>) -> u8 {
     let mut signed = Signed { sha256, signatures: Vec::new() };
     if output.exists() {
         let text = bounded(&output, MAX_FILE as u64).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        match text.map_err(|error| error.to_string()).and_then(|text| text.parse::<Signed>().map_err(|e| e.to_string())) {
+        match text.map_err(|error| error.to_string()).and_then(|text| text.parse::<Signed>().map_err(|e| e.to_string()))
+        {
             Ok(there) if there.sha256 == sha256 => signed.signatures = there.signatures,
             Ok(_) => {}
             Err(why) => return failed(&output, format!("{why}; it is not written over"), exit::CANNOT_CREATE),
@@ -39,10 +40,5 @@ pub(super) fn sign(file: &Path, key: &Path, output: Option<&Path>) -> u8 {
     if let Err(error) = write(&output, &signed.to_string(), 0o644) {
         return failed(&output, error, exit::CANNOT_CREATE);
     }
-    print(&format!(
-        "{}: signed with the key {}; sha256 {}\n",
-        output.display(),
-        private.public().id(),
-        hex(&sha256)
-    ))
+    print(&format!("{}: signed with the key {}; sha256 {}\n", output.display(), private.public().id(), hex(&sha256)))
 }

@@ -38,7 +38,11 @@ pub(super) fn verify(
 }
 
 /// Whose signatures count.
-fn trusted(keys: &[String], config: Option<PathBuf>, values: Option<PathBuf>) -> Result<Vec<(Arc<str>, PublicKey)>, u8> {
+fn trusted(
+    keys: &[String],
+    config: Option<PathBuf>,
+    values: Option<PathBuf>,
+) -> Result<Vec<(Arc<str>, PublicKey)>, u8> {
     let mut trusted = Vec::new();
     for text in keys {
         let key: PublicKey = text.parse().map_err(|why| {
