@@ -36,7 +36,7 @@ const GIVES_ROLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rendezvous.
 const GIVES_NO_ROLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/router.wasm"));
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    cordboard::signature::hex(&Sha256::digest(bytes))
 }
 
 /// The chat, whose policy is this plugin, and other sections.
