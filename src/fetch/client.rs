@@ -18,10 +18,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::{
-    CertificateError, ClientConfig,
+    CertificateError, ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
-use rustls_platform_verifier::Verifier;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
@@ -276,15 +275,22 @@ async fn read(mut body: Incoming, headers: &HeaderMap, most: u64, host: &str) ->
 
 /// What TLS is done with: the certificates of the system, and those of `ca_file`.
 fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let extra = ca_file.map(certificates).transpose()?.unwrap_or_default();
+    let mut roots = RootCertStore::empty();
+    for certificate in ca_file.map(certificates).transpose()?.unwrap_or_default() {
+        roots.add(certificate).map_err(|error| format!("`fetch.ca_file`: {error}"))?;
+    }
+    let system = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(system.certs);
+    if roots.is_empty() {
+        let why = system.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+        let text = "the system has no certificates to believe; install them, or name a file in `fetch.ca_file`";
+        return Err(format!("{text}{why}"));
+    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-        .map_err(|error| format!("{error}; name a file of certificates in `fetch.ca_file`"))?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
-        .dangerous() // It is the verifier that is named here, not that there is none.
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
@@ -301,7 +307,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 fn insecure(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     let why = match tls {
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             "nobody who is believed has signed its certificate; `fetch.ca_file` can name who has"
         }
         Some(rustls::Error::InvalidCertificate(

@@ -180,12 +180,7 @@ impl Fetcher {
             work.instead(Trouble::Unreachable(late))
         });
         match given {
-            Ok(given) => {
-                if given.copy.is_none() && self.told().remove(&work.reference) {
-                    tracing::info!(component = %wanted.remote, "a component can be looked at again");
-                }
-                Ok(given)
-            }
+            Ok(given) => Ok(given),
             Err(trouble) => {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
                 self.told().remove(&work.reference);

@@ -76,7 +76,9 @@ impl Registry<'_> {
             None => question.clone(),
         };
         let answer = self.client.ask(asked(&self.authorization)).await?;
-        if answer.status != StatusCode::UNAUTHORIZED || self.authorization.is_some() {
+        // A token may be good for reading only; a password is good for everything or nothing.
+        let said = self.authorization.as_ref().is_some_and(|said| said.starts_with("Basic "));
+        if answer.status != StatusCode::UNAUTHORIZED || said {
             return Ok(answer);
         }
         let challenges =

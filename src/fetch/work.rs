@@ -13,7 +13,7 @@ use super::{
     cache::Note,
     client::{self, Client, Question},
     docker, file_of_signature,
-    oci::{self, Found, Registry},
+    oci::{self, Registry},
     sha256, verify,
     wanted::{Demand, Place, Wanted},
 };
@@ -78,7 +78,7 @@ impl Work<'_> {
         });
         if let Some((sha256, wasm)) = known.and_then(|hash| Some((hash, self.cached(hash)?))) {
             let brought = Brought { wasm, sha256, annotation: Annotation::Unknown, etag: None, fresh: false };
-            let signature = self.signature(&brought).await?;
+            let signature = self.signature(&brought.sha256, &brought.annotation).await?;
             return Ok(self.done(brought, signature.as_deref(), None));
         }
         let brought = match self.bring_patiently().await {
@@ -88,12 +88,15 @@ impl Work<'_> {
         if let Some(pin) = self.wanted.pin.filter(|pin| *pin != brought.sha256) {
             return Err(other(&brought.sha256, &pin));
         }
-        let signature = match self.signature(&brought).await {
+        let signature = match self.signature(&brought.sha256, &brought.annotation).await {
             Ok(signature) => signature,
             Err(trouble) => return self.instead(trouble),
         };
         let counts = &self.fetcher.counts;
         if brought.fresh { &counts.fetched } else { &counts.unchanged }.fetch_add(1, Ordering::Relaxed);
+        if self.fetcher.told().remove(&self.reference) {
+            tracing::info!(component = %self.wanted.remote, "a component can be looked at again");
+        }
         if brought.fresh {
             tracing::info!(
                 component = %self.wanted.remote,
@@ -213,12 +216,16 @@ impl Work<'_> {
         if let Some(pin) = self.wanted.pin.filter(|pin| *pin != found.sha256) {
             return Err(other(&found.sha256, &pin));
         }
+        let annotation = Annotation::from(found.signature.clone());
+        // Before a layer is fetched that nobody may use.
+        if self.wanted.signature.as_ref().is_some_and(|demand| demand.at == Place::Beside) {
+            self.signature(&found.sha256, &annotation).await?;
+        }
         let (wasm, fresh) = match self.cached(found.sha256) {
             Some(wasm) => (wasm, false),
             None => (registry.layer(&found).await?, true),
         };
-        let Found { sha256, signature, .. } = found;
-        Ok(Brought { wasm, sha256, annotation: signature.into(), etag: None, fresh })
+        Ok(Brought { wasm, sha256: found.sha256, annotation, etag: None, fresh })
     }
 
     /// What the annotation says of a component that was in the cache.
@@ -244,10 +251,10 @@ impl Work<'_> {
     }
 
     /// The text of a signature that counts; none where none is demanded.
-    async fn signature(&self, brought: &Brought) -> Result<Option<String>, Trouble> {
+    async fn signature(&self, sha256: &[u8; 32], annotation: &Annotation) -> Result<Option<String>, Trouble> {
         let Some(Demand { at, by: keys }) = &self.wanted.signature else { return Ok(None) };
-        let known = self.fetcher.cache.as_ref().and_then(|cache| cache.signature(&brought.sha256));
-        if let Some(known) = known.filter(|text| verify(text, &brought.sha256, keys).is_ok()) {
+        let known = self.fetcher.cache.as_ref().and_then(|cache| cache.signature(sha256));
+        if let Some(known) = known.filter(|text| verify(text, sha256, keys).is_ok()) {
             return Ok(Some(known));
         }
         let text = match (at, &self.wanted.remote) {
@@ -259,8 +266,8 @@ impl Work<'_> {
                 self.text(&Url { target: format!("{path}.sig{query}").into(), ..url.clone() }).await?
             }
             (Place::Beside, Remote::Oci(oci)) => {
-                let annotation = match &brought.annotation {
-                    Annotation::Unknown => self.annotation(oci, &brought.sha256).await?,
+                let annotation = match annotation {
+                    Annotation::Unknown => self.annotation(oci, sha256).await?,
                     known => known.clone(),
                 };
                 let name = oci::SIGNATURE;
@@ -269,11 +276,11 @@ impl Work<'_> {
                     let hint = "`cordboard plugin push` adds it, or name a file in `signature`";
                     return Err(Trouble::Refused(format!("{text}; {hint}")));
                 };
-                let signed = Signed::from_annotation(&annotation, brought.sha256);
+                let signed = Signed::from_annotation(&annotation, *sha256);
                 signed.map_err(|why| Trouble::Refused(format!("the annotation `{name}`: {why}")))?.to_string()
             }
         };
-        verify(&text, &brought.sha256, keys).map_err(Trouble::Refused)?;
+        verify(&text, sha256, keys).map_err(Trouble::Refused)?;
         Ok(Some(text))
     }
 

@@ -7,7 +7,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -77,6 +80,8 @@ impl Drop for Files {
     }
 }
 
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
 /// A certificate authority of the test's own.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -87,6 +92,9 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // One that is found by its name and is not the one would be told in another way.
+        let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
@@ -197,6 +205,11 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         match stream.read(&mut byte).await {
+            // Whoever speaks TLS to one that does not.
+            Ok(1) if head.is_empty() && byte[0] == 0x16 => {
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+                return;
+            }
             Ok(1) => head.push(byte[0]),
             _ => return,
         }
@@ -214,7 +227,7 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<
     seen.lock().unwrap().push(asked);
     let bytes = match answer {
         Answer::Whole(status, head, body) => {
-            let fields: String = head.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let fields = head.iter().fold(String::new(), |text, (name, value)| text + name + ": " + value + "\r\n");
             let head = format!("HTTP/1.1 {status} Whatever\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
             [head.as_bytes(), &body].concat()
         }

@@ -48,6 +48,7 @@ fn binary() -> PathBuf {
 }
 
 impl Registry {
+    #[allow(clippy::format_push_string)] // a few lines, once
     pub fn start(settings: &Settings<'_>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let binary = binary();
@@ -61,20 +62,24 @@ impl Registry {
             let (certificate_at, key_at) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
             fs::write(&certificate_at, certificate).unwrap();
             fs::write(&key_at, key).unwrap();
-            config += &format!("  tls: {{certificate: '{}', key: '{}'}}\n", certificate_at.display(), key_at.display());
+            config.push_str(&format!(
+                "  tls: {{certificate: '{}', key: '{}'}}\n",
+                certificate_at.display(),
+                key_at.display()
+            ));
         }
         if let Some((name, hash)) = settings.user {
             let path = dir.path().join("htpasswd");
             fs::write(&path, format!("{name}:{hash}\n")).unwrap();
-            config += &format!("auth: {{htpasswd: {{realm: test, path: '{}'}}}}\n", path.display());
+            config.push_str(&format!("auth: {{htpasswd: {{realm: test, path: '{}'}}}}\n", path.display()));
         }
         if let Some((realm, certificate)) = &settings.token {
             let path = dir.path().join("tokens.pem");
             fs::write(&path, certificate).unwrap();
-            config += &format!(
+            config.push_str(&format!(
                 "auth: {{token: {{realm: '{realm}', service: registry, issuer: test, rootcertbundle: '{}'}}}}\n",
                 path.display()
-            );
+            ));
         }
         let path = dir.path().join("config.yml");
         fs::write(&path, config).unwrap();

@@ -1,6 +1,6 @@
 //! `cordboard plugin push FILE oci://…`: puts a component into a registry, signed if `FILE.sig` is there.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -9,11 +9,14 @@ use crate::{
     candidate::beside,
     config::{Login, Oci, digest_text},
     fetch::{
-        self,
+        self, Trouble,
         push::{Order, push as send},
     },
     signature::Signed,
 };
+
+/// Longest time that a push may take.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 #[derive(Args)]
 pub(in super::super) struct Push {
@@ -70,7 +73,8 @@ pub(super) fn push(push: Push) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return failed(&push.file, error, exit::FAILURE),
     };
-    match runtime.block_on(send(&order, wasm, signed.as_ref())) {
+    let pushed = runtime.block_on(async { tokio::time::timeout(PATIENCE, send(&order, wasm, signed.as_ref())).await });
+    match pushed.unwrap_or_else(|_| Err(Trouble::Unreachable(format!("not done within {PATIENCE:?}")))) {
         Ok(digest) => {
             let digested = Oci { digest: Some(digest), ..order.oci };
             let how = if signed.is_some() { "signed" } else { "not signed" };

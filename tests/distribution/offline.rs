@@ -1,0 +1,123 @@
+//! Without a network, and with a cache that somebody has been at.
+
+use super::{
+    support::files::{Answer, Files},
+    *,
+};
+
+/// A proxy whose component is at this server, not pinned.
+fn mutable(place: &Place, server: &Files) -> String {
+    place.chat(&format!("component: '{}'", server.url("/own.wasm")), "timeout: 5s", "trust: {require: never}\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_once_serves_again_without_a_network_and_that_is_said() {
+    let place = Place::new();
+    let server = place.server().await;
+    server.serve(&[("/own.wasm", GIVES_ROLES)]);
+    let yaml = mutable(&place, &server);
+    drop(place.start(&yaml));
+    let address = server.url("/own.wasm");
+    drop(server);
+    let proxy = place.start(&yaml);
+    assert_eq!(handshake(&proxy), 101);
+    proxy.logged(&[
+        "WARN",
+        "a component could not be looked at; the cached copy serves",
+        &address,
+        "copy_of=",
+        "GMT",
+        "no connection",
+    ]);
+    proxy.logged(&["WARN", "plugins.rendezvous.component", "the copy of", "GMT serves"]);
+    proxy.metric_becomes("cordboard_component_copies", 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_answers_is_believed_and_no_copy_covers_it_up() {
+    let place = Place::new();
+    let server = place.server().await;
+    server.serve(&[("/own.wasm", GIVES_ROLES)]);
+    let yaml = mutable(&place, &server);
+    let proxy = place.start(&yaml);
+    // A server that fails says nothing about what there is.
+    server.say(|_| Answer::status(503));
+    reload(&proxy);
+    proxy.metric_becomes("cordboard_component_copies", 1.0);
+    assert_eq!((proxy.generation(), handshake(&proxy)), (1, 101));
+    // One that has nothing any more does.
+    server.say(|_| Answer::status(404));
+    let text = reload(&proxy);
+    assert!(text.contains("404"), "{text}");
+    proxy.logged(&["ERROR", "refused", "answers 404"]);
+    assert_eq!((proxy.generation(), handshake(&proxy)), (1, 101));
+    let (code, text) = place.refused(&yaml);
+    assert!(code == 78 && text.contains("answers 404"), "{text}");
+    // And it is back.
+    server.serve(&[("/own.wasm", GIVES_NO_ROLES)]);
+    reload(&proxy);
+    assert_eq!((proxy.generation(), handshake(&proxy)), (2, 403));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_that_fails_at_a_reload_leaves_what_serves_and_holds_up_no_rollback() {
+    let (place, server) = (Place::new(), Files::plain().await);
+    server.serve(&[("/own.wasm", GIVES_ROLES)]);
+    let yaml = place.chat(&pinned(&server.url("/own.wasm"), GIVES_ROLES), "timeout: 10m", "");
+    let proxy = place.start(&yaml);
+    proxy.setup.write(&(yaml.clone() + "log: {sessions: false}\n"));
+    let now = proxy.reloaded(1);
+    // What is to serve next does not come.
+    server.say(|_| Answer::Silent);
+    proxy.setup.write(&place.chat(&pinned(&server.url("/other.wasm"), GIVES_NO_ROLES), "timeout: 10m", ""));
+    support::eventually("the fetch", || server.asked().iter().find(|asked| asked.target == "/other.wasm").cloned());
+    let (code, text) = run(&["rollback", "--admin", &proxy.admin.to_string()]);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!((proxy.generation(), handshake(&proxy)), (now + 1, 101));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cached_component_that_was_exchanged_is_noticed_and_fetched_anew() {
+    let (place, server) = (Place::new(), Files::plain().await);
+    server.serve(&[("/own.wasm", GIVES_ROLES)]);
+    let yaml = place.chat(&pinned(&server.url("/own.wasm"), GIVES_ROLES), "timeout: 5s", "");
+    drop(place.start(&yaml));
+    fs::write(place.cached(GIVES_ROLES), GIVES_NO_ROLES).unwrap();
+    let proxy = place.start(&yaml);
+    assert_eq!(handshake(&proxy), 101);
+    proxy.logged(&["WARN", "a cached component is damaged; it is fetched anew"]);
+    drop(proxy);
+    assert_eq!(server.asked().len(), 2);
+    assert_eq!(fs::read(place.cached(GIVES_ROLES)).unwrap(), GIVES_ROLES);
+    // Where nobody can be asked it is not used either.
+    fs::write(place.cached(GIVES_ROLES), GIVES_NO_ROLES).unwrap();
+    drop(server);
+    let (code, text) = place.refused(&yaml);
+    assert!(code == 78 && text.contains("no connection"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_cache_everything_is_fetched_at_each_start() {
+    let (place, server) = (Place::new(), Files::plain().await);
+    server.serve(&[("/own.wasm", GIVES_ROLES)]);
+    let yaml = place.chat(&pinned(&server.url("/own.wasm"), GIVES_ROLES), "", "");
+    fs::write(place.path("cache"), "a file where the folder should be").unwrap();
+    let proxy = place.start(&yaml);
+    assert_eq!(handshake(&proxy), 101);
+    proxy.logged(&["WARN", "fetched components are not cached"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_fetches_what_it_checks() {
+    let (place, server) = (Place::new(), Files::plain().await);
+    server.serve(&[("/own.wasm", GIVES_ROLES)]);
+    let setup = Place::setup(&place.chat(&pinned(&server.url("/own.wasm"), GIVES_ROLES), "", ""));
+    let check = || {
+        said(&binary().args(["check", &shown(&setup.path())]).env("XDG_CACHE_HOME", place.path("")).output().unwrap())
+    };
+    let (code, text) = check();
+    assert!(code == 0 && text.contains("1 plugin"), "{text}");
+    drop(server);
+    let (code, text) = check();
+    assert_eq!(code, 0, "{text}");
+}
