@@ -16,7 +16,7 @@ fn components_of_version_0_1_say_what_they_said() {
         sums.lines().map(|line| line.split_once("  ").unwrap()).map(|(sum, name)| (name, sum)).collect();
     let mut there: Vec<_> =
         fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    there.retain(|name| name.ends_with(".wasm"));
+    there.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "wasm"));
     there.sort();
     assert_eq!(there, sums.keys().copied().collect::<Vec<_>>(), "what is there is what SHA256SUMS lists");
     assert!(there.len() >= 8);

@@ -28,53 +28,53 @@ use support::binary;
 use tempfile::TempDir;
 
 /// What a command came to.
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
 }
 
 impl Said {
     /// Fails with all that was said unless the command ended with this code.
     #[track_caller]
-    pub fn ends(self, code: i32) -> Self {
+    fn ends(self, code: i32) -> Self {
         assert_eq!(self.code, code, "standard output:\n{}\nstandard error:\n{}", self.out, self.err);
         self
     }
 
     /// Fails unless this stands on standard output.
     #[track_caller]
-    pub fn says(self, words: &str) -> Self {
+    fn says(self, words: &str) -> Self {
         assert!(self.out.contains(words), "{words:?} is not in:\n{}", self.out);
         self
     }
 
     /// Fails unless this stands on standard error.
     #[track_caller]
-    pub fn warns(self, words: &str) -> Self {
+    fn warns(self, words: &str) -> Self {
         assert!(self.err.contains(words), "{words:?} is not in:\n{}", self.err);
         self
     }
 }
 
 /// `cordboard plugin` with these arguments, in a folder.
-pub fn plugin(dir: &Path, arguments: &[&str]) -> Said {
+fn plugin(dir: &Path, arguments: &[&str]) -> Said {
     let output = binary().arg("plugin").args(arguments).current_dir(dir).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// A built-in plugin's component.
-pub fn builtin(name: &str) -> &'static [u8] {
+fn builtin(name: &str) -> &'static [u8] {
     cordboard::policy::builtin(name).unwrap()
 }
 
 /// A project whose build copies a file.
-pub struct Project(TempDir);
+struct Project(TempDir);
 
 impl Project {
     /// `more` is put below the manifest's other keys.
-    pub fn new(code: &[u8], more: &str, cases: &str) -> Self {
+    fn new(code: &[u8], more: &str, cases: &str) -> Self {
         let project = Self(tempfile::tempdir().unwrap());
         project.put("code.wasm", code);
         project.put("cases.yaml", cases.as_bytes());
@@ -83,31 +83,31 @@ impl Project {
     }
 
     /// One that has been built.
-    pub fn built(code: &[u8], more: &str, cases: &str) -> Self {
+    fn built(code: &[u8], more: &str, cases: &str) -> Self {
         let project = Self::new(code, more, cases);
         project.plugin(&["build"]).ends(0);
         project
     }
 
-    pub fn manifest(&self, more: &str) {
+    fn manifest(&self, more: &str) {
         let build = if more.contains("build:") { "" } else { "build: ['cp code.wasm \"$OUT\"']\n" };
         let text = format!("name: tried\ncomponent: build/tried.wasm\n{build}{more}");
         self.put("plugin.yaml", text.as_bytes());
     }
 
-    pub fn dir(&self) -> &Path {
+    fn dir(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn file(&self, name: &str) -> PathBuf {
+    fn file(&self, name: &str) -> PathBuf {
         self.dir().join(name)
     }
 
-    pub fn put(&self, name: &str, content: &[u8]) {
+    fn put(&self, name: &str, content: &[u8]) {
         fs::write(self.file(name), content).unwrap();
     }
 
-    pub fn plugin(&self, arguments: &[&str]) -> Said {
+    fn plugin(&self, arguments: &[&str]) -> Said {
         plugin(self.dir(), arguments)
     }
 }

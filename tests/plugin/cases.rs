@@ -157,7 +157,9 @@ fn an_endless_call_ends_at_its_deadline() {
 fn files_of_cases_that_are_wrong_are_told_with_their_places() {
     let wrong = |cases: &str, told: &[&str]| {
         let said = Project::built(builtin("redact"), "", cases).plugin(&["test"]).ends(78);
-        told.iter().for_each(|told| assert!(said.err.contains(told), "{told:?} is not in:\n{}", said.err));
+        for told in told {
+            assert!(said.err.contains(told), "{told:?} is not in:\n{}", said.err);
+        }
     };
     wrong("cases: []\n", &["cases.yaml:1:1: cases: 1 to 10000 cases are needed"]);
     wrong("cases:\n  - { request: /, expect: { role: client } }\n", &["cases.yaml:2:", "cases[0].name: is missing"]);
