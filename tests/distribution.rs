@@ -20,12 +20,14 @@ mod signed;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest as _, Sha256};
 use support::{
-    CHAT, Proxy, Setup, binary,
+    CHAT, PATIENCE, Proxy, Setup, binary,
     files::{Authority, Files},
     http, status, upgrade,
 };
@@ -92,7 +94,7 @@ impl Place {
         let setup = Self::setup(yaml);
         let mut command = binary();
         command.args(["run", "--config"]).arg(setup.path()).arg("--code-cache").arg(self.path("cache"));
-        said(&command.output().unwrap())
+        ends(command)
     }
 
     /// Where the cache keeps a component.
@@ -128,6 +130,21 @@ fn shown(path: &Path) -> String {
 fn said(output: &Output) -> (i32, String) {
     let text = [&output.stdout[..], &output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8(text).unwrap())
+}
+
+/// The same of a command that must come to an end, and is ended if it does not.
+fn ends(mut command: Command) -> (i32, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let end = Instant::now() + 2 * PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > end {
+            child.kill().unwrap();
+            let text = said(&child.wait_with_output().unwrap()).1;
+            panic!("it did not end; it said:\n{text}");
+        }
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    said(&child.wait_with_output().unwrap())
 }
 
 fn run(arguments: &[&str]) -> (i32, String) {

@@ -101,7 +101,11 @@ async fn files_need_signatures_where_all_do_and_are_waited_for_where_one_comes_f
     let yaml = chat("component: own.wasm", &trust(&[("release", &public)], "always"));
     let setup = Place::setup(&yaml);
     setup.put("own.wasm", GIVES_ROLES);
-    let run = |setup: &Setup| said(&binary().args(["run", "--config", &shown(&setup.path())]).output().unwrap());
+    let run = |setup: &Setup| {
+        let mut command = binary();
+        command.args(["run", "--config", &shown(&setup.path())]);
+        ends(command)
+    };
     let (code, text) = run(&setup);
     assert!(
         code == 78 && text.contains("plugins.rendezvous.signature") && text.contains("own.wasm.sig: No such file"),
