@@ -17,15 +17,13 @@ use sha2::{Digest as _, Sha256};
 use support::binary;
 
 /// Of every language.
-const KINDS: [&str; 4] = ["rendezvous", "router", "authorizer", "filter"];
+const KINDS: [&str; 7] = ["rendezvous", "router", "authorizer", "filter", "pairer", "rewriter", "observer"];
 /// What lines of manifests install into a project, and what compilers keep there.
 const KEPT: [&str; 3] = ["node_modules", ".venv", "target"];
 
 #[test]
 fn policies_in_rust() {
-    for kind in KINDS.into_iter().chain(["pairer", "observer"]) {
-        project("rust", &[], kind);
-    }
+    all("rust", &[]);
 }
 
 #[test]

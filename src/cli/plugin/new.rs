@@ -67,6 +67,8 @@ enum Kind {
     Filter,
     /// Who is joined with whom where a seat is taken
     Pairer,
+    /// What becomes of header fields, on their way to a service and back
+    Rewriter,
     /// Nothing: it is told what becomes of connections
     Observer,
 }

@@ -40,7 +40,7 @@ bool exports_cordboard_plugin_authorization_authorize(
     policy_string_t key;
     if (!cordboard_plugin_request_header(&header, &key)) {
         reject(err, 401, "key-missing", text_copy(text("An API key is needed.\n")));
-        reject_with_header(err, "www-authenticate", "ApiKey");
+        reject_with_header(err, "www-authenticate", text_copy(text("ApiKey")));
         return false;
     }
     const json *subject = NULL;

@@ -44,6 +44,15 @@ bool config_text(
     return true;
 }
 
+bool config_flag(const json *object, const char *key, bool otherwise, bool *value, policy_string_t *err) {
+    const json *member = json_member(object, key);
+    if (member != NULL && member->kind != JSON_BOOL) {
+        return must(err, key, "be true or false");
+    }
+    *value = member != NULL ? text_equals(member->text, text("true")) : otherwise;
+    return true;
+}
+
 bool config_whole(
     const json *object, const char *key, uint32_t least, uint32_t most, uint32_t *value, policy_string_t *err
 ) {

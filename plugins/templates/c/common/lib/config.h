@@ -11,6 +11,9 @@ bool config_read(policy_string_t *config, const char *const keys[], const json *
 bool config_text(
     const json *object, const char *key, const char *otherwise, policy_string_t *value, policy_string_t *err);
 
+// True or false, or the default.
+bool config_flag(const json *object, const char *key, bool otherwise, bool *value, policy_string_t *err);
+
 // A whole number from `least` to `most`, or the default.
 bool config_whole(
     const json *object, const char *key, uint32_t least, uint32_t most, uint32_t *value, policy_string_t *err);

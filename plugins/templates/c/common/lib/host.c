@@ -21,14 +21,13 @@ void reject(cordboard_plugin_types_rejection_t *rejection, uint16_t status, cons
     rejection->body = (policy_option_string_t){true, body};
 }
 
-void reject_with_header(cordboard_plugin_types_rejection_t *rejection, const char *name, const char *value) {
+void reject_with_header(cordboard_plugin_types_rejection_t *rejection, const char *name, policy_string_t value) {
     cordboard_plugin_types_list_header_field_t *headers = &rejection->headers;
     headers->ptr = realloc(headers->ptr, (headers->len + 1) * sizeof *headers->ptr);
     if (headers->ptr == NULL) {
         abort();
     }
-    headers->ptr[headers->len++] =
-        (cordboard_plugin_types_header_field_t){text_copy(text(name)), text_copy(text(value))};
+    headers->ptr[headers->len++] = (cordboard_plugin_types_header_field_t){text_copy(text(name)), value};
 }
 
 void log_warning(policy_string_t message) {

@@ -11,8 +11,8 @@ void describe(
 // Refuses a request with an HTTP answer. `code` is for logs and metrics; the body is taken over.
 void reject(cordboard_plugin_types_rejection_t *rejection, uint16_t status, const char *code, policy_string_t body);
 
-// One more header field in that answer.
-void reject_with_header(cordboard_plugin_types_rejection_t *rejection, const char *name, const char *value);
+// One more header field in that answer; the value is taken over.
+void reject_with_header(cordboard_plugin_types_rejection_t *rejection, const char *name, policy_string_t value);
 
 // A line in the log of the proxy.
 void log_warning(policy_string_t message);

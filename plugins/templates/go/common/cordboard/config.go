@@ -40,6 +40,19 @@ func (c Config) Text(key, otherwise string) (string, error) {
 	return text, nil
 }
 
+// Flag is true or false.
+func (c Config) Flag(key string, otherwise bool) (bool, error) {
+	value, there := c[key]
+	if !there {
+		return otherwise, nil
+	}
+	flag, ok := value.(bool)
+	if !ok {
+		return false, fmt.Errorf("%s must be true or false", key)
+	}
+	return flag, nil
+}
+
 // Whole is a whole number from least to most.
 func (c Config) Whole(key string, least, most, otherwise int64) (int64, error) {
 	value, there := c[key]

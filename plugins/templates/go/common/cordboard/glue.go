@@ -167,6 +167,10 @@ type (
 		some  bool
 		value resolution
 	}
+	edit struct {
+		tag         uint8
+		name, value list
+	}
 	info   struct{ name, version, description list }
 	action struct {
 		tag     uint8
@@ -194,6 +198,14 @@ type (
 		failed bool
 		_      [7]byte
 		value  rejection
+	}
+	// So does what is good where only what is not is aligned; Go itself would align bytes to nothing.
+	paired struct {
+		_        [0]uint32
+		failed   bool
+		_        [3]byte
+		some     bool
+		decision uint8
 	}
 	failed struct {
 		failed bool
@@ -243,6 +255,14 @@ func keepHeaders(headers []Header) list {
 		pairs[i] = pair{keepText(header.Name), keepText(header.Value)}
 	}
 	return keepList(pairs)
+}
+
+func keepEdits(edits []Edit) list {
+	kept := make([]edit, len(edits))
+	for i, each := range edits {
+		kept[i] = edit{each.do, keepText(each.field.Name), keepText(each.field.Value)}
+	}
+	return keepList(kept)
 }
 
 func keepAttributes(attributes Attributes) list {
@@ -302,6 +322,27 @@ func textsAt(at list) []string {
 
 func readTexts(from unsafe.Pointer) []string { return textsAt(*(*list)(from)) }
 
+func pairsAt(at list) []pair {
+	return unsafe.Slice((*pair)(unsafe.Pointer(uintptr(at.at))), at.length)
+}
+
+func headersAt(at list) []Header {
+	pairs := pairsAt(at)
+	headers := make([]Header, len(pairs))
+	for i, each := range pairs {
+		headers[i] = Header{textAt(each.name), textAt(each.value)}
+	}
+	return headers
+}
+
+func attributesAt(at list) Attributes {
+	attributes := Attributes{}
+	for _, each := range pairsAt(at) {
+		attributes[textAt(each.name)] = textAt(each.value)
+	}
+	return attributes
+}
+
 // In the order of the contract.
 var roles = []Role{Client, Backend, Listener, Routed, Session}
 
@@ -328,7 +369,7 @@ func readIdentity(from unsafe.Pointer) *Identity {
 		return nil
 	}
 	at := &read.value
-	found := Identity{Roles: textsAt(at.roles), Attributes: Attributes{}}
+	found := Identity{Roles: textsAt(at.roles), Attributes: attributesAt(at.attributes)}
 	if at.subject.some {
 		found.Subject = textAt(at.subject.value)
 	}
@@ -337,9 +378,6 @@ func readIdentity(from unsafe.Pointer) *Identity {
 	}
 	if at.tokenID.some {
 		found.TokenID = textAt(at.tokenID.value)
-	}
-	for _, each := range unsafe.Slice((*pair)(unsafe.Pointer(uintptr(at.attributes.at))), at.attributes.length) {
-		found.Attributes[textAt(each.name)] = textAt(each.value)
 	}
 	return &found
 }
@@ -440,6 +478,51 @@ func CallAuthorize(policy Authorizer) uint32 {
 		tokenID:    keepOption(said.TokenID),
 		attributes: keepAttributes(said.Attributes),
 	}}})
+}
+
+// CallRewriteRequest is request-rewriting#rewrite-request.
+func CallRewriteRequest(policy RequestRewriter) uint32 {
+	defer ended()
+	begin()
+	said, err := policy.RewriteRequest(request{})
+	if err != nil {
+		return keep(refused{true, keepRejection(err)})
+	}
+	return keep(good[list]{value: keepEdits(said)})
+}
+
+// CallRewriteResponse is response-rewriting#rewrite-response.
+func CallRewriteResponse(policy ResponseRewriter, status, at, length uint32) uint32 {
+	defer ended()
+	headers := headersAt(list{at, length})
+	begin()
+	said, err := policy.RewriteResponse(request{}, int(status), headers)
+	if err != nil {
+		return keep(refused{true, keepRejection(err)})
+	}
+	return keep(good[list]{value: keepEdits(said)})
+}
+
+// CallDecide is pairing#decide.
+func CallDecide(policy Pairer) uint32 {
+	defer ended()
+	begin()
+	said, err := policy.Decide(request{}, connection{})
+	if err != nil {
+		return keep(refused{true, keepRejection(err)})
+	}
+	if said == Undecided {
+		return keep(paired{})
+	}
+	return keep(paired{some: true, decision: uint8(said - Join)})
+}
+
+// CallOnEvent is lifecycle#on-event.
+func CallOnEvent(policy Observer, nameAt, nameLength uint32, atMS uint64, at, length uint32) {
+	defer ended()
+	event := Event{textAt(list{nameAt, nameLength}), atMS, attributesAt(list{at, length})}
+	begin()
+	policy.OnEvent(connection{}, event)
 }
 
 // CallOpen is message-filtering#open.

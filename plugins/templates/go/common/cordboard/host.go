@@ -4,6 +4,7 @@ package cordboard
 
 import (
 	"errors"
+	"time"
 	"unsafe"
 )
 
@@ -101,6 +102,9 @@ func (interest) Messages(direction Direction, kind Kind, maxBytes int, oversize 
 	interestMessages(uint32(direction), uint32(kind), uint32(maxBytes), uint32(oversize))
 }
 func (interest) Nothing() { interestNothing() }
+
+// Now is the time by the host's clock, which is the same again where a call is replayed.
+func Now() time.Time { return time.UnixMilli(int64(clockNowMS())) }
 
 // cordboard:plugin/request
 
@@ -243,6 +247,9 @@ func interestMessages(direction, kind, maxBytes, oversize uint32)
 func interestNothing()
 
 // cordboard:host
+
+//go:wasmimport cordboard:host/clock@0.1.0 now-ms
+func clockNowMS() uint64
 
 //go:wasmimport cordboard:host/log@0.1.0 write
 func logWrite(level uint32, message unsafe.Pointer, length uint32, fields unsafe.Pointer, count uint32)

@@ -37,6 +37,29 @@ type Authorizer interface {
 	Authorize(request Request) (*Identity, error)
 }
 
+// RequestRewriter says what a service learns of a request.
+type RequestRewriter interface {
+	// RewriteRequest returns what is changed, in order.
+	RewriteRequest(request Request) ([]Edit, error)
+}
+
+// ResponseRewriter says what a client learns of an answer.
+type ResponseRewriter interface {
+	// RewriteResponse is given status and header of the answer; fields that are no text are not shown.
+	RewriteResponse(request Request, status int, headers []Header) ([]Edit, error)
+}
+
+// Pairer says who is joined with whom where a seat is taken.
+type Pairer interface {
+	// Decide is asked about the holder of the newcomer's own seat, and about the one opposite. Undecided is no opinion.
+	Decide(newcomer Request, holder Connection) (PairingDecision, error)
+}
+
+// Observer is told what becomes of connections.
+type Observer interface {
+	OnEvent(connection Connection, event Event)
+}
+
 // MessageFilter looks at messages.
 type MessageFilter interface {
 	// Open is asked before the connection is: what messages are wanted? Without a word nothing is.
@@ -93,6 +116,46 @@ type Resolution struct {
 
 // Header is a header field.
 type Header struct{ Name, Value string }
+
+// Edit is a change of a header field.
+type Edit struct {
+	do    uint8
+	field Header
+}
+
+const (
+	doSet uint8 = iota
+	doAppend
+	doRemove
+)
+
+// Set puts this value in the place of all that the field has.
+func Set(name, value string) Edit { return Edit{doSet, Header{name, value}} }
+
+// Append adds a value to the field.
+func Append(name, value string) Edit { return Edit{doAppend, Header{name, value}} }
+
+// Remove takes the field out.
+func Remove(name string) Edit { return Edit{doRemove, Header{Name: name}} }
+
+// PairingDecision is what becomes of a newcomer.
+type PairingDecision uint8
+
+// The decisions.
+const (
+	Undecided PairingDecision = iota
+	// Join joins it with the one opposite.
+	Join
+	// Replace gives it the seat; the holder is closed.
+	Replace
+)
+
+// Event is something that became of a connection. Names and attributes are open sets: ignore what you do not know.
+type Event struct {
+	Name       string
+	AtMS       uint64
+	Attributes Attributes
+}
 
 // Rejection is the HTTP answer to a request that is refused. It is an error, to be returned as one.
 type Rejection struct {
