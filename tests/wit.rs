@@ -13,6 +13,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use contract::{BREAKING, Breach, CHANGED, Contract, EXPORTED, LOST, VERSION, WORLD};
@@ -193,4 +194,11 @@ fn the_guest_sdk_is_generated_from_the_contract_itself() {
         let dir = root("plugins/sdk").join(path.trim_matches(['"', ',']));
         assert_eq!(dir.canonicalize().unwrap(), root(CONTRACT).canonicalize().unwrap());
     }
+}
+
+#[test]
+fn the_declarations_for_javascript_are_those_of_the_contract() {
+    let output = Command::new("node").arg(root("tests/typings/generate.mjs")).arg("--check").output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "run node tests/typings/generate.mjs: {}", String::from_utf8_lossy(&said));
 }
