@@ -17,7 +17,8 @@ use sha2::{Digest as _, Sha256};
 use support::binary;
 
 /// Of every language.
-const KINDS: [&str; 7] = ["rendezvous", "router", "authorizer", "filter", "pairer", "rewriter", "observer"];
+const KINDS: [&str; 8] =
+    ["rendezvous", "router", "authorizer", "filter", "rechecker", "pairer", "rewriter", "observer"];
 /// What lines of manifests install into a project, and what compilers keep there.
 const KEPT: [&str; 3] = ["node_modules", ".venv", "target"];
 

@@ -17,7 +17,8 @@ const LANGUAGES: [&[&str]; 8] = [
     &["c"],
     &["go"],
 ];
-const KINDS: [&str; 4] = ["rendezvous", "router", "authorizer", "filter"];
+const KINDS: [&str; 8] =
+    ["rendezvous", "router", "authorizer", "filter", "rechecker", "pairer", "rewriter", "observer"];
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());

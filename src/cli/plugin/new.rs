@@ -65,6 +65,8 @@ enum Kind {
     Authorizer,
     /// What becomes of messages
     Filter,
+    /// Whether an open session may go on
+    Rechecker,
     /// Who is joined with whom where a seat is taken
     Pairer,
     /// What becomes of header fields, on their way to a service and back

@@ -207,6 +207,14 @@ type (
 		some     bool
 		decision uint8
 	}
+	closeFrame struct {
+		code   uint16
+		reason list
+	}
+	ending struct {
+		failed bool
+		value  closeFrame
+	}
 	failed struct {
 		failed bool
 		value  list
@@ -478,6 +486,17 @@ func CallAuthorize(policy Authorizer) uint32 {
 		tokenID:    keepOption(said.TokenID),
 		attributes: keepAttributes(said.Attributes),
 	}}})
+}
+
+// CallRecheck is session-authorization#recheck.
+func CallRecheck(policy SessionAuthorizer) uint32 {
+	defer ended()
+	begin()
+	said := policy.Recheck(connection{})
+	if said == nil {
+		return keep(ending{})
+	}
+	return keep(ending{true, closeFrame{said.Code, keepText(said.Reason)}})
 }
 
 // CallRewriteRequest is request-rewriting#rewrite-request.

@@ -37,6 +37,12 @@ type Authorizer interface {
 	Authorize(request Request) (*Identity, error)
 }
 
+// SessionAuthorizer says whether an open session may go on.
+type SessionAuthorizer interface {
+	// Recheck returns nil where it may; otherwise it ends, with this Close.
+	Recheck(connection Connection) *CloseFrame
+}
+
 // RequestRewriter says what a service learns of a request.
 type RequestRewriter interface {
 	// RewriteRequest returns what is changed, in order.
@@ -149,6 +155,12 @@ const (
 	// Replace gives it the seat; the holder is closed.
 	Replace
 )
+
+// CloseFrame is how a session ends.
+type CloseFrame struct {
+	Code   uint16
+	Reason string
+}
 
 // Event is something that became of a connection. Names and attributes are open sets: ignore what you do not know.
 type Event struct {

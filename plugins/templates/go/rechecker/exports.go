@@ -1,0 +1,18 @@
+//go:build wasip1
+
+// What the component exports: a function for each of its world (wit/world.wit), under the name that the contract gives
+// it. The numbers are addresses of arguments and results; package cordboard knows what lies there.
+package main
+
+import "local/{{name}}/cordboard"
+
+var exported policy
+
+//go:wasmexport cordboard:plugin/meta@0.1.0#describe
+func describe() uint32 { return cordboard.CallDescribe(&exported) }
+
+//go:wasmexport cordboard:plugin/meta@0.1.0#init
+func initialize(at, length uint32) uint32 { return cordboard.CallInit(&exported, at, length) }
+
+//go:wasmexport cordboard:plugin/session-authorization@0.1.0#recheck
+func recheck() uint32 { return cordboard.CallRecheck(&exported) }
