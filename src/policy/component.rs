@@ -4,6 +4,8 @@
 //! record mismatches and refused configurations show only there. A call takes an instance for itself, an instance is
 //! retired after `limits.reuse` calls or after any failure, and nothing a guest does outlives its call.
 
+mod instances;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use wasmtime::{
     Store,
     component::{Component, InstancePre},
@@ -20,7 +22,7 @@ use wasmtime::{
 
 use super::{
     context::{Call, Scene},
-    deadline::{self, REASON_BYTES, Stopped, arm, bounded},
+    deadline::{Stopped, arm, bounded},
     engine::Runtime,
     events::Queue,
     failure::{Failure, LoadError},
@@ -29,7 +31,7 @@ use super::{
     inspect::{self, Unfit},
     measure::{self, Meter},
     output::{LogBudget, one_line},
-    stats::{Stats, nanoseconds},
+    stats::Stats,
     tally::Tally,
     v0_1::{Answer, Guest, Indices, Question},
 };
@@ -399,119 +401,5 @@ impl Plugin {
         instance.calls += 1;
         self.put_back(instance);
         Ok(answer)
-    }
-
-    /// An instance for one call, and the slot that the call holds: an idle one, or else a fresh one.
-    pub(super) async fn check_out(&self) -> Result<(SemaphorePermit<'_>, Instance), Failure> {
-        let slot = self.admit().await?;
-        let idle = self.pool().pop();
-        let instance = match idle {
-            Some(instance) => instance,
-            // Apart: it is large, and rare.
-            None => Box::pin(self.fresh()).await?,
-        };
-        Ok((slot, instance))
-    }
-
-    /// Waits for one of `limits.instances`, behind at most `limits.queue` others.
-    async fn admit(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        if let Ok(permit) = self.slots.try_acquire() {
-            return Ok(permit);
-        }
-        let PluginLimits { queue, instances, .. } = self.spec.limits;
-        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _place = Place(&self.waiting);
-        if waiting >= queue {
-            return Err(Failure::Busy(format!(
-                "all {instances} instances are busy and {waiting} calls wait already (limits.instances, limits.queue)"
-            )));
-        }
-        let begun = Instant::now();
-        let slot = self.slots.acquire().await;
-        self.stats.queued.fetch_add(nanoseconds(begun.elapsed()), Ordering::Relaxed);
-        slot.map_err(|_| Failure::Busy("the plugin was unloaded".to_owned()))
-    }
-
-    /// Into the pool, unless it has done its calls or its version is retired.
-    pub(super) fn put_back(&self, instance: Instance) {
-        if instance.calls >= self.spec.limits.reuse {
-            return;
-        }
-        let mut idle = self.pool();
-        // Looked at under the lock: who says that none is kept empties the pool after that.
-        if self.is_kept() {
-            idle.push(instance);
-        }
-    }
-
-    /// A fresh instance. Where the process has no room for one, idle ones make way, of whichever version: otherwise
-    /// one busy hour of a plugin would lock the others out.
-    pub(super) async fn fresh(&self) -> Result<Instance, Failure> {
-        let mut made = self.instantiate().await;
-        for _ in 0..SEARCHES {
-            if !matches!(made, Err(Failure::Busy(_))) || !self.runtime.shed() {
-                break;
-            }
-            made = self.instantiate().await;
-        }
-        made
-    }
-
-    /// Makes an instance and throws it away, to see what that takes.
-    ///
-    /// # Errors
-    /// It cannot be made.
-    pub async fn try_instance(&self) -> Result<(), Failure> {
-        self.fresh().await.map(drop)
-    }
-
-    /// Makes an instance, with `init` done.
-    async fn instantiate(&self) -> Result<Instance, Failure> {
-        let limits = &self.spec.limits;
-        let limit = limits.init;
-        let mut store = Store::new(&self.runtime.engine, State::new(&self.tag, limits));
-        store.limiter(|state| state);
-        store.set_hostcall_fuel(limits.host_copy);
-        store.set_max_component_handles(limits.handles);
-        store.epoch_deadline_callback(|context| deadline::at_tick(context.data()));
-        let armed = arm(&mut store, limit);
-        if self.meter.is_some() {
-            measure::fill(&mut store);
-        }
-        let begun = Instant::now();
-        let made = bounded(&self.runtime.ticker, &armed, async {
-            let instance = self.pre.instantiate_async(&mut store).await?;
-            let guest = self.indices.load(&mut store, &instance)?;
-            let init = guest.init(&mut store, &self.spec.config).await?;
-            Ok((guest, init))
-        })
-        .await;
-        self.stats.instances.fetch_add(1, Ordering::Relaxed);
-        if let Some(meter) = &self.meter {
-            meter.made(begun.elapsed(), &mut store);
-        }
-        match made {
-            Ok((guest, Ok(()))) => Ok(Instance { store, guest, calls: 0 }),
-            Ok((_, Err(reason))) => Err(Failure::Configuration(one_line(&reason, REASON_BYTES).into_owned())),
-            Err(Stopped::Deadline) => {
-                Err(Failure::Trap(format!("`init` did not answer within {limit:?} (limits.init)")))
-            }
-            Err(Stopped::HostTime) => {
-                Err(Failure::Trap(format!("`init` waited in the host for more than {:?} (limits.host)", limits.host)))
-            }
-            Err(Stopped::Full(why)) => Err(Failure::Busy(why)),
-            Err(Stopped::Failed(why)) => {
-                Err(Failure::Trap(format!("could not be instantiated: {why}{}", store.data().said())))
-            }
-        }
-    }
-}
-
-/// A place in the queue, given up when the waiting call is dropped, too.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
