@@ -57,16 +57,20 @@ static bool mask(policy_string_t *message) {
     return found;
 }
 
-// How often it has happened on this connection, as decimal text in the attachment; an empty one is 0.
-static uint32_t count(void) {
+// How often it has happened on this connection, as decimal text in the attachment; an empty one is 0. False where it is
+// something else.
+static bool count(uint32_t *number) {
     policy_list_u8_t attachment;
     cordboard_plugin_connection_attachment(&attachment);
-    uint32_t number = 0;
+    bool digits = true;
+    *number = 0;
     for (size_t i = 0; i < attachment.len; i++) {
-        number = number * 10 + (attachment.ptr[i] - '0');
+        const uint8_t byte = attachment.ptr[i];
+        digits = digits && byte >= '0' && byte <= '9';
+        *number = *number * 10 + (byte - '0');
     }
     policy_list_u8_free(&attachment);
-    return number;
+    return digits;
 }
 
 static void set_count(uint32_t number) {
@@ -100,8 +104,9 @@ void exports_cordboard_plugin_message_filtering_on_message(
         ret->ptr->tag = EXPORTS_CORDBOARD_PLUGIN_MESSAGE_FILTERING_ACTION_FORWARD;
         return;
     }
-    const uint32_t masked = count() + 1;
-    if (masked > most) {
+    uint32_t masked;
+    count(&masked);
+    if (++masked > most) {
         policy_string_free(&message);
         ret->ptr->tag = EXPORTS_CORDBOARD_PLUGIN_MESSAGE_FILTERING_ACTION_CLOSE;
         ret->ptr->val.close.code = 1008;
@@ -112,4 +117,16 @@ void exports_cordboard_plugin_message_filtering_on_message(
     ret->ptr->tag = EXPORTS_CORDBOARD_PLUGIN_MESSAGE_FILTERING_ACTION_EMIT;
     ret->ptr->val.emit.tag = CORDBOARD_PLUGIN_TYPES_PAYLOAD_TEXT;
     ret->ptr->val.emit.val.text = message;
+}
+
+// Whether this version takes over a session that another one began (`reload.sessions: migrate`), with what that one
+// kept of it. False leaves the session where it is.
+bool exports_cordboard_plugin_filter_migration_migrate(policy_string_t *from_version, policy_string_t *err) {
+    uint32_t number;
+    const bool good = count(&number);
+    if (!good) {
+        *err = TEXT_JOIN(*from_version, text(" kept something else than a count"));
+    }
+    policy_string_free(from_version);
+    return good;
 }

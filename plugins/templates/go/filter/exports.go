@@ -19,3 +19,6 @@ func open() { cordboard.CallOpen(&exported) }
 
 //go:wasmexport cordboard:plugin/message-filtering@0.1.0#on-message
 func onMessage() uint32 { return cordboard.CallOnMessage(&exported) }
+
+//go:wasmexport cordboard:plugin/filter-migration@0.1.0#migrate
+func migrate(at, length uint32) uint32 { return cordboard.CallMigrate(&exported, at, length) }

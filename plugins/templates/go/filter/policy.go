@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,10 @@ type policy struct {
 	most  int64
 }
 
-var _ cordboard.MessageFilter = (*policy)(nil)
+var (
+	_ cordboard.MessageFilter  = (*policy)(nil)
+	_ cordboard.FilterMigrator = (*policy)(nil)
+)
 
 func (p *policy) Describe() cordboard.Info {
 	return cordboard.Info{Name: "{{name}}", Version: "0.1.0", Description: "Masks words in messages"}
@@ -66,6 +70,15 @@ func (p *policy) mask(text string) string {
 		}
 	}
 	return text
+}
+
+// Whether this version takes over a session that another one began (`reload.sessions: migrate`), with what that one
+// kept of it.
+func (p *policy) Migrate(connection cordboard.Connection, fromVersion string) error {
+	if kept := connection.Attachment(); strings.Trim(string(kept), "0123456789") != "" {
+		return fmt.Errorf("%s kept something else than a count", fromVersion)
+	}
+	return nil
 }
 
 // A component is called; it does not run.

@@ -5,6 +5,7 @@ import { attachment, setAttachment } from "cordboard:plugin/connection@0.1.0";
 import { messages } from "cordboard:plugin/interest@0.1.0";
 import { text } from "cordboard:plugin/message@0.1.0";
 /**
+ * @import { FilterMigration } from "cordboard:plugin/filter-migration@0.1.0"
  * @import { Meta } from "cordboard:plugin/meta@0.1.0"
  * @import { MessageFiltering } from "cordboard:plugin/message-filtering@0.1.0"
  */
@@ -48,6 +49,15 @@ export const messageFiltering = {
     keepCount(masked);
     const rest = config.words.reduce((rest, word) => rest.replaceAll(word, "***"), said);
     return [{ tag: "emit", val: { tag: "text", val: rest } }];
+  },
+};
+
+/** @type {FilterMigration} */
+export const filterMigration = {
+  // Whether this version takes over a session that another one began (`reload.sessions: migrate`), with what that one
+  // kept of it. A text that is thrown leaves the session where it is.
+  migrate(fromVersion) {
+    if (Number.isNaN(readCount())) throw `${fromVersion} kept something else than a count`;
   },
 };
 

@@ -38,8 +38,8 @@ export const sessionAuthorization = {
     if (subject != null && config.exempt.includes(subject)) return;
     // Numbers of 64 bits are `bigint`s on one engine.
     if (Number(nowMs()) - Number(openedAtMs()) < config.longest * 1000) return;
-    // The Close that the session gets; an Error would be a failure of the policy. 4401 asks a client to sign in and dial
-    // again.
+    // The Close that the session gets; an Error would be a failure of the policy. 4401 asks a client to sign in and to
+    // dial again.
     throw /** @satisfies {CloseFrame} */ ({ code: 4401, reason: "sign in again" });
   },
 };

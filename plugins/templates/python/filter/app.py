@@ -77,3 +77,12 @@ class MessageFiltering(exports.MessageFiltering):
         for word in settings.words:
             text = text.replace(word, "***")
         return [Action_Emit(Payload_Text(text))]
+
+
+class FilterMigration(exports.FilterMigration):
+    # Whether this version takes over a session that another one began (`reload.sessions: migrate`), with what that one
+    # kept of it. An `Err` leaves the session where it is.
+    def migrate(self, from_version: str) -> None:
+        kept = connection.attachment()
+        if kept and not kept.isdigit():
+            raise Err(f"{from_version} kept something else than a count")

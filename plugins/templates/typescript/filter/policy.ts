@@ -3,6 +3,7 @@ import { write } from "cordboard:host/log@0.1.0";
 import { attachment, setAttachment } from "cordboard:plugin/connection@0.1.0";
 import { messages } from "cordboard:plugin/interest@0.1.0";
 import { text } from "cordboard:plugin/message@0.1.0";
+import type { FilterMigration } from "cordboard:plugin/filter-migration@0.1.0";
 import type { MessageFiltering } from "cordboard:plugin/message-filtering@0.1.0";
 import type { Meta } from "cordboard:plugin/meta@0.1.0";
 
@@ -45,6 +46,14 @@ export const messageFiltering: MessageFiltering = {
     keepCount(masked);
     const rest = config.words.reduce((rest, word) => rest.replaceAll(word, "***"), said);
     return [{ tag: "emit", val: { tag: "text", val: rest } }];
+  },
+};
+
+export const filterMigration: FilterMigration = {
+  // Whether this version takes over a session that another one began (`reload.sessions: migrate`), with what that one
+  // kept of it. A text that is thrown leaves the session where it is.
+  migrate(fromVersion) {
+    if (Number.isNaN(readCount())) throw `${fromVersion} kept something else than a count`;
   },
 };
 

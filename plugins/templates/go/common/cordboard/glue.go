@@ -566,6 +566,17 @@ func CallOnMessage(policy MessageFilter) uint32 {
 	return keep(keepList(actions))
 }
 
+// CallMigrate is filter-migration#migrate.
+func CallMigrate(policy FilterMigrator, at, length uint32) uint32 {
+	defer ended()
+	from := textAt(list{at, length})
+	begin()
+	if err := policy.Migrate(connection{}, from); err != nil {
+		return keep(failed{true, keepText(err.Error())})
+	}
+	return keep(failed{})
+}
+
 // Log writes a line to the proxy's log, which bounds how long and how many they are.
 func Log(level Level, message string, fields ...Header) {
 	at := keepHeaders(fields)

@@ -74,6 +74,12 @@ type MessageFilter interface {
 	OnMessage(connection Connection, message Message, interest Interest) []Action
 }
 
+// FilterMigrator takes over sessions that another version of the filter began.
+type FilterMigrator interface {
+	// Migrate finds the attachment of that version, and may put its own in its place. An error leaves the session there.
+	Migrate(connection Connection, fromVersion string) error
+}
+
 // Info is what a component says of itself.
 type Info struct{ Name, Version, Description string }
 

@@ -6,8 +6,8 @@
 //! | `most` | 3 | masked messages of a session; one more ends it |
 
 use cordboard_plugin_sdk::{
-    Action, Connection, Direction, Interest, Message, MessageFiltering, MessageKind,
-    OversizePolicy, Plugin, Request, config::Object, export, log,
+    Action, Connection, Direction, FilterMigration, Interest, Message, MessageFiltering,
+    MessageKind, OversizePolicy, Plugin, Request, config::Object, export, log,
 };
 
 struct Policy {
@@ -61,6 +61,18 @@ impl MessageFiltering for Policy {
     }
 }
 
+impl FilterMigration for Policy {
+    // Whether this version takes over a session that another one began (`reload.sessions: migrate`)
+    // with what that one kept of it. An error leaves the session where it is.
+    fn migrate(&self, connection: &impl Connection, from_version: &str) -> Result<(), String> {
+        if connection.attachment().iter().all(u8::is_ascii_digit) {
+            Ok(())
+        } else {
+            Err(format!("{from_version} kept something else than a count"))
+        }
+    }
+}
+
 /// How many messages were masked: the attachment, as decimal text. At first it is empty.
 fn count(connection: &impl Connection) -> u64 {
     String::from_utf8(connection.attachment())
@@ -69,7 +81,7 @@ fn count(connection: &impl Connection) -> u64 {
         .unwrap_or(0)
 }
 
-export!(Policy: MessageFiltering);
+export!(Policy: MessageFiltering, FilterMigration);
 
 #[cfg(test)]
 mod tests;

@@ -57,6 +57,19 @@ fn a_count_that_cannot_be_kept_is_told() {
 }
 
 #[test]
+fn a_session_is_taken_over_with_its_count_and_with_nothing_else() {
+    let (policy, connection) = (policy("{}"), TestConnection::new());
+    assert_eq!(policy.migrate(&connection, "filter@1"), Ok(()));
+    connection.set_attachment(b"12").unwrap();
+    assert_eq!(policy.migrate(&connection, "filter@1"), Ok(()));
+    connection.set_attachment(b"{}").unwrap();
+    assert_eq!(
+        policy.migrate(&connection, "filter@1").unwrap_err(),
+        "filter@1 kept something else than a count"
+    );
+}
+
+#[test]
 fn a_mistake_in_the_configuration_is_named() {
     assert_eq!(
         Policy::init(r#"{"words": "secret"}"#).err().unwrap(),
