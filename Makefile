@@ -48,7 +48,8 @@ test: setup test-tools ## runs all tests; ARGS="..." go to cargo test
 	@[ -n "$(ARGS)" ] || cargo test --locked --no-fail-fast $(BENCH)
 
 languages: setup ## builds the templates of all languages and runs their cases; needs Node.js, Python, clang (see docs/plugins.md)
-	@$(NEED) need node nodejs; need npm npm; need python3 "python3 python3-venv"; [ -z "$$missing" ]
+	@$(NEED) need node nodejs; need npm npm; need python3 "python3 python3-venv"; \
+		[ -n "$$WASI_SDK_PATH" ] || need clang-19 "clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32"; [ -z "$$missing" ]
 	@$(WITH_GUESTS) cargo test --locked --no-fail-fast --test languages -- --ignored $(ARGS)
 
 soak: setup ## the long proofs in full: swaps under load, 210,000 connections of which nothing stays, bodies of a GiB

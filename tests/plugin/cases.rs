@@ -115,6 +115,20 @@ fn messages_are_shown_one_after_the_other() {
 }
 
 #[test]
+fn what_comes_after_a_close_is_not_shown() {
+    let filter = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v0.1/c-filter.wasm");
+    let project = |second: &str| {
+        let messages =
+            format!("messages: [ {{ to_client: secret, expect: [ {{ close: {{ code: 1008 }} }} ] }}{second} ]");
+        let cases = format!("config: {{ most: 0 }}\ncases:\n  - {{ name: it, {messages} }}\n");
+        Project::built(&fs::read(filter).unwrap(), "", &cases).plugin(&["test"])
+    };
+    project("").ends(0);
+    let told = "messages[1]: expected to be shown, like all 2, but the session was closed before";
+    project(", { to_client: more, expect: forward }").ends(1).says(told);
+}
+
+#[test]
 fn a_configuration_that_is_refused_is_expected() {
     let given = "config: { pointerz: 1 }";
     holds(

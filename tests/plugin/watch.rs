@@ -90,6 +90,43 @@ async fn a_save_serves_once_it_is_built_and_tested_and_not_before() {
     drop(watching);
 }
 
+#[tokio::test]
+async fn what_the_proxy_refuses_is_told_with_its_reason() {
+    let project = Project::built(builtin("rendezvous"), "sources: [code.wasm]\n", CASES);
+    let component = project.file("build/tried.wasm");
+    // The proxy configures it as the cases do not.
+    let setup = Setup::new(&format!(
+        "plugins: {{ tried: {{ component: {}, config: {{ enabled: true }} }} }}\nroutes: [ {{ name: chat, match: {{ path: /chat }}, mode: rendezvous, plugins: [tried] }} ]\n",
+        component.display()
+    ));
+    let proxy = setup.start();
+    let watching = Watching::begin(&project, &proxy.admin.to_string());
+    watching.says("ready; nothing in it has changed");
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v0.1/c-rendezvous.wasm");
+    project.put("code.wasm", &fs::read(other).unwrap());
+    let refused = watching.says("the proxy refused it, and what served before serves on: ");
+    assert!(refused.contains("enabled"), "{refused}");
+}
+
+#[test]
+fn files_that_the_build_writes_are_no_reason_to_build_again() {
+    let build = "component: made/tried.wasm\nbuild: ['cp code.wasm \"$OUT\"', 'echo made >generated.txt', 'echo x >>builds']\nsources: []\n";
+    let project = Project::new(builtin("rendezvous"), "", CASES);
+    project.put(
+        "plugin.yaml",
+        format!("name: tried\n{build}").replace("'echo x >>builds'", "'echo x >>build/builds'").as_bytes(),
+    );
+    fs::create_dir(project.file("build")).unwrap();
+    let watching = Watching::begin(&project, "127.0.0.1:9");
+    watching.says("ready");
+    // The file that was not there before is one more thing to look at; after that nothing changes.
+    watching.says("ready");
+    project.put("code.wasm", &[builtin("rendezvous"), &[0, 2, 1, b'x'][..]].concat());
+    watching.says("ready; no proxy");
+    let builds = fs::read_to_string(project.file("build/builds")).unwrap().lines().count();
+    assert_eq!(builds, 3);
+}
+
 #[test]
 fn without_a_proxy_it_builds_and_tests_all_the_same() {
     let project = Project::new(builtin("rendezvous"), "", CASES);

@@ -18,7 +18,7 @@ use tracing::Level;
 use super::{
     build::size,
     heard::Heard,
-    project::{Stop, Target},
+    project::{Stop, Target, source},
     test::{read, run},
     trial::{Trial, block_on, unloadable},
     wit::write,
@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// What results are kept in, beside the component.
-const KEPT: &str = "bench.json";
+pub(super) const KEPT: &str = "bench.json";
 /// Rounds that are not measured: code and caches are cold.
 const WARM_UP: usize = 20;
 /// Rounds whose instructions are counted.
@@ -108,9 +108,9 @@ fn measured(asked: &Bench) -> Result<(Value, Value), Stop> {
     let kept = target.component.with_file_name(KEPT);
     let before = match (&asked.against, &target.project) {
         (Some(file), _) => {
-            let stop = |why: &dyn std::fmt::Display| Stop::failed(format!("cordboard: {}: {why}", file.display()));
-            let text = fs::read_to_string(file).map_err(|error| stop(&error))?;
-            let value: Value = serde_json::from_str(&text).map_err(|error| stop(&error))?;
+            let text = source(file)?.text;
+            let stop = |error| Stop::failed(format!("cordboard: {}: {error}", file.display()));
+            let value: Value = serde_json::from_str(&text).map_err(stop)?;
             if value["now"].is_object() { value["now"].clone() } else { value }
         }
         (None, Some(_)) => {
@@ -146,10 +146,13 @@ async fn rounds_of(
             if round == WARM_UP {
                 let _ = plugin.measured();
             }
-            run::ask(&plugin, case, &mut run::Observed::default())
-                .await
-                .map_err(|why| Stop::failed(format!("cordboard: {}: {why}", case.name)))?;
-            heard.take();
+            let mut seen = run::Observed::default();
+            let stop = |why: &str| Stop::failed(format!("cordboard: {}: {why}", case.name));
+            run::ask(&plugin, case, &mut seen).await.map_err(|why| stop(&why))?;
+            let failed = heard.take().into_iter().find(|line| line.failure).map(|line| line.text);
+            if let Some(why) = seen.failure().map(ToOwned::to_owned).or(failed) {
+                return Err(stop(&format!("a call fails, so that it cannot be measured: {why}")));
+            }
         }
         let begun = Instant::now();
         for _ in 0..=MOST_INSTANCES / cases.len().min(MOST_INSTANCES) {
@@ -220,7 +223,7 @@ fn table(now: &Value, before: &Value) -> String {
         let _ = writeln!(
             text,
             "{name:<10} {:>8} {:>12} {:>12} {:>14}{}",
-            call["calls"],
+            number(&call["calls"]),
             number(&call["median_us"]),
             number(&call["p99_us"]),
             number(&call["instructions"]),

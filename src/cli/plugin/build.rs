@@ -80,8 +80,7 @@ pub(super) fn prepare(project: &Project, install: bool) -> Result<(), Stop> {
 
 /// A component that has been built, and is not yet where the project has its component.
 pub(super) struct Built {
-    /// Where it is.
-    pub(super) path: PathBuf,
+    file: Temporary,
     component: PathBuf,
     bytes: u64,
     sha256: String,
@@ -102,46 +101,64 @@ impl Built {
         let folder = folder.canonicalize().map_err(|error| cannot(folder, &error))?;
         let name = component.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // Beside its place, so that the last step is a rename.
-        let path = folder.join(format!(".new-{name}"));
-        drop(fs::remove_file(&path));
+        let file = Temporary(folder.join(format!("{TEMPORARY}{}-{name}", std::process::id())));
+        let path = &file.0;
+        drop(fs::remove_file(path));
         if project.manifest.build.is_empty() {
             let says = format!("cordboard: {}: `build` has no lines", project.dir.join("plugin.yaml").display());
             return Err(Stop::new(exit::CONFIG, says));
         }
         for line in &project.manifest.build {
-            run(project, line, Some(&path))?;
+            run(project, line, Some(path))?;
         }
         if !path.is_file() {
             return Err(Stop::failed(
                 "cordboard: the lines of `build` succeeded, but none wrote the component to \"$OUT\"",
             ));
         }
-        let wasm = wasm(&path)?;
+        let wasm = wasm(path)?;
         policy::recognise(&wasm).map_err(|why| Stop::failed(format!("cordboard: what was built: {why}")))?;
         Ok(Self {
             sha256: policy::hex(&policy::sha256(&wasm)),
             bytes: wasm.len() as u64,
             took: begun.elapsed(),
-            path,
+            file,
             component,
         })
     }
 
+    /// Where it is until then.
+    pub(super) fn path(&self) -> &Path {
+        &self.file.0
+    }
+
     /// Puts it in its place, in one step.
     pub(super) fn publish(self) -> Result<(), Stop> {
-        fs::rename(&self.path, &self.component).map_err(|error| {
+        fs::rename(self.path(), &self.component).map_err(|error| {
             Stop::new(exit::CANNOT_CREATE, format!("cordboard: {}: {error}", self.component.display()))
         })
     }
 
     /// Whether the same is in its place already.
     pub(super) fn is_there(&self) -> Result<bool, Stop> {
-        Ok(self.component.is_file() && wasm(&self.component)? == wasm(&self.path)?)
+        Ok(self.component.is_file() && wasm(&self.component)? == wasm(self.path())?)
     }
+}
 
-    /// Throws it away.
-    pub(super) fn discard(self) {
-        drop(fs::remove_file(self.path));
+/// How the name of a component begins that is not in its place yet.
+const TEMPORARY: &str = ".new-";
+
+/// Whether a file of this name is such a one.
+pub(super) fn is_temporary(name: &str) -> bool {
+    name.starts_with(TEMPORARY)
+}
+
+/// A file that is gone with this, unless it has been moved.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
     }
 }
 

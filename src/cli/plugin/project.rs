@@ -13,6 +13,7 @@ use crate::{
         author::{MANIFEST, Manifest},
     },
     fetch::MAX_COMPONENT,
+    files::bounded,
 };
 
 /// Why a command goes no further: what it says on standard error, and the code it ends with.
@@ -140,26 +141,13 @@ impl Target {
 
 /// A component file.
 pub(super) fn wasm(path: &Path) -> Result<Vec<u8>, Stop> {
-    let stop = |why: &dyn std::fmt::Display| Stop::failed(format!("cordboard: {}: {why}", path.display()));
-    let meta = fs::metadata(path).map_err(|error| stop(&error))?;
-    if !meta.is_file() {
-        return Err(stop(&"this is not a file"));
-    }
-    if meta.len() > MAX_COMPONENT {
-        return Err(stop(&format!("the file is larger than {} MiB", MAX_COMPONENT >> 20)));
-    }
-    fs::read(path).map_err(|error| stop(&error))
+    bounded(path, MAX_COMPONENT).map_err(|error| Stop::failed(format!("cordboard: {}: {error}", path.display())))
 }
 
 /// A text file that the author wrote.
 pub(super) fn source(path: &Path) -> Result<Source, Stop> {
     let name = path.display().to_string();
-    let read = fs::metadata(path).and_then(|meta| {
-        if meta.len() > MAX_BYTES as u64 {
-            return Err(io::Error::other(format!("the file is larger than {} MiB", MAX_BYTES >> 20)));
-        }
-        fs::read_to_string(path)
-    });
+    let read = bounded(path, MAX_BYTES as u64).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
     let text = read.map_err(|error| Stop::problems(&[Problem::of_file(&name, error.to_string())]))?;
     let dir = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
     Ok(Source { name, dir, text })

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     cli::{exit, print, remote},
     config::{DEFAULT_ADMIN, author::MANIFEST, watch::Watcher},
+    policy,
 };
 
 /// How long nothing changes before a build begins.
@@ -30,7 +31,9 @@ const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
 /// How often it is asked.
 const ASKED_EVERY: Duration = Duration::from_millis(50);
 /// Folders that tools write to.
-const NO_SOURCES: [&str; 6] = ["build", "target", "node_modules", ".venv", ".git", "__pycache__"];
+const NO_SOURCES: [&str; 7] = ["build", "dist", "target", "node_modules", ".venv", ".git", "__pycache__"];
+/// Larger files are not read to see whether they have changed.
+const MOST_BYTES: u64 = 16 << 20;
 /// Most files that are looked at.
 const MOST_FILES: usize = 100_000;
 
@@ -85,22 +88,13 @@ fn once(asked: &Watch, overtaken: impl Fn() -> bool) -> Result<(), Stop> {
     build::prepare(&project, false)?;
     let built = Built::of(&project)?;
     print(&format!("{built}\n"));
-    let target = Target { component: built.path.clone(), ..Target::of(&asked.dir)? };
-    match passes(&target) {
-        Ok((passed, summary)) => {
-            print(&summary);
-            if !passed {
-                built.discard();
-                return Err(Stop::failed("cordboard: not all cases passed"));
-            }
-        }
-        Err(stop) => {
-            built.discard();
-            return Err(stop);
-        }
+    let target = Target { component: built.path().to_owned(), ..Target::of(&asked.dir)? };
+    let (passed, summary) = passes(&target)?;
+    print(&summary);
+    if !passed {
+        return Err(Stop::failed("cordboard: not all cases passed"));
     }
     if built.is_there()? {
-        built.discard();
         print("ready; nothing in it has changed\n");
         return Ok(());
     }
@@ -125,27 +119,38 @@ async fn generation(admin: SocketAddr) -> Option<Value> {
 /// Waits until a proxy has another generation, or has refused one, or there is something newer to build.
 async fn taken_up(admin: SocketAddr, before: &Value, overtaken: impl Fn() -> bool) -> String {
     let begun = Instant::now();
-    while begun.elapsed() < TAKEN_UP_WITHIN && !overtaken() {
+    while begun.elapsed() < TAKEN_UP_WITHIN {
         let Some(now) = generation(admin).await else { return "ready; the proxy is gone\n".to_owned() };
         if now["generation"] != before["generation"] {
             let (number, took) = (&now["generation"], begun.elapsed().as_millis());
             return format!("live after {took} ms, with generation {number}\n");
         }
         if now["refused"] != before["refused"] && !now["refused"].is_null() {
-            let why = now["refused"]["problems"][0]["message"].as_str().or(now["refused"].as_str());
+            let why = now["refused"]["problems"][0].as_str().and_then(|problem| problem.lines().next());
             return format!(
                 "the proxy refused it, and what served before serves on: {}\n",
                 why.unwrap_or("see its log")
             );
+        }
+        if overtaken() {
+            return "overtaken by a newer save\n".to_owned();
         }
         tokio::time::sleep(ASKED_EVERY).await;
     }
     "ready; the proxy has not taken it up: does its configuration name this component?\n".to_owned()
 }
 
-/// What a build is made from: files, and when each was written.
+/// What a build is made from: files, and what is in them. A build may write files of its own; as long as it writes the same
+/// again, that is no change.
 #[derive(PartialEq)]
-struct Sources(BTreeMap<PathBuf, Option<(SystemTime, u64)>>);
+struct Sources(BTreeMap<PathBuf, Option<Content>>);
+
+/// What tells one content from another: its hash, or of what is too large for that, when it was written and its size.
+#[derive(PartialEq)]
+enum Content {
+    Hash([u8; 32]),
+    Written(Option<SystemTime>, u64),
+}
 
 impl Sources {
     /// All of them now. A manifest that is wrong is a source as well: that it is mended must be noticed.
@@ -157,6 +162,8 @@ impl Sources {
                 found.all(&dir.join(&project.manifest.cases), 0);
                 if project.manifest.sources.is_empty() {
                     found.all(dir, 0);
+                    let out = dir.join(&project.manifest.component);
+                    found.0.retain(|path, _| !is_output(path, &out, dir));
                 }
                 for source in &project.manifest.sources {
                     found.all(&dir.join(source), 0);
@@ -169,9 +176,14 @@ impl Sources {
     }
 
     fn take(&mut self, path: &Path) {
-        let about = fs::metadata(path).ok();
-        let about = about.and_then(|about| Some((about.modified().ok()?, about.len())));
-        self.0.insert(path.to_owned(), about);
+        let about = fs::metadata(path).ok().filter(fs::Metadata::is_file);
+        let content = about.and_then(|about| {
+            if about.len() > MOST_BYTES {
+                return Some(Content::Written(about.modified().ok(), about.len()));
+            }
+            Some(Content::Hash(policy::sha256(&fs::read(path).ok()?)))
+        });
+        self.0.insert(path.to_owned(), content);
     }
 
     /// A file, or all in a folder.
@@ -189,4 +201,14 @@ impl Sources {
             }
         }
     }
+}
+
+/// Whether a file is the component, stands in a folder of its own with it, or is one that we write ourselves.
+fn is_output(path: &Path, out: &Path, dir: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = out.parent().filter(|folder| *folder != dir);
+    path == out
+        || name == super::bench::KEPT
+        || build::is_temporary(&name)
+        || folder.is_some_and(|folder| path.starts_with(folder))
 }

@@ -99,7 +99,10 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
         (None, None) => {}
     }
     match &expect.failed {
-        Some(words) if seen.failed.iter().any(|why| why.contains(words.as_str())) => {}
+        Some(words) if seen.failed.iter().any(|why| why.contains(words.as_str())) => {
+            let others = seen.failed.iter().filter(|why| !why.contains(words.as_str()));
+            failures.extend(others.map(|why| format!("another call failed: {why}")));
+        }
         Some(words) if seen.failed.is_empty() => {
             failures.push(format!("failed: expected {words:?}, but no call failed"));
         }
@@ -125,8 +128,8 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
     }
     if seen.messages.len() < case.messages.len() && seen.failed.is_empty() {
         let (at, all) = (seen.messages.len(), case.messages.len());
-        failures
-            .push(format!("messages[{at}]: of {all} messages only {at} were shown, because the request was rejected"));
+        let why = if at == 0 { "the request was rejected" } else { "the session was closed" };
+        failures.push(format!("messages[{at}]: expected to be shown, like all {all}, but {why} before"));
     }
     for words in &expect.logs {
         if !logged.iter().any(|line| line.own && line.text.contains(words.as_str())) {
@@ -246,6 +249,11 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
 }
 
 impl Observed {
+    /// Why a call failed, if one did.
+    pub(in crate::cli::plugin) fn failure(&self) -> Option<&str> {
+        self.failed.first().map(String::as_str)
+    }
+
     /// What a refusal shows, and what was said before it.
     fn refused_by(&mut self, refused: Refused, opinions: &[Opinion]) {
         for opinion in opinions {
@@ -290,13 +298,19 @@ async fn show(filters: Option<&policy::filter::Filters>, messages: &[Message], s
             None => Seen::Unseen,
             Some(filters) => trial::show(filters, message.direction, message.payload.clone()).await,
         };
-        let actions = match became {
-            Seen::Unseen | Seen::TooLong(Oversize::Pass) => Value::from("unseen"),
-            Seen::TooLong(Oversize::Drop) => json!([]),
-            Seen::TooLong(Oversize::Close) => json!([closes(Cause::MessageTooBig)]),
-            Seen::Looked(screened) => actions(screened),
+        let (actions, over) = match became {
+            Seen::Unseen | Seen::TooLong(Oversize::Pass) => (Value::from("unseen"), false),
+            Seen::TooLong(Oversize::Drop) => (json!([]), false),
+            Seen::TooLong(Oversize::Close) => (json!([closes(Cause::MessageTooBig)]), true),
+            Seen::Looked(screened) => {
+                let over = screened.close.is_some();
+                (actions(screened), over)
+            }
         };
         seen.messages.push(actions);
+        if over {
+            break;
+        }
     }
 }
 
