@@ -31,11 +31,23 @@ fn a_build_that_fails_leaves_the_component_as_it_was() {
     project.manifest("build: ['echo half >\"$OUT\"']\n");
     project.plugin(&["build"]).ends(1).warns("what was built: this is not a WebAssembly component");
     assert!(kept(&project));
+    assert_eq!(fs::read_dir(project.file("build")).unwrap().count(), 1, "nothing half built is left there");
     let module = wat::parse_str("(module)").unwrap();
     project.put("module.wasm", &module);
     project.manifest("build: ['cp module.wasm \"$OUT\"']\n");
     project.plugin(&["build"]).ends(1).warns("this is a core WebAssembly module");
     assert!(kept(&project));
+}
+
+#[test]
+fn a_signature_that_a_line_makes_goes_along() {
+    let lines = "build: ['cp code.wasm \"$OUT\"', 'echo one >\"$OUT.sig\"']\n";
+    let project = Project::built(builtin("redact"), lines, NONE);
+    assert_eq!(fs::read_to_string(project.file("build/tried.wasm.sig")).unwrap(), "one\n");
+    project.manifest("build: ['cp code.wasm \"$OUT\"', 'echo two >\"$OUT.sig\"', 'exit 1']\n");
+    project.plugin(&["build"]).ends(1);
+    assert_eq!(fs::read_to_string(project.file("build/tried.wasm.sig")).unwrap(), "one\n");
+    assert_eq!(fs::read_dir(project.file("build")).unwrap().count(), 2, "nothing else is left there");
 }
 
 #[test]

@@ -72,5 +72,8 @@ fn names_are_names_in_every_language() {
         plugin(dir.path(), &["new", name, "--lang", "c"]).ends(2);
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    plugin(dir.path(), &["new", "a", "--lang", "c", "--engine", "quickjs"])
+        .ends(2)
+        .warns("`--engine` is for JavaScript");
     plugin(dir.path(), &["new", "a", "--lang", "cobol"]).ends(2).warns("possible values: rust, javascript");
 }

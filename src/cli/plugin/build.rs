@@ -133,7 +133,15 @@ impl Built {
     }
 
     /// Puts it in its place, in one step.
+    ///
+    /// A signature that a line of the build has put beside it goes first: a proxy that wants one waits for the pair.
     pub(super) fn publish(self) -> Result<(), Stop> {
+        if beside(self.path()).is_file() {
+            let signature = beside(&self.component);
+            fs::rename(beside(self.path()), &signature).map_err(|error| {
+                Stop::new(exit::CANNOT_CREATE, format!("cordboard: {}: {error}", signature.display()))
+            })?;
+        }
         fs::rename(self.path(), &self.component).map_err(|error| {
             Stop::new(exit::CANNOT_CREATE, format!("cordboard: {}: {error}", self.component.display()))
         })
@@ -153,12 +161,21 @@ pub(super) fn is_temporary(name: &str) -> bool {
     name.starts_with(TEMPORARY)
 }
 
-/// A file that is gone with this, unless it has been moved.
+/// Where the signature of a component is.
+fn beside(component: &Path) -> PathBuf {
+    let mut name = component.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+/// A file, and its signature, that are gone with this unless they have been moved.
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        drop(fs::remove_file(&self.0));
+        for file in [beside(&self.0), self.0.clone()] {
+            drop(fs::remove_file(file));
+        }
     }
 }
 

@@ -35,9 +35,9 @@ pub(in crate::cli) struct New {
     #[arg(long, value_enum, default_value_t = Kind::Rendezvous)]
     kind: Kind,
     /// What runs JavaScript and TypeScript: `quickjs` is smaller and quicker, `starlingmonkey` knows more of the web's
-    /// interfaces
-    #[arg(long, value_enum, default_value_t = Engine::Quickjs)]
-    engine: Engine,
+    /// interfaces [default: quickjs]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
     /// Where to; must be empty or not there [default: NAME]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -133,7 +133,10 @@ fn begin(asked: &New) -> Result<PathBuf, Stop> {
     }
     let mut layers = vec![format!("{language}/common")];
     if matches!(asked.lang, Language::Javascript | Language::Typescript) {
-        layers.push(format!("javascript-{}/common", word(&asked.engine)));
+        layers.push(format!("javascript-{}/common", word(&asked.engine.unwrap_or(Engine::Quickjs))));
+    } else if asked.engine.is_some() {
+        let says = format!("cordboard: `--engine` is for JavaScript and TypeScript; {language} has none to choose");
+        return Err(Stop::new(exit::USAGE, says));
     }
     layers.push(format!("{language}/{kind}"));
     for layer in &layers {

@@ -58,7 +58,8 @@ impl Project {
             return Err(Stop::new(
                 exit::USAGE,
                 format!(
-                    "cordboard: {} is not there; `cordboard plugin new NAME --lang LANGUAGE --kind KIND` begins a project",
+                    "cordboard: {} is not there; `cordboard plugin new NAME --lang LANGUAGE --kind KIND` begins a project, \
+                     and the other commands are for its folder",
                     path.display()
                 ),
             ));
@@ -86,6 +87,8 @@ pub(super) fn within(dir: &Path, file: &Path) -> PathBuf {
 /// What is to be looked at: the component of a project, or one that stands alone.
 pub(super) struct Target {
     pub(super) component: PathBuf,
+    /// How it is called in messages.
+    pub(super) origin: String,
     /// What the project says of it; defaults where there is none.
     pub(super) name: String,
     pub(super) config: String,
@@ -102,6 +105,7 @@ impl Target {
             let Manifest { name, config, grants, limits, .. } = &project.manifest;
             return Ok(Self {
                 component: project.component(),
+                origin: project.component().display().to_string(),
                 name: name.clone(),
                 config: config.as_json().to_string(),
                 grants: grants.clone(),
@@ -115,6 +119,7 @@ impl Target {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {
             component: path.to_owned(),
+            origin: path.display().to_string(),
             name,
             config: "{}".to_owned(),
             grants: crate::config::Grants::default(),

@@ -58,6 +58,7 @@ fn run_all(asked: &Test) -> Result<u8, Stop> {
     let mut target = Target::of(&asked.path)?;
     if let Some(component) = &asked.component {
         target.component.clone_from(component);
+        target.origin = component.display().to_string();
     }
     let files = files(&target, &asked.cases)?;
     let begun = Instant::now();

@@ -24,7 +24,7 @@ impl Trial {
             .map_err(|error| Stop::failed(format!("cordboard: {error}")))?;
         let spec = PluginSpec {
             name: target.name.as_str().into(),
-            origin: target.component.display().to_string(),
+            origin: target.origin.clone(),
             wasm: Arc::clone(wasm),
             config: target.config.clone(),
             grants: target.grants.clone(),
@@ -73,5 +73,9 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Stop>>) -> Result
 
 /// A component that cannot be loaded.
 pub(super) fn unloadable(error: &LoadError) -> Stop {
-    Stop::new(exit::CONFIG, format!("cordboard: {error}"))
+    let hint = match error.key {
+        "grants" => "\nIn a project: to plugin.yaml, and for a proxy to its configuration.",
+        _ => "",
+    };
+    Stop::new(exit::CONFIG, format!("cordboard: {error}{hint}"))
 }

@@ -27,9 +27,7 @@ use crate::{
 /// How long nothing changes before a build begins.
 const QUIET: Duration = Duration::from_millis(100);
 /// How long a proxy may take to take a component up.
-const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
-/// How often it is asked.
-const ASKED_EVERY: Duration = Duration::from_millis(50);
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(70);
 /// Folders that tools write to.
 const NO_SOURCES: [&str; 7] = ["build", "dist", "target", "node_modules", ".venv", ".git", "__pycache__"];
 /// Larger files are not read to see whether they have changed.
@@ -68,8 +66,7 @@ fn on_and_on(asked: &Watch) -> Result<(), Stop> {
         let sources = Sources::of(&asked.dir)?;
         if built_from.as_ref() != Some(&sources) {
             built_from = Some(sources);
-            let overtaken = || Sources::of(&asked.dir).ok() != built_from;
-            if let Err(stop) = once(asked, overtaken) {
+            if let Err(stop) = once(asked) {
                 stop.say();
                 print("not swapped: what served before serves on\n");
             }
@@ -83,12 +80,14 @@ fn on_and_on(asked: &Watch) -> Result<(), Stop> {
 }
 
 /// Builds, tests, swaps.
-fn once(asked: &Watch, overtaken: impl Fn() -> bool) -> Result<(), Stop> {
+fn once(asked: &Watch) -> Result<(), Stop> {
     let project = Project::open(&asked.dir)?;
+    print(&format!("building {}\n", project.manifest.name));
     build::prepare(&project, false)?;
     let built = Built::of(&project)?;
     print(&format!("{built}\n"));
     let target = Target { component: built.path().to_owned(), ..Target::of(&asked.dir)? };
+    print("testing it\n");
     let (passed, summary) = passes(&target)?;
     print(&summary);
     if !passed {
@@ -103,7 +102,7 @@ fn once(asked: &Watch, overtaken: impl Fn() -> bool) -> Result<(), Stop> {
         built.publish()?;
         Ok(match before {
             None => format!("ready; no proxy answers at {}\n", asked.admin),
-            Some(before) => taken_up(asked.admin, &before, overtaken).await,
+            Some(before) => taken_up(asked.admin, &project.component(), &before).await,
         })
     })?;
     print(&says);
@@ -116,28 +115,36 @@ async fn generation(admin: SocketAddr) -> Option<Value> {
     serde_json::from_slice(&body).ok()
 }
 
-/// Waits until a proxy has another generation, or has refused one, or there is something newer to build.
-async fn taken_up(admin: SocketAddr, before: &Value, overtaken: impl Fn() -> bool) -> String {
+/// Has a proxy take it up, and says what became of that.
+async fn taken_up(admin: SocketAddr, component: &Path, before: &Value) -> String {
     let begun = Instant::now();
-    while begun.elapsed() < TAKEN_UP_WITHIN {
-        let Some(now) = generation(admin).await else { return "ready; the proxy is gone\n".to_owned() };
-        if now["generation"] != before["generation"] {
-            let (number, took) = (&now["generation"], begun.elapsed().as_millis());
-            return format!("live after {took} ms, with generation {number}\n");
+    let answer = remote::fetch(admin, Method::POST, "/reload", None, TAKEN_UP_WITHIN).await;
+    let body: Value = match answer {
+        Ok((_, body)) => serde_json::from_slice(&body).unwrap_or_default(),
+        Err(why) => return format!("ready; the proxy at {admin} does not answer any more: {why}\n"),
+    };
+    // It watches the file as well, and may have been quicker than the order.
+    let serves = match body["generation"].as_u64() {
+        Some(number) => number.into(),
+        None => generation(admin).await.unwrap_or_default()["generation"].clone(),
+    };
+    let problem = body["problems"][0].as_str().and_then(|problem| problem.lines().next()).unwrap_or("see its log");
+    let took = begun.elapsed().as_millis();
+    match body["result"].as_str().unwrap_or_default() {
+        _ if !serves.is_null() && serves != before["generation"] => {
+            format!("live after {took} ms, with generation {serves} of the proxy at {admin}\n")
         }
-        if now["refused"] != before["refused"] && !now["refused"].is_null() {
-            let why = now["refused"]["problems"][0].as_str().and_then(|problem| problem.lines().next());
-            return format!(
-                "the proxy refused it, and what served before serves on: {}\n",
-                why.unwrap_or("see its log")
-            );
+        "refused" | "not fulfilled" => {
+            format!("the proxy refused it, and what served before serves on: {problem}\n")
         }
-        if overtaken() {
-            return "overtaken by a newer save\n".to_owned();
-        }
-        tokio::time::sleep(ASKED_EVERY).await;
+        "waits" | "late" => format!("ready; the proxy waits before it takes it up: {problem}\n"),
+        "pinned" => "ready; what the proxy serves is pinned by a rollback, which `cordboard resume` ends\n".to_owned(),
+        _ => format!(
+            "ready; for the proxy at {admin} nothing has changed: either its configuration does not name {}, or it served \
+             this already\n",
+            component.display()
+        ),
     }
-    "ready; the proxy has not taken it up: does its configuration name this component?\n".to_owned()
 }
 
 /// What a build is made from: files, and what is in them. A build may write files of its own; as long as it writes the same

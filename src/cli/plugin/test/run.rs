@@ -73,8 +73,10 @@ pub(in crate::cli::plugin) async fn run(trial: &mut Trial, heard: &Heard, case: 
     // The host says of each failed call why; the calls about messages tell nobody else.
     let told = logged.iter().filter(|line| line.failure).map(|line| line.text.clone());
     for failure in told {
-        if !seen.failed.iter().any(|known| failure.contains(known.as_str())) {
-            seen.failed.push(failure);
+        match seen.failed.iter_mut().find(|known| failure.contains(known.as_str())) {
+            // The log has all of it, the opinion only its beginning.
+            Some(known) => *known = failure,
+            None => seen.failed.push(failure),
         }
     }
     let mut failures: Vec<String> = problem.into_iter().collect();
@@ -107,11 +109,16 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
             failures.push(format!("failed: expected {words:?}, but no call failed"));
         }
         Some(words) => failures.push(format!("failed: expected {words:?}, but: {}", seen.failed.join("; "))),
-        None => failures.extend(seen.failed.iter().map(|why| format!("a call failed: {why}"))),
+        None => failures.extend(seen.failed.iter().map(|why| format!("a call failed: {}", said_first(why)))),
     }
     let wants = |key: &str| expect.said.iter().any(|(known, _)| *known == key);
     if let Some(rejection) = seen.said.get("rejected").filter(|said| !said.is_null() && !wants("rejected")) {
         failures.push(format!("rejected: {rejection}"));
+    }
+    if let Some(status) = seen.said.get("rejected").and_then(|said| said["status"].as_u64())
+        && !(300..=599).contains(&status)
+    {
+        failures.push(format!("rejected.status: {status} is not 300 to 599; the proxy would answer 500"));
     }
     for (key, expected) in &expect.said {
         match seen.said.get(*key) {
@@ -135,6 +142,15 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
         if !logged.iter().any(|line| line.own && line.text.contains(words.as_str())) {
             failures.push(format!("logs: expected a line with {words:?}"));
         }
+    }
+}
+
+/// A failure with what the plugin said of it before where it happened.
+fn said_first(why: &str) -> String {
+    let why = why.strip_prefix("a policy failed: ").unwrap_or(why);
+    match why.split_once("; it said: ") {
+        Some((trap, said)) => format!("{said}\n        {trap}"),
+        None => why.to_owned(),
     }
 }
 
