@@ -208,11 +208,11 @@ async fn tls_alone_vouches_where_nothing_more_is_required_and_new_content_serves
     let proxy = place.start(&yaml);
     assert_eq!(handshake(&proxy), 101);
     server.serve(&[("/own.wasm", GIVES_NO_ROLES)]);
-    // Who saves a file did not ask for another component.
+    // Who saves a file did not ask for another component: nobody is asked.
     let before = proxy.generation();
     proxy.setup.write(&(yaml.clone() + "log: {sessions: false}\n"));
     let now = proxy.reloaded(before);
-    assert_eq!(handshake(&proxy), 101);
+    assert_eq!((handshake(&proxy), server.asked().len()), (101, 1));
     reload(&proxy);
     assert_eq!(proxy.generation(), now + 1);
     assert_eq!(handshake(&proxy), 403);

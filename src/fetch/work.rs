@@ -197,13 +197,10 @@ impl Work<'_> {
                     return Err(Trouble::Refused(text));
                 }
                 let etag = answer.header(&header::ETAG).filter(|etag| etag.len() <= 1024).map(ToOwned::to_owned);
-                Ok(Brought {
-                    sha256: sha256(&answer.body),
-                    wasm: answer.body,
-                    annotation: Annotation::Unknown,
-                    etag,
-                    fresh: true,
-                })
+                let sha256 = sha256(&answer.body);
+                // A server that knows no versions sends again what it has sent.
+                let fresh = self.note().is_none_or(|note| note.sha256 != sha256);
+                Ok(Brought { sha256, wasm: answer.body, annotation: Annotation::Unknown, etag, fresh })
             }
             _ => Err(answer.trouble(url, login.is_some())),
         }

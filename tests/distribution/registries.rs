@@ -138,7 +138,7 @@ fn what_a_registry_does_not_have_is_told_in_its_words() {
     let at = |name: &str| format!("oci://{}/{name}", registry.host);
     place.pushed(GIVES_ROLES, &at("own:1"), &[&option, &ca]);
     for (name, expected) in [
-        ("own:2", "MANIFEST_UNKNOWN"),
+        ("own:2", "(MANIFEST_UNKNOWN: manifest unknown)"),
         ("other:1", "404"),
         (&format!("own@sha256:{}", "0".repeat(64)), "MANIFEST_UNKNOWN"),
     ] {
