@@ -25,7 +25,7 @@ pub(super) struct Explain {
     #[arg(long, value_name = "FILE", requires = "config")]
     values: Option<PathBuf>,
     /// Of the running proxy with this admin address
-    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN, value_parser = remote::address)]
     admin: SocketAddr,
     /// The request comes from this address
     #[arg(long, value_name = "IP")]

@@ -133,7 +133,7 @@ enum Command {
     /// Asks a running proxy whether it is ready; for probes
     Health {
         /// The admin address of the running proxy
-        #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
+        #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN, value_parser = remote::address)]
         admin: SocketAddr,
         /// Only whether it lives: a proxy that drains is not ready, and lives
         #[arg(long)]

@@ -34,7 +34,7 @@ const PROBE_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, clap::Args)]
 pub(super) struct Remote {
     /// The admin address of the running proxy
-    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN, value_parser = address)]
     admin: SocketAddr,
     /// The answer as JSON
     #[arg(long)]
@@ -54,6 +54,12 @@ pub(super) struct Whom {
     /// Of this connection, whatever its policies say: `conn` in the log
     #[arg(long, value_name = "CONN")]
     connection: Option<String>,
+}
+
+/// An admin address, also as `cordboard run` prints it.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    bare.parse().map_err(|_| format!("it is written HOST:PORT, with an IP address, such as {DEFAULT_ADMIN}"))
 }
 
 /// An answer of the admin address.

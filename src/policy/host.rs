@@ -49,6 +49,10 @@ pub(super) struct State {
     plugin: Arc<Tag>,
     /// The latest error that the guest logged, in the running call or before the first.
     last_words: Option<String>,
+    /// The latest error that the host gave it in the running call.
+    host_refused: Option<String>,
+    /// Its standard output and error.
+    printed: [GuestOutput; 2],
     /// Bytes of linear memory and GC heap, over all modules of the instance.
     memory: Use,
     /// Elements of tables, over all modules of the instance.
@@ -89,14 +93,14 @@ impl Use {
 
 impl State {
     pub(super) fn new(plugin: &Arc<Tag>, limits: &PluginLimits) -> Self {
-        let output = GuestOutput::of(plugin);
+        let (output, errors) = (GuestOutput::of(plugin), GuestOutput::of(plugin));
         let wasi = WasiCtx::builder()
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .max_random_size(u64::try_from(limits.host_copy).unwrap_or(u64::MAX))
             .stdout(output.clone())
-            .stderr(output)
+            .stderr(errors.clone())
             .build();
         plugin.alive.fetch_add(1, Ordering::Relaxed);
         let mut table = ResourceTable::new();
@@ -111,6 +115,8 @@ impl State {
             host_calls: 0,
             plugin: Arc::clone(plugin),
             last_words: None,
+            host_refused: None,
+            printed: [output, errors],
             memory: Use::of(limits.memory),
             tables: Use::of(TABLE_ELEMENTS),
             wasi,
@@ -120,7 +126,7 @@ impl State {
 
     pub(super) fn begin(&mut self, scene: Scene) {
         self.scene = scene;
-        self.last_words = None;
+        (self.last_words, self.host_refused) = (None, None);
         (self.host_left, self.host_calls) = (self.limits.host, 0);
     }
 
@@ -154,13 +160,32 @@ impl State {
     }
 
     pub(super) fn end(&mut self) -> Scene {
+        // What it printed on standard error is what languages with exceptions leave behind.
+        let [_, errors] = self.printed.each_ref().map(GuestOutput::take);
+        self.last_words = self.last_words.take().or(errors);
         std::mem::take(&mut self.scene)
+    }
+
+    /// An error that the host gives the guest, noted: whoever does not look at it fails soon after, and says something else.
+    pub(super) fn refusing<T>(
+        &mut self,
+        interface: &str,
+        said: Result<T, errors::HostError>,
+    ) -> Result<T, errors::HostError> {
+        if let Err(error) = &said {
+            self.host_refused = Some(format!("{interface}: {}: {}", error.code, error.message));
+        }
+        said
     }
 
     /// The latest error that the guest logged, such as a panic's text, to be put behind what it failed of: those who do
     /// not see the log learn of it, too, and the others have all of it in one place.
     pub(super) fn said(&self) -> String {
-        self.last_words.as_ref().map(|words| format!("; it said: {words}")).unwrap_or_default()
+        let told = |what: &str, words: &Option<String>| words.as_ref().map(|words| format!("; {what}: {words}"));
+        let said =
+            told("it said", &self.last_words.as_ref().map(|words| output::one_line(words, REASON_BYTES).into_owned()));
+        let refused = told("before that it was refused", &self.host_refused);
+        [refused, said].into_iter().flatten().collect()
     }
 
     fn call(&self, function: &str) -> wasmtime::Result<&Call> {

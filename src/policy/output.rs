@@ -6,7 +6,10 @@ use std::{
     fmt::Write as _,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Instant,
 };
@@ -152,21 +155,75 @@ impl LogBudget {
     }
 }
 
-/// Standard output and error of a guest: into its log, at `info`.
+/// Standard output or error of a guest: into its log, at `info`, line by line however it is written.
 #[derive(Clone)]
 pub(super) struct GuestOutput {
     plugin: Arc<Tag>,
+    printed: Arc<Printed>,
+}
+
+/// What a guest has printed on one of them.
+#[derive(Default)]
+struct Printed {
+    /// Nothing else needs to be looked at without it.
+    any: AtomicBool,
+    text: Mutex<Text>,
+}
+
+#[derive(Default)]
+struct Text {
+    /// A line that has not ended.
+    begun: Vec<u8>,
+    /// The lines of this call, the latest [`LOG_BYTES`] of them.
+    lines: String,
 }
 
 impl GuestOutput {
     pub(super) fn of(plugin: &Arc<Tag>) -> Self {
-        Self { plugin: Arc::clone(plugin) }
+        Self { plugin: Arc::clone(plugin), printed: Arc::default() }
+    }
+
+    fn text(&self) -> MutexGuard<'_, Text> {
+        self.printed.text.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn print(&self, bytes: &[u8]) {
-        for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.trim().is_empty()) {
-            say(&self.plugin, "", Level::INFO, line, &[]);
+        self.printed.any.store(true, Ordering::Relaxed);
+        let mut text = self.text();
+        for byte in bytes {
+            if *byte == b'\n' || text.begun.len() >= LOG_BYTES {
+                self.end_line(&mut text);
+            }
+            if *byte != b'\n' {
+                text.begun.push(*byte);
+            }
         }
+    }
+
+    fn end_line(&self, text: &mut Text) {
+        let line = String::from_utf8_lossy(&std::mem::take(&mut text.begun)).trim_end().to_owned();
+        if line.trim().is_empty() {
+            return;
+        }
+        say(&self.plugin, "", Level::INFO, &line, &[]);
+        if !text.lines.is_empty() {
+            text.lines.push_str(" / ");
+        }
+        text.lines.push_str(line.trim());
+        let over = text.lines.len().saturating_sub(LOG_BYTES);
+        text.lines.drain(..text.lines.ceil_char_boundary(over));
+    }
+
+    /// The call is over, or failed: what it printed, with the line that it did not end.
+    pub(super) fn take(&self) -> Option<String> {
+        // Nearly all calls print nothing.
+        if !self.printed.any.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.printed.any.store(false, Ordering::Relaxed);
+        let mut text = self.text();
+        self.end_line(&mut text);
+        Some(std::mem::take(&mut text.lines)).filter(|lines| !lines.is_empty())
     }
 }
 

@@ -161,6 +161,83 @@ fn a_call_that_fails_is_told_and_may_be_expected() {
 }
 
 #[test]
+fn a_failure_tells_what_the_host_refused_before() {
+    let items = format!("import cordboard:host/key-value@0.1.0; {ROLES}");
+    let get = r#"(import "cordboard:host/key-value@0.1.0" "get" (func $get (param i32 i32 i32 i32 i32)))"#;
+    let ask = "(call $get (i32.const 16) (i32.const 6) (i32.const 16) (i32.const 1) (i32.const 512)) unreachable";
+    let text = format!("(module {get} {SILENT} (data (i32.const 16) \"vistis\") {})", detect_role(ask));
+    let cases = "cases: [ { name: it, request: /, expect: { failed: 'key-value: denied: no bucket \"vistis\" is granted' } } ]\n";
+    let project = Project::built(&Guest::of(&items).build(&text), "grants: { key_value: { visits: {} } }\n", cases);
+    project.plugin(&["test"]).ends(0);
+}
+
+#[test]
+fn a_failure_tells_what_was_printed_on_standard_error_line_by_line() {
+    let packages = [
+        "package wasi:io@0.2.0;
+         interface error { resource error; }
+         interface streams {
+            use error.{error};
+            variant stream-error { last-operation-failed(error), closed }
+            resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
+         }",
+        "package wasi:cli@0.2.0;
+         interface stderr { use wasi:io/streams@0.2.0.{output-stream}; get-stderr: func() -> output-stream; }",
+    ];
+    let items = format!("import wasi:cli/stderr@0.2.0; import wasi:io/streams@0.2.0; {ROLES}");
+    let imports = r#"
+        (import "wasi:cli/stderr@0.2.0" "get-stderr" (func $stderr (result i32)))
+        (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"
+            (func $write (param i32 i32 i32 i32)))"#;
+    let write = |at: u8, length: u8| {
+        format!("(call $write (local.get $to) (i32.const {at}) (i32.const {length}) (i32.const 512))")
+    };
+    // Two lines in three pieces, the last one without an end.
+    let body = format!(
+        "(local $to i32) (local.set $to (call $stderr)) {} {} {} unreachable",
+        write(16, 5),
+        write(21, 6),
+        write(27, 4)
+    );
+    let text =
+        format!("(module {imports} {SILENT} (data (i32.const 16) \"Error: bang\\nhere\") {})", detect_role(&body));
+    let guest = Guest { packages: &packages, ..Guest::of(&items) }.build(&text);
+    let cases = "cases: [ { name: it, request: /, expect: { failed: 'it said: Error: bang / here', logs: ['Error: bang'] } } ]\n";
+    Project::built(&guest, "", cases).plugin(&["test"]).ends(0);
+    let told = Project::built(&guest, "", &cases.replace("failed: 'it said: Error: bang / here', ", ""))
+        .plugin(&["test"])
+        .ends(1);
+    told.says("a call failed: Error: bang / here\n        wasm trap: ");
+}
+
+#[test]
+fn a_rejection_that_the_proxy_would_not_send_fails() {
+    // `err` of a result, whose status is 40; all its texts and lists are empty.
+    let body = "(i32.store8 (i32.const 256) (i32.const 1)) (i32.store16 (i32.const 260) (i32.const 40)) (return (i32.const 256))";
+    let text = format!("(module {SILENT} {})", detect_role(body));
+    let cases = "cases: [ { name: it, request: /, expect: { rejected: 40 } } ]\n";
+    let told = Project::built(&Guest::of(ROLES).build(&text), "", cases).plugin(&["test"]).ends(1);
+    told.says("rejected.status: 40 is not 300 to 599; the proxy would answer 500");
+}
+
+#[test]
+fn a_component_that_is_older_than_its_sources_is_said_to_be() {
+    let project = Project::built(
+        builtin("rendezvous"),
+        "sources: [code.wasm]\n",
+        "cases: [ { name: it, request: '/?channelId=1', expect: { role: client } } ]\n",
+    );
+    let fresh = project.plugin(&["test"]).ends(0);
+    assert!(!fresh.err.contains("older"), "{}", fresh.err);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    fs::File::options().write(true).open(project.file("code.wasm")).unwrap().set_modified(later).unwrap();
+    project
+        .plugin(&["test"])
+        .ends(0)
+        .warns("build/tried.wasm is older than code.wasm: `cordboard plugin build` makes it anew");
+}
+
+#[test]
 fn an_endless_call_ends_at_its_deadline() {
     let endless = Guest::of(ROLES).build(&format!("(module {SILENT} {})", detect_role("(loop br 0)")));
     let cases = "cases: [ { name: it, request: /, expect: { failed: limits.decision } } ]\n";

@@ -75,6 +75,7 @@ pub(in crate::cli) fn bench(asked: &Bench) -> u8 {
 /// The results of now, and those of the build before; null if there are none.
 fn measured(asked: &Bench) -> Result<(Value, Value), Stop> {
     let target = Target::of(&asked.path)?;
+    target.warn_if_old();
     let files = super::test::files(&target, &asked.cases)?;
     let mut cases = Vec::new();
     for file in &files {

@@ -82,6 +82,7 @@ fn look(asked: &Check) -> Result<Looked, Stop> {
     policy::recognise(&wasm)
         .map_err(|why| Stop::new(exit::CONFIG, format!("cordboard: {}: {why}", target.component.display())))?;
     Heard::listen(Level::WARN);
+    target.warn_if_old();
     block_on(async {
         let mut trial = Trial::start(&target, &wasm, Measure::Nothing)?;
         let interfaces = trial.look().await?;
@@ -134,6 +135,7 @@ fn say(looked: &Looked) -> u8 {
     }
     if let Ok(plugin) = loaded {
         row("memory", &size(plugin.instances().1 as u64));
+        row("tried with", &format!("the configuration {}, and what it is granted", target.config));
     }
     for warning in warnings {
         row("warning", warning);

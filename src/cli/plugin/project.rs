@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use super::watch::Sources;
 use crate::{
     cli::exit,
     config::{
@@ -126,6 +127,21 @@ impl Target {
             limits: PluginLimits::default(),
             project: None,
         })
+    }
+
+    /// Says if something that it is built from is newer than the component.
+    pub(super) fn warn_if_old(&self) {
+        let Some(project) = &self.project else { return };
+        let written = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).ok();
+        let (Some(built), Ok(sources)) = (written(&self.component), Sources::of(&project.dir)) else { return };
+        // Cases and configuration are asked as they are now.
+        let asked = [project.manifest.cases.as_path(), Path::new(MANIFEST)].map(|file| project.dir.join(file));
+        let built_from = |path: &Path| !asked.iter().any(|asked| path.starts_with(asked));
+        let newer = |path: &&PathBuf| built_from(path) && written(path).is_some_and(|time| time > built);
+        if let Some(newer) = sources.paths().find(newer) {
+            let newer = newer.strip_prefix(&project.dir).unwrap_or(newer).display();
+            eprintln!("{} is older than {newer}: `cordboard plugin build` makes it anew", self.component.display());
+        }
     }
 
     /// The component's bytes.

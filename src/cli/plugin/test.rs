@@ -8,7 +8,6 @@ mod shown;
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use tracing::Level;
@@ -56,16 +55,16 @@ pub(in crate::cli) fn test(asked: &Test) -> u8 {
 
 fn run_all(asked: &Test) -> Result<u8, Stop> {
     let mut target = Target::of(&asked.path)?;
+    target.warn_if_old();
     if let Some(component) = &asked.component {
         target.component.clone_from(component);
         target.origin = component.display().to_string();
     }
     let files = files(&target, &asked.cases)?;
-    let begun = Instant::now();
     let results = block_on(results(&target, &files, asked.only.as_deref(), |row| {
         print(&report::text(row));
     }))?;
-    let took = begun.elapsed();
+    let took = results.iter().map(|row| row.took).sum();
     print(&report::summary(&results, took));
     if let Some(path) = &asked.junit {
         let xml = report::junit(&target.component.display().to_string(), &results, took);
@@ -93,14 +92,13 @@ pub(super) fn files(target: &Target, asked: &[PathBuf]) -> Result<Vec<PathBuf>, 
 /// Whether all cases of a project pass; what is wrong with those that do not is printed.
 pub(super) fn passes(target: &Target) -> Result<(bool, String), Stop> {
     let files = files(target, &[])?;
-    let begun = Instant::now();
     let results = block_on(results(target, &files, None, |row| {
         if !row.failures.is_empty() {
             print(&report::text(row));
         }
     }))?;
     let passed = results.iter().all(|result| result.failures.is_empty());
-    Ok((passed, report::summary(&results, begun.elapsed())))
+    Ok((passed, report::summary(&results, results.iter().map(|row| row.took).sum())))
 }
 
 async fn results(
@@ -112,7 +110,9 @@ async fn results(
     // All mistakes in all files before anything is run.
     let cases: Result<Vec<_>, Stop> = files.iter().map(|file| read(file)).collect();
     let heard = Heard::listen(Level::DEBUG);
-    let mut trial = Trial::start(target, &target.wasm()?, Measure::Nothing)?;
+    let wasm = target.wasm()?;
+    let mut trial = Trial::start(target, &wasm, Measure::Nothing)?;
+    trial.compile().await?;
     let mut rows = Vec::new();
     for (file, Cases { cases }) in files.iter().zip(cases?) {
         for case in cases.iter().filter(|case| only.is_none_or(|only| case.name.contains(only))) {

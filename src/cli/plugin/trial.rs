@@ -1,13 +1,21 @@
 //! A component on the bench: the proxy's own policy host, without a proxy around it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
-use super::project::{Stop, Target};
+use tokio::time::timeout;
+
+use super::{
+    build::size,
+    project::{Stop, Target},
+};
 use crate::{
     cli::{code_cache_dir, exit},
     config::OnFailure,
     policy::{Interfaces, LoadError, Plugin, PluginSpec, PolicyHost, measure::Measure},
 };
+
+/// How long it may take before anything is said.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// The host, and the component that is tried on it.
 pub(super) struct Trial {
@@ -32,6 +40,16 @@ impl Trial {
             on_failure: OnFailure::Closed,
         };
         Ok(Self { host, spec, loaded: BTreeMap::new() })
+    }
+
+    /// Compiles it, where no earlier run has, and says so if that takes a while.
+    pub(super) async fn compile(&self) -> Result<(), Stop> {
+        let mut compiling = pin!(self.look());
+        if let Ok(looked) = timeout(SILENT, &mut compiling).await {
+            return looked.map(drop);
+        }
+        eprintln!("compiling {} for this machine, once a build", size(self.spec.wasm.len() as u64));
+        compiling.await.map(drop)
     }
 
     /// What the component imports and exports.

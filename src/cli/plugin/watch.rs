@@ -42,7 +42,7 @@ pub(in crate::cli) struct Watch {
     #[arg(value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// The admin address of the proxy that runs the plugin, if there is one
-    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN)]
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADMIN, value_parser = remote::address)]
     admin: SocketAddr,
 }
 
@@ -150,7 +150,7 @@ async fn taken_up(admin: SocketAddr, component: &Path, before: &Value) -> String
 /// What a build is made from: files, and what is in them. A build may write files of its own; as long as it writes the same
 /// again, that is no change.
 #[derive(PartialEq)]
-struct Sources(BTreeMap<PathBuf, Option<Content>>);
+pub(super) struct Sources(BTreeMap<PathBuf, Option<Content>>);
 
 /// What tells one content from another: its hash, or of what is too large for that, when it was written and its size.
 #[derive(PartialEq)]
@@ -161,7 +161,7 @@ enum Content {
 
 impl Sources {
     /// All of them now. A manifest that is wrong is a source as well: that it is mended must be noticed.
-    fn of(dir: &Path) -> Result<Self, Stop> {
+    pub(super) fn of(dir: &Path) -> Result<Self, Stop> {
         let mut found = Self(BTreeMap::new());
         found.take(&dir.join(MANIFEST));
         match Project::open(dir) {
@@ -180,6 +180,11 @@ impl Sources {
             Err(_) => {}
         }
         Ok(found)
+    }
+
+    /// Where they are.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.keys()
     }
 
     fn take(&mut self, path: &Path) {

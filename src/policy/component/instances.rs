@@ -122,6 +122,7 @@ impl Plugin {
             }
             Err(Stopped::Full(why)) => Err(Failure::Busy(why)),
             Err(Stopped::Failed(why)) => {
+                drop(store.data_mut().end());
                 Err(Failure::Trap(format!("could not be instantiated: {why}{}", store.data().said())))
             }
         }

@@ -27,10 +27,10 @@ impl discovery::Host for State {
         env_tag: Option<String>,
     ) -> wasmtime::Result<Result<Vec<discovery::Endpoint>, errors::HostError>> {
         self.granted()?;
-        let services = self.plugin().powers.shared.services.load();
+        let services = self.plugin().powers.shared.services.load_full();
         let Some(endpoints) = services.get(&service) else {
-            let service = cut(&service, 128);
-            return Ok(Err(refused("not-found", format!("there is no service {service:?}"))));
+            let error = refused("not-found", format!("there is no service {:?}", cut(&service, 128)));
+            return Ok(self.refusing("discovery", Err(error)));
         };
         let fits =
             |endpoint: &&config::Endpoint| env_tag.is_none() || endpoint.env_tag.as_deref() == env_tag.as_deref();

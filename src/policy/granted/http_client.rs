@@ -94,13 +94,14 @@ impl http_client::Host for State {
         self.granted()?;
         let plugin = self.plugin().clone();
         let Some(grant) = &plugin.powers.http_client else {
-            return Ok(Err(refused("denied", "no request is granted: see `grants.http_client`")));
+            let error = refused("denied", "no request is granted: see `grants.http_client`");
+            return Ok(self.refusing("http-client", Err(error)));
         };
         let wanted = Duration::from_millis(u64::from(asked.timeout_ms));
         let timeout = if wanted.is_zero() { grant.timeout } else { wanted.min(grant.timeout) };
         let request = match checked(asked, grant) {
             Ok(request) => request,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(self.refusing("http-client", Err(error))),
         };
         let left = self.host_left();
         if left.is_zero() {
@@ -113,8 +114,11 @@ impl http_client::Host for State {
         let took = self.waited_since(begun);
         plugin.powers.waited.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         match said {
-            Ok(said) => Ok(said),
-            Err(_) if timeout <= left => Ok(Err(refused("timeout", format!("no answer within {timeout:?}")))),
+            Ok(said) => Ok(self.refusing("http-client", said)),
+            Err(_) if timeout <= left => {
+                let error = refused("timeout", format!("no answer within {timeout:?}"));
+                Ok(self.refusing("http-client", Err(error)))
+            }
             Err(_) => Err(HostTimePassed.into()),
         }
     }

@@ -31,25 +31,29 @@ fn told<T>(said: Result<T, Refused>) -> Result<T, errors::HostError> {
 
 impl key_value::Host for State {
     fn get(&mut self, bucket: String, key: String) -> Answer<Option<Vec<u8>>> {
-        Ok(self.bucket(&bucket)?.and_then(|(_, store)| told(store.get(&key, Instant::now()))))
+        let said = self.bucket(&bucket)?.and_then(|(_, store)| told(store.get(&key, Instant::now())));
+        Ok(self.refusing("key-value", said))
     }
 
     fn set(&mut self, bucket: String, key: String, value: Vec<u8>, ttl_ms: u64) -> Answer<()> {
-        Ok(self.bucket(&bucket)?.and_then(|(grant, store)| {
+        let said = self.bucket(&bucket)?.and_then(|(grant, store)| {
             let write = Write::new(&grant, ttl_ms, Instant::now());
             told(store.set(&key, value, &write))
-        }))
+        });
+        Ok(self.refusing("key-value", said))
     }
 
     fn delete(&mut self, bucket: String, key: String) -> Answer<()> {
-        Ok(self.bucket(&bucket)?.and_then(|(_, store)| told(store.delete(&key, Instant::now()))))
+        let said = self.bucket(&bucket)?.and_then(|(_, store)| told(store.delete(&key, Instant::now())));
+        Ok(self.refusing("key-value", said))
     }
 
     fn increment(&mut self, bucket: String, key: String, delta: i64, ttl_ms: u64) -> Answer<i64> {
-        Ok(self.bucket(&bucket)?.and_then(|(grant, store)| {
+        let said = self.bucket(&bucket)?.and_then(|(grant, store)| {
             let write = Write::new(&grant, ttl_ms, Instant::now());
             told(store.increment(&key, delta, &write))
-        }))
+        });
+        Ok(self.refusing("key-value", said))
     }
 
     fn compare_and_set(
@@ -60,9 +64,10 @@ impl key_value::Host for State {
         value: Vec<u8>,
         ttl_ms: u64,
     ) -> Answer<bool> {
-        Ok(self.bucket(&bucket)?.and_then(|(grant, store)| {
+        let said = self.bucket(&bucket)?.and_then(|(grant, store)| {
             let write = Write::new(&grant, ttl_ms, Instant::now());
             told(store.compare_and_set(&key, expected.as_deref(), value, &write))
-        }))
+        });
+        Ok(self.refusing("key-value", said))
     }
 }
