@@ -67,6 +67,8 @@ fn examples() -> Vec<(String, String)> {
     let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
     let blocks = readme.split("<!-- file: ").skip(1).filter_map(|rest| {
         let (name, rest) = rest.split_once(" -->\n```yaml\n")?;
+        // What lies in a folder is a plugin author's.
+        let name = Some(name).filter(|name| !name.contains('/'))?;
         Some((name.to_owned(), rest.split_once("```")?.0.to_owned()))
     });
     blocks.collect()

@@ -197,7 +197,7 @@ fn a_failure_tells_what_was_printed_on_standard_error_line_by_line() {
         "(local $to i32) (local.set $to (call $stderr)) {} {} {} unreachable",
         write(16, 5),
         write(21, 6),
-        write(27, 4)
+        write(27, 5)
     );
     let text =
         format!("(module {imports} {SILENT} (data (i32.const 16) \"Error: bang\\nhere\") {})", detect_role(&body));

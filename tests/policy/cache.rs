@@ -7,6 +7,8 @@ use super::{guests::puppet, is_well, setup, support::Proxy};
 /// The cached files of compiled code and what tells a file from a later one of the same name.
 fn cached(home: &tempfile::TempDir) -> Vec<(PathBuf, u64)> {
     let files = fs::read_dir(home.path().join("cordboard")).unwrap().map(|entry| entry.unwrap());
+    // Beside them lies the folder of components that came over the network.
+    let files = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "cwasm"));
     let mut files: Vec<_> = files.map(|file| (file.path(), file.metadata().unwrap().ino())).collect();
     files.sort();
     files
