@@ -146,6 +146,15 @@ fn a_configuration_that_is_refused_is_expected() {
 }
 
 #[test]
+fn a_configuration_of_the_project_that_is_refused_is_told_once() {
+    let cases =
+        "cases: [ { name: a, request: /, expect: { role: null } }, { name: b, request: /, expect: { role: null } } ]\n";
+    let told = Project::built(builtin("redact"), "config: { pointerz: 1 }\n", cases).plugin(&["test"]).ends(78);
+    assert_eq!((told.out.as_str(), told.err.matches("pointerz").count()), ("", 1), "{}{}", told.out, told.err);
+    told.warns("cordboard: `config` of plugin.yaml: `init` refused the configuration: unknown key");
+}
+
+#[test]
 fn a_call_that_fails_is_told_and_may_be_expected() {
     let trap = Guest::of(ROLES).build(&format!("(module {SILENT} {})", detect_role("unreachable")));
     let project = |expect: &str| {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     cli::{exit, print},
-    config::author::Cases,
+    config::author::{Case, Cases},
     policy::measure::Measure,
 };
 
@@ -113,8 +113,17 @@ async fn results(
     let wasm = target.wasm()?;
     let mut trial = Trial::start(target, &wasm, Measure::Nothing)?;
     trial.compile().await?;
-    let mut rows = Vec::new();
-    for (file, Cases { cases }) in files.iter().zip(cases?) {
+    let (cases, mut rows) = (cases?, Vec::new());
+    let by_default = |case: &Case| case.config.is_none() && case.expect.refused.is_none();
+    if cases.iter().flat_map(|file| &file.cases).any(by_default)
+        && let Err(error) = trial.load(None).await
+        && error.key == "config"
+    {
+        // Said once: each case would say the same.
+        let whose = target.project.as_ref().map_or("the configuration {}", |_| "`config` of plugin.yaml");
+        return Err(Stop::new(exit::CONFIG, format!("cordboard: {whose}: {}", error.reason)));
+    }
+    for (file, Cases { cases }) in files.iter().zip(cases) {
         for case in cases.iter().filter(|case| only.is_none_or(|only| case.name.contains(only))) {
             let ran = run::run(&mut trial, &heard, case).await?;
             let row = Row {
