@@ -263,15 +263,7 @@ impl Code {
             );
             return Err(Faulty::NotYet("sha256", text));
         }
-        if let Some(path) = signature_of(plugin, trust) {
-            let keys: Vec<_> = trust.signers(plugin).map(|(name, key)| (name.into(), key)).collect();
-            let signed = fetch::file_of_signature(&path).and_then(|text| {
-                let verified = fetch::verify(&text, &sha256, &keys);
-                verified.map_err(|why| format!("{} by {}: {why}", origin(&plugin.component), path.display()))
-            });
-            // Whoever writes two files writes one of them first.
-            signed.map_err(|why| Faulty::NotYet("signature", why))?;
-        }
+        signed(plugin, trust, &sha256)?;
         Ok((Self { wasm, sha256 }, None))
     }
 
@@ -281,19 +273,33 @@ impl Code {
             None => Err(Faulty::Unfetched),
             Some(Err(trouble)) => Err(Faulty::Unusable("component", trouble.to_string())),
             Some(Ok(Given { wasm, sha256, copy })) => {
+                signed(plugin, trust, sha256)?;
                 Ok((Self { wasm: Arc::clone(wasm), sha256: *sha256 }, copy.clone()))
             }
         }
     }
 }
 
-/// The file that a component's signature is in, if it must have one.
+/// Whether a component is signed by the file that must do it, if one must.
+fn signed(plugin: &PluginConfig, trust: &Trust, sha256: &[u8; 32]) -> Result<(), Faulty> {
+    let Some(path) = signature_of(plugin, trust) else { return Ok(()) };
+    let keys: Vec<_> = trust.signers(plugin).map(|(name, key)| (name.into(), key)).collect();
+    let signed = fetch::file_of_signature(&path).and_then(|text| {
+        let verified = fetch::verify(&text, sha256, &keys);
+        verified.map_err(|why| format!("{} by {}: {why}", origin(&plugin.component), path.display()))
+    });
+    // Whoever writes two files writes one of them first.
+    signed.map(drop).map_err(|why| Faulty::NotYet("signature", why))
+}
+
+/// The file that a component's signature is in, if it must have one and it is on this machine.
 fn signature_of(plugin: &PluginConfig, trust: &Trust) -> Option<PathBuf> {
-    let Component::File(path) = &plugin.component else { return None };
-    trust.demands(plugin).then(|| match &plugin.signature {
-        Some(SignatureAt::File(path)) => path.clone(),
-        _ => beside(path),
-    })
+    let file = match (&plugin.component, &plugin.signature) {
+        (Component::Builtin(_), _) | (Component::Remote(_), None | Some(SignatureAt::Url(_))) => return None,
+        (_, Some(SignatureAt::File(path))) => path.clone(),
+        (Component::File(path), _) => beside(path),
+    };
+    trust.demands(plugin).then_some(file)
 }
 
 /// `FILE.sig`.
@@ -308,8 +314,9 @@ pub fn beside(component: &Path) -> PathBuf {
 /// reads it to say.
 pub async fn supply_for(paths: &Paths, fetcher: &Fetcher, look: Look, supply: &mut Supply) {
     let paths = paths.clone();
-    let Ok(Ok(config)) = tokio::task::spawn_blocking(move || parse(&paths)).await else { return };
-    fetcher.supply(Wanted::all(&config), &config.fetch, look, supply).await;
+    let Ok(Ok(texts)) = tokio::task::spawn_blocking(move || sources::read(&paths)).await else { return };
+    let Reading { config, secrets, .. } = texts.reading;
+    fetcher.supply(Wanted::all(&config), &config.fetch, &secrets, look, supply).await;
 }
 
 /// Where a component comes from, as messages show it.

@@ -20,9 +20,18 @@ pub fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(io::Error::other(format!("the file is larger than {} MiB", most >> 20)));
+        return Err(io::Error::other(format!("the file is larger than {}", size(most))));
     }
     Ok(bytes)
+}
+
+/// A bound as people would write it.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..0x10_0000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
 }
 
 #[cfg(test)]
@@ -38,7 +47,8 @@ mod tests {
         let path = dir.path().join("file");
         fs::write(&path, [7; 1024]).unwrap();
         assert_eq!(bounded(&path, 1024).unwrap().len(), 1024);
-        assert_eq!(bounded(&path, 1023).unwrap_err().to_string(), "the file is larger than 0 MiB");
+        assert_eq!(bounded(&path, 1023).unwrap_err().to_string(), "the file is larger than 1023 bytes");
+        assert_eq!([16 << 10, 2 << 20].map(size), ["16 KiB", "2 MiB"]);
     }
 
     #[test]

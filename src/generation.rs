@@ -21,7 +21,7 @@ use crate::{
     admission::Gate,
     balance::Cursor,
     candidate::{Candidate, origin},
-    config::{self, Config, Endpoint, OnFailure, Places, PluginConfig, Problem},
+    config::{self, Config, Endpoint, OnFailure, Places, PluginConfig, Problem, Secrets},
     model::{Mode, RendezvousRules, ServiceId, Terms},
     policy::{Plugin, PluginSpec, PolicyHost},
 };
@@ -198,7 +198,7 @@ impl Generation {
         let mut problems = candidate.unread().to_vec();
         for (name, code) in &candidate.code {
             let Some(plugin) = config.plugins.get(name) else { continue };
-            let spec = spec(plugin, &code.wasm);
+            let spec = spec(plugin, &code.wasm, &candidate.secrets);
             let kept = before.and_then(|before| before.plugins.get(name)).filter(|plugin| same(plugin.spec(), &spec));
             let loaded = match kept {
                 Some(plugin) => Ok(Arc::clone(plugin)),
@@ -328,10 +328,10 @@ fn same(one: &PluginSpec, other: &PluginSpec) -> bool {
         && one.on_failure == other.on_failure
 }
 
-fn spec(config: &PluginConfig, wasm: &Arc<[u8]>) -> PluginSpec {
+fn spec(config: &PluginConfig, wasm: &Arc<[u8]>, secrets: &Secrets) -> PluginSpec {
     PluginSpec {
         name: Arc::clone(&config.name),
-        origin: origin(&config.component),
+        origin: secrets.hide(&origin(&config.component)),
         wasm: Arc::clone(wasm),
         config: config.config.as_json().to_string(),
         grants: config.grants.clone(),

@@ -167,7 +167,7 @@ impl Control {
     async fn refresh(&self) -> bool {
         let current = self.board.current.load_full();
         let known = |plugin: &PluginConfig| current.candidate.sha256(&plugin.name);
-        let differs = self.fetcher.differs(&current.config, known).await;
+        let differs = self.fetcher.differs(&current.config, &current.candidate.secrets, known).await;
         *self.refreshed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         differs
     }
@@ -220,6 +220,7 @@ impl Control {
             Ok((generation, prepared)) => {
                 let number = generation.number;
                 self.publish(generation, prepared, why, changes);
+                self.prune().await;
                 Reloaded::Applied(number)
             }
         })
@@ -279,14 +280,14 @@ impl Control {
         self.listeners.commit(prepared, &self.board);
         self.host.in_use(&plugins);
         self.board.sessions.follow();
+        self.fetcher.serves(&generation.config);
         self.published.notify_one();
-        self.prune();
     }
 
     /// Lets go of fetched components that nothing that is remembered is made of.
-    fn prune(&self) {
+    async fn prune(&self) {
         let used = self.state().history.records().flat_map(|record| record.candidate.hashes()).collect();
-        self.fetcher.prune(&used);
+        self.fetcher.prune(used).await;
     }
 
     /// Lets go of plugins that were loaded for what does not serve.

@@ -18,7 +18,7 @@ use aws_lc_rs::{
     signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
+use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 
 /// What every signed message begins with.
@@ -41,6 +41,22 @@ impl PublicKey {
     #[must_use]
     pub fn id(&self) -> String {
         hex(&Sha256::digest(self.0)[..8])
+    }
+}
+
+impl PublicKey {
+    /// Reads a PEM text: a public key as `openssl pkey -pubout` writes it, or a private key, for the public one of it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_pem(text: &str) -> Result<Self, String> {
+        match SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes()) {
+            Ok(der) => {
+                let key = der.strip_prefix(&SPKI).and_then(|key| key.try_into().ok());
+                key.map(Self).ok_or_else(|| "this is no ed25519 public key".to_owned())
+            }
+            Err(_) => PrivateKey::from_pem(text).map(|key| key.public()),
+        }
     }
 }
 
@@ -77,9 +93,10 @@ impl PrivateKey {
     /// # Errors
     /// When the system gives no randomness.
     pub fn generate() -> Result<(Self, String), String> {
+        // Version 2 has the public key, too, and OpenSSL 3.0 cannot read it.
         let document =
-            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| "the system gives no randomness")?;
-        let key = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(|error| error.to_string())?;
+            Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).map_err(|_| "the system gives no randomness")?;
+        let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(document.as_ref()).map_err(|error| error.to_string())?;
         let base64 = STANDARD.encode(document.as_ref());
         let lines: Vec<_> = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
@@ -114,6 +131,12 @@ impl PrivateKey {
         bytes.copy_from_slice(self.0.sign(&message(&sha256)).as_ref());
         Signature { key: self.public().id(), bytes }
     }
+}
+
+/// A key by its name, and by its id, where that is not the name.
+fn called(name: &str, key: &PublicKey) -> String {
+    let id = key.id();
+    if name == id { id } else { format!("{name} ({id})") }
 }
 
 fn message(sha256: &[u8; 32]) -> Vec<u8> {
@@ -180,7 +203,7 @@ pub enum Unsigned {
         found: String,
     },
     /// Nobody who is trusted made it.
-    #[error("it is signed with the key {found}, and none of those that may sign it has this id: {trusted}")]
+    #[error("it is signed with the key {found}, which is none of those that may sign it: {trusted}")]
     Unknown {
         /// Ids of the keys that made it.
         found: String,
@@ -217,7 +240,7 @@ impl Signed {
         Err(forged.map_or_else(
             || Unsigned::Unknown {
                 found: self.signatures.iter().map(|signature| signature.key.as_str()).collect::<Vec<_>>().join(", "),
-                trusted: keys.map(|(name, key)| format!("{name} {}", key.id())).collect::<Vec<_>>().join(", "),
+                trusted: keys.map(|(name, key)| called(name, &key)).collect::<Vec<_>>().join(", "),
             },
             Unsigned::Forged,
         ))
@@ -371,9 +394,14 @@ mod tests {
     fn keys_are_read_as_this_program_and_openssl_write_them() {
         let (key, pem) = PrivateKey::generate().unwrap();
         assert_eq!(PrivateKey::from_pem(&pem).unwrap().public(), key.public());
+        assert_eq!(PublicKey::from_pem(&pem), Ok(key.public()));
+        // The first version of PKCS#8, without the public key.
+        assert_eq!(PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).unwrap().secret_pkcs8_der().len(), 48);
         assert_eq!(key.public().to_string().parse(), Ok(key.public()));
         let spki = STANDARD.encode([&SPKI[..], &key.public().0].concat());
         assert_eq!(spki.parse(), Ok(key.public()));
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n");
+        assert_eq!(PublicKey::from_pem(&pem), Ok(key.public()));
         // Made with `openssl genpkey -algorithm ed25519`, and its public key with `openssl pkey -pubout`.
         let openssl = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIHbRj7SkIVlSStAIhwKxnfVGFJwlnRlEUBngShWYU4bT\n-----END PRIVATE KEY-----\n";
         let public = "MCowBQYDK2VwAyEAjuxXa1Sa9Tsj7061SrMmpmKNP/fJ0Fxx4oRVOutE2I8=";

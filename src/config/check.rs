@@ -78,6 +78,16 @@ pub(super) enum Asked {
     Later(Value),
 }
 
+/// Why a text cannot be the name of something in the configuration; nothing if it can.
+pub(crate) fn no_name(text: &str) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !text.is_empty() && text.chars().all(allowed) && text.len() <= MAX_NAME_CHARS {
+        return None;
+    }
+    let rule = format!("1 to {MAX_NAME_CHARS} ASCII letters, digits, `.`, `_` and `-`");
+    Some(format!("{} is not a name: {rule}", quoted(text)))
+}
+
 impl Check {
     /// With what was found before the checks began.
     pub(super) const fn with(problems: Vec<Problem>) -> Self {
@@ -344,13 +354,13 @@ impl Check {
     }
 
     fn name_at(&mut self, position: Position, at: &At<'_>, text: &str) -> Option<Arc<str>> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if !text.is_empty() && text.chars().all(allowed) && text.len() <= MAX_NAME_CHARS {
-            return Some(text.into());
+        match no_name(text) {
+            None => Some(text.into()),
+            Some(why) => {
+                self.report(position, at, why, None);
+                None
+            }
         }
-        let rule = format!("1 to {MAX_NAME_CHARS} ASCII letters, digits, `.`, `_` and `-`");
-        self.report(position, at, format!("{} is not a name: {rule}", quoted(text)), None);
-        None
     }
 
     /// Whether `wrong` is one of the names; reports it with the nearest one if not.

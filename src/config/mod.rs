@@ -56,6 +56,11 @@ use std::{
 
 use ipnet::IpNet;
 
+pub(crate) use self::{
+    check::no_name,
+    diagnose::{quoted, suggestion},
+    value::shown_duration,
+};
 pub use self::{
     diagnose::{Problem, Severity},
     grants::{Bucket, Grants, HttpClient},
@@ -66,10 +71,6 @@ pub use self::{
     schema::schema,
     secrets::Secrets,
     trust::{Fetch, Host, Login, Require, SignatureAt, Trust},
-};
-pub(crate) use self::{
-    diagnose::{quoted, suggestion},
-    value::shown_duration,
 };
 use crate::{
     head::{matching::Match, rewrite::Rewrite},

@@ -7,6 +7,8 @@ use crate::signature::{hex, unhex};
 
 /// Longest URL and longest reference, in bytes.
 const LONGEST: usize = 2048;
+/// Longest URL that a server may lead to; signed ones are long.
+const LONGEST_LOCATION: usize = 8 << 10;
 /// Longest tag (OCI distribution specification).
 const LONGEST_TAG: usize = 128;
 /// Longest name of a repository (the same).
@@ -57,15 +59,16 @@ impl Url {
     /// # Errors
     /// What is wrong with it, as the rest of a sentence that begins with it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > LONGEST { Err("is longer than 2048 bytes") } else { Self::of(text) }
+    }
+
+    fn of(text: &str) -> Result<Self, &'static str> {
         let (scheme, rest) = text.split_once("://").ok_or("is not a URL")?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
             _ => return Err("is not the URL of a web server"),
         };
-        if text.len() > LONGEST {
-            return Err("is longer than 2048 bytes");
-        }
         if text.bytes().any(|c| !c.is_ascii_graphic() || matches!(c, b'"' | b'<' | b'>' | b'\\' | b'`')) {
             return Err("has characters that are to be percent-encoded");
         }
@@ -91,18 +94,22 @@ impl Url {
         Ok(Self { secure, host: host.to_ascii_lowercase().into(), port, target: target.into() })
     }
 
-    /// Where a `Location` leads from here.
+    /// Where a `Location` of at most 8 KiB leads from here.
     ///
     /// # Errors
     /// Those of [`Self::parse`].
     pub fn join(&self, location: &str) -> Result<Self, &'static str> {
         let location = location.split('#').next().unwrap_or_default();
-        if location.contains("://") {
-            return Self::parse(location);
+        if location.len() > LONGEST_LOCATION {
+            return Err("is longer than 8 KiB");
+        }
+        // In a query a URL is no more than a text.
+        if location.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme)) {
+            return Self::of(location);
         }
         let scheme = if self.secure { "https" } else { "http" };
         if let Some(rest) = location.strip_prefix("//") {
-            return Self::parse(&format!("{scheme}://{rest}"));
+            return Self::of(&format!("{scheme}://{rest}"));
         }
         let path = self.target.split('?').next().unwrap_or_default();
         let target = match location {
@@ -110,7 +117,13 @@ impl Url {
             query if query.starts_with('?') => format!("{path}{query}"),
             relative => format!("{}/{relative}", path.rsplit_once('/').map_or("", |(folder, _)| folder)),
         };
-        Self::parse(&format!("{scheme}://{}{target}", self.authority()))
+        Self::of(&format!("{scheme}://{}{target}", self.authority()))
+    }
+
+    /// Scheme, host and port: whom a password is for (RFC 6454).
+    #[must_use]
+    pub fn origin(&self) -> (bool, &str, u16) {
+        (self.secure, &self.host, self.port)
     }
 
     /// `host:port`, without the port of the scheme.
@@ -229,6 +242,12 @@ pub fn digest_text(sha256: &[u8; 32]) -> String {
     format!("sha256:{}", hex(sha256))
 }
 
+/// RFC 3986 §3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.'))
+}
+
 fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|number| *number != 0 && text.bytes().all(|c| c.is_ascii_digit()))
 }
@@ -273,9 +292,14 @@ mod tests {
             ("/c?d", "https://a:8443/c?d"),
             ("c", "https://a:8443/x/c"),
             ("?q", "https://a:8443/x/y.wasm?q"),
+            ("/c?from=https://b/c", "https://a:8443/c?from=https://b/c"),
+            ("c?from=https://b/c", "https://a:8443/x/c?from=https://b/c"),
         ] {
             assert_eq!(url.join(location).unwrap().text(), leads_to, "{location}");
         }
+        assert!(url.join("ftp://b/c").unwrap_err().contains("web server"));
+        assert!(url.join(&format!("/c?{}", "x".repeat(8000))).is_ok());
+        assert!(url.join(&format!("/c?{}", "x".repeat(8192))).unwrap_err().contains("8 KiB"));
     }
 
     #[test]

@@ -104,10 +104,23 @@ impl Default for Fetch {
     }
 }
 
+impl Fetch {
+    /// What is said of the host of a reference or a URL. The port of `https` may stand in either of them and not in the
+    /// other.
+    #[must_use]
+    pub fn host(&self, authority: &str) -> Option<&Host> {
+        self.hosts.get(authority).or_else(|| match authority.strip_suffix(":443") {
+            Some(name) => self.hosts.get(name),
+            None => self.hosts.get(&*format!("{authority}:443")),
+        })
+    }
+}
+
 /// One of `hosts`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Host {
-    /// Whether a registry of this name is asked without TLS. Default false.
+    /// Whether a registry of this name is asked without TLS, and a web server of this name told without TLS who we are.
+    /// Default false.
     pub plain_http: bool,
     /// Who we are there.
     pub login: Option<Login>,
@@ -289,7 +302,7 @@ pub(super) fn vouched(check: &mut Check, at: &At<'_>, plugin: &PluginConfig, tru
     }
     let open = match &plugin.component {
         Component::Remote(Remote::Url(url)) => !url.secure,
-        Component::Remote(Remote::Oci(oci)) => fetch.hosts.get(&oci.registry).is_some_and(|host| host.plain_http),
+        Component::Remote(Remote::Oci(oci)) => fetch.host(&oci.registry).is_some_and(|host| host.plain_http),
         _ => false,
     };
     if open && !demanded && !plugin.is_pinned() {

@@ -26,6 +26,8 @@ use crate::{
 const MOST_FILES: usize = 64;
 /// Most bytes of them.
 const MOST_BYTES: u64 = 1 << 30;
+/// Age from which on nobody writes a temporary file any more.
+const ABANDONED: Duration = Duration::from_hours(1);
 /// Largest note, in bytes.
 const MAX_NOTE: usize = 64 << 10;
 
@@ -109,12 +111,21 @@ impl Cache {
             let text = json!({ "reference": shown, "sha256": hash, "looked": looked, "etag": note.etag });
             self.write(&self.path(&name(reference), "json"), format!("{text:#}\n").as_bytes())
         })();
+        self.warn(kept);
+    }
+
+    /// Keeps a signature of a component that is here.
+    pub(super) fn keep_signature(&self, hash: &[u8; 32], signature: &str) {
+        self.warn(self.write(&self.path(&hex(hash), "sig"), signature.as_bytes()));
+    }
+
+    fn warn(&self, kept: io::Result<()>) {
         if let Err(error) = kept {
             tracing::warn!(dir = %self.dir.display(), %error, "a fetched component could not be cached");
         }
     }
 
-    /// Lets go of the oldest of those that are not in use.
+    /// Lets go of the oldest of those that are not in use, and of what belongs to nothing.
     pub(super) fn prune(&self, used: &BTreeSet<[u8; 32]>) {
         let Ok(entries) = fs::read_dir(&self.dir) else { return };
         let mut components = Vec::new();
@@ -124,12 +135,18 @@ impl Cache {
             let (Some(stem), Some(kind)) = (path.file_stem().and_then(|s| s.to_str()), path.extension()) else {
                 continue;
             };
-            let Some(hash) = unhex(stem) else { continue };
             let time = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            // Whoever wrote it came to an end before it was whole.
+            if kind == "tmp" && time.elapsed().is_ok_and(|age| age > ABANDONED) {
+                let _ = fs::remove_file(&path);
+            }
+            let Some(hash) = unhex(stem) else { continue };
             if kind == "wasm" && !used.contains(&hash) {
                 components.push((time, about.len(), path));
             } else if kind == "json" {
                 notes.push((time, path));
+            } else if kind == "sig" && !path.with_extension("wasm").exists() {
+                let _ = fs::remove_file(path);
             }
         }
         components.sort_unstable_by(|a, b| b.cmp(a));
@@ -226,6 +243,24 @@ mod tests {
         cache.prune(&BTreeSet::from([hashes[0]]));
         let there = |n: usize| cache.path(&hex(&hashes[n]), "wasm").exists();
         assert_eq!((there(0), there(4), there(5), there(MOST_FILES + 4)), (true, false, true, true));
+    }
+
+    #[test]
+    fn what_belongs_to_nothing_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&dir.path().join("c")).unwrap();
+        let note = note(b"one");
+        cache.keep("r", "r", b"one", Some("signed"), &note);
+        cache.keep_signature(&[7; 32], "of nothing");
+        for name in ["old.tmp", "new.tmp"] {
+            fs::write(cache.dir.join(name), "half").unwrap();
+        }
+        let two_hours_ago = SystemTime::now() - 2 * ABANDONED;
+        File::options().write(true).open(cache.dir.join("old.tmp")).unwrap().set_modified(two_hours_ago).unwrap();
+        cache.prune(&BTreeSet::new());
+        assert_eq!(cache.signature(&note.sha256).as_deref(), Some("signed"));
+        assert_eq!(cache.signature(&[7; 32]), None);
+        assert_eq!(["old.tmp", "new.tmp"].map(|name| cache.dir.join(name).exists()), [false, true]);
     }
 
     #[test]

@@ -19,14 +19,16 @@ const HUB: &str = "https://index.docker.io/v1/";
 ///
 /// # Errors
 /// The file is there and cannot be used.
-pub(super) fn login(fetch: &Fetch, host: &str) -> Result<Option<Login>, String> {
-    if let Some(login) = fetch.hosts.get(host).and_then(|host| host.login.clone()) {
+pub(super) async fn login(fetch: &Fetch, host: &str) -> Result<Option<Login>, String> {
+    if let Some(login) = fetch.host(host).and_then(|host| host.login.clone()) {
         return Ok(Some(login));
     }
-    match &fetch.docker_config {
-        Some(path) => of_file(path, host).map_err(|why| format!("`fetch.docker_config` {}: {why}", path.display())),
-        None => Ok(None),
-    }
+    let Some(path) = fetch.docker_config.clone() else { return Ok(None) };
+    let host = host.to_owned();
+    let login = tokio::task::spawn_blocking(move || {
+        of_file(&path, &host).map_err(|why| format!("`fetch.docker_config` {}: {why}", path.display()))
+    });
+    login.await.map_err(|error| error.to_string())?
 }
 
 /// The same of such a file.

@@ -4,7 +4,8 @@
 //! built of it; nothing is fetched on the data path. What is pinned and in the cache is not asked for. What is not pinned
 //! is looked at again when that is wanted; where nobody can be asked then (no name, no connection, no TLS, a server that
 //! fails, an answer that breaks off), the copy of the last time serves and that is said. An answer that is there counts:
-//! a refusal, a wrong hash, a wrong signature are never covered up by a copy. Only what was verified is kept.
+//! a refusal, a wrong hash, a wrong signature are never covered up by a copy. Only what was verified is kept; a signature
+//! in a file is verified by whoever reads that, each time. Files and hashes are left to threads that may block.
 
 mod cache;
 mod client;
@@ -26,10 +27,14 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
-use self::{cache::Cache, client::Client, work::Work};
+use self::{
+    cache::Cache,
+    client::{Client, FETCH},
+    work::Work,
+};
 pub use self::{client::Trouble, wanted::Wanted};
 use crate::{
-    config::{Config, Fetch, PluginConfig},
+    config::{Config, Fetch, PluginConfig, Secrets},
     files::bounded,
     signature::{MAX_FILE, PublicKey, Signed},
 };
@@ -43,6 +48,15 @@ const AT_ONCE: usize = 4;
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
+}
+
+/// Bytes and what they hash to; of a large component that takes a while.
+async fn hashed(bytes: Vec<u8>) -> Result<(Arc<[u8]>, [u8; 32]), Trouble> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        let hash = sha256(&bytes);
+        (bytes.into(), hash)
+    });
+    hashed.await.map_err(|error| Trouble::Refused(error.to_string()))
 }
 
 /// A component that is here.
@@ -89,7 +103,7 @@ struct Counts {
 /// Fetches, and keeps what it fetched.
 #[derive(Debug, Default)]
 pub struct Fetcher {
-    cache: Option<Cache>,
+    cache: Option<Arc<Cache>>,
     counts: Counts,
     /// What copies serve for, by reference: each is said once.
     copies: Mutex<BTreeSet<String>>,
@@ -104,6 +118,7 @@ impl Fetcher {
             Cache::open(&dir)
                 .inspect_err(|error| tracing::warn!(dir = %dir.display(), %error, "fetched components are not cached"))
                 .ok()
+                .map(Arc::new)
         });
         Self { cache, ..Self::default() }
     }
@@ -126,17 +141,33 @@ impl Fetcher {
         self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings what is wanted and not there yet.
-    pub async fn supply(&self, wanted: BTreeSet<Wanted>, fetch: &Fetch, look: Look, supply: &mut Supply) {
+    /// From now on this configuration serves: what copies served for, and it does not look at, troubles nobody any more.
+    pub fn serves(&self, config: &Config) {
+        let looked_at = Wanted::all(config).into_iter().filter(Wanted::is_mutable);
+        let looked_at: BTreeSet<_> = looked_at.map(|wanted| wanted.reference()).collect();
+        self.told().retain(|reference| looked_at.contains(reference));
+    }
+
+    /// Brings what is wanted and not there yet. What is logged repeats none of the secrets.
+    pub async fn supply(
+        &self,
+        wanted: BTreeSet<Wanted>,
+        fetch: &Fetch,
+        secrets: &Secrets,
+        look: Look,
+        supply: &mut Supply,
+    ) {
         let missing: Vec<_> = wanted.iter().filter(|wanted| supply.get(wanted).is_none()).cloned().collect();
         if missing.is_empty() {
             return;
         }
-        let client = Client::new(fetch.ca_file.as_deref());
+        let client = Client::new(fetch.ca_file.as_deref(), &FETCH);
         let client = &client;
         let brought = stream::iter(missing)
             .map(async |wanted: Wanted| {
-                let given = self.one(client, &wanted, fetch, look).await;
+                let (reference, shown) = (wanted.reference(), secrets.hide(&wanted.remote.to_string()));
+                let work = Work { fetcher: self, client, wanted: &wanted, fetch, secrets, reference, shown };
+                let given = self.one(&work, look).await;
                 (wanted, given)
             })
             .buffer_unordered(AT_ONCE);
@@ -144,14 +175,20 @@ impl Fetcher {
     }
 
     /// Lets go of what these configurations do not use.
-    pub fn prune(&self, used: &BTreeSet<[u8; 32]>) {
-        if let Some(cache) = &self.cache {
-            cache.prune(used);
+    pub async fn prune(&self, used: BTreeSet<[u8; 32]>) {
+        if let Some(cache) = self.cache.clone() {
+            // It cannot fail but by a panic, which is logged.
+            let _ = tokio::task::spawn_blocking(move || cache.prune(&used)).await;
         }
     }
 
     /// Whether something that is not pinned is another thing than it was, or cannot be said to be the same.
-    pub async fn differs(&self, config: &Config, known: impl Fn(&PluginConfig) -> Option<[u8; 32]>) -> bool {
+    pub async fn differs(
+        &self,
+        config: &Config,
+        secrets: &Secrets,
+        known: impl Fn(&PluginConfig) -> Option<[u8; 32]>,
+    ) -> bool {
         let mutable = config.plugins.values().filter_map(|plugin| {
             let wanted = Wanted::by(plugin, &config.trust).filter(Wanted::is_mutable)?;
             Some((wanted, known(plugin)?))
@@ -159,7 +196,7 @@ impl Fetcher {
         let mutable: Vec<_> = mutable.collect();
         let mut supply = Supply::default();
         let wanted = mutable.iter().map(|(wanted, _)| wanted.clone()).collect();
-        self.supply(wanted, &config.fetch, Look::Again, &mut supply).await;
+        self.supply(wanted, &config.fetch, secrets, Look::Again, &mut supply).await;
         mutable.iter().any(|(wanted, hash)| match supply.get(wanted) {
             Some(Ok(given)) => given.sha256 != *hash,
             Some(Err(_)) => true,
@@ -173,20 +210,19 @@ impl Fetcher {
         Wanted::all(config).iter().any(Wanted::is_mutable)
     }
 
-    async fn one(&self, client: &Client, wanted: &Wanted, fetch: &Fetch, look: Look) -> Result<Given, Trouble> {
-        let work = Work { fetcher: self, client, wanted, fetch, reference: wanted.reference() };
-        let given = tokio::time::timeout(fetch.timeout, work.given(look)).await.unwrap_or_else(|_| {
-            let late = format!("not done within {:?} (`fetch.timeout`)", fetch.timeout);
-            work.instead(Trouble::Unreachable(late))
-        });
-        match given {
-            Ok(given) => Ok(given),
-            Err(trouble) => {
-                self.counts.failed.fetch_add(1, Ordering::Relaxed);
-                self.told().remove(&work.reference);
-                Err(trouble.of(&wanted.remote))
-            }
-        }
+    async fn one(&self, work: &Work<'_>, look: Look) -> Result<Given, Trouble> {
+        let limit = work.fetch.timeout;
+        let given = if let Ok(given) = tokio::time::timeout(limit, work.given(look)).await {
+            given
+        } else {
+            let late = format!("not done within {limit:?} (`fetch.timeout`)");
+            work.instead(Trouble::Unreachable(late)).await
+        };
+        given.map_err(|trouble| {
+            self.counts.failed.fetch_add(1, Ordering::Relaxed);
+            self.told().remove(&work.reference);
+            trouble.of(&work.wanted.remote)
+        })
     }
 }
 

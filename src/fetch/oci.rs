@@ -4,6 +4,8 @@
 //! WebAssembly media type. Nothing is believed that does not hash to what it was asked for by. Three requests at most beside
 //! the one for a token: manifest, token where the registry asks for one, layer.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,8 +13,8 @@ use serde_json::Value;
 
 use super::{
     MAX_COMPONENT,
-    client::{Answer, Client, Question, Trouble, shown},
-    sha256,
+    client::{Answer, Client, Question, Trouble, place, shown},
+    hashed, sha256,
 };
 use crate::{
     config::{Login, Oci, Url, digest_text},
@@ -69,7 +71,7 @@ impl Registry<'_> {
         url.map_err(|why| Trouble::Refused(format!("{} {why}", self.oci)))
     }
 
-    /// Asks, and says who we are if that is asked.
+    /// Asks, and says who we are if the registry asks for that, and nobody whom it leads to.
     pub(super) async fn ask(&mut self, question: Question) -> Result<Answer, Trouble> {
         let asked = |authorization: &Option<String>| match authorization {
             Some(value) => question.clone().with(header::AUTHORIZATION, value),
@@ -78,7 +80,8 @@ impl Registry<'_> {
         let answer = self.client.ask(asked(&self.authorization)).await?;
         // A token may be good for reading only; a password is good for everything or nothing.
         let said = self.authorization.as_ref().is_some_and(|said| said.starts_with("Basic "));
-        if answer.status != StatusCode::UNAUTHORIZED || said {
+        let ours = answer.from.origin() == question.url.origin();
+        if answer.status != StatusCode::UNAUTHORIZED || said || !ours {
             return Ok(answer);
         }
         let challenges =
@@ -101,7 +104,7 @@ impl Registry<'_> {
         let value = |name: &str| bearer.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let realm = value("realm").unwrap_or_default();
         let mut realm = Url::parse(realm).map_err(|why| {
-            Trouble::Refused(format!("{} wants a token from {}, which {why}", url.authority(), shown(realm)))
+            Trouble::Refused(format!("{} wants a token from {}, which {why}", url.authority(), place(realm)))
         })?;
         if url.secure && !realm.secure {
             let text = format!("{} wants a token from {realm}, which is without TLS", url.authority());
@@ -121,7 +124,7 @@ impl Registry<'_> {
         }
         let answer = self.client.ask(question).await.map_err(|trouble| trouble.of(&"the token"))?;
         if answer.status != StatusCode::OK {
-            return Err(answer.trouble(&realm, basic.is_some()).of(&"the token"));
+            return Err(answer.trouble(basic.is_some()).of(&"the token"));
         }
         let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let token = ["token", "access_token"].into_iter().find_map(|key| said[key].as_str());
@@ -130,13 +133,13 @@ impl Registry<'_> {
     }
 
     /// What is wrong where a registry says so.
-    pub(super) fn trouble(&self, mut answer: Answer, url: &Url) -> Trouble {
+    pub(super) fn trouble(&self, mut answer: Answer) -> Trouble {
         let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let error = &said["errors"][0];
         if let Some(code) = error["code"].as_str() {
             answer.body = format!("{code}: {}", error["message"].as_str().unwrap_or_default()).into_bytes();
         }
-        answer.trouble(url, self.login.is_some())
+        answer.trouble(self.login.is_some())
     }
 
     /// Which component it is.
@@ -145,7 +148,7 @@ impl Registry<'_> {
         let accept = format!("{MANIFEST}, {}", INDEXES.join(", "));
         let answer = self.ask(Question::get(&url, MAX_MANIFEST).with(header::ACCEPT, &accept)).await?;
         if answer.status != StatusCode::OK {
-            return Err(self.trouble(answer, &url));
+            return Err(self.trouble(answer));
         }
         if let Some(digest) = self.oci.digest
             && sha256(&answer.body) != digest
@@ -157,19 +160,19 @@ impl Registry<'_> {
     }
 
     /// The component itself.
-    pub(super) async fn layer(&mut self, found: &Found) -> Result<Vec<u8>, Trouble> {
+    pub(super) async fn layer(&mut self, found: &Found) -> Result<Arc<[u8]>, Trouble> {
         let digest = digest_text(&found.sha256);
         let url = self.url(&format!("blobs/{digest}"))?;
         let answer = self.ask(Question::get(&url, found.size)).await?;
         if answer.status != StatusCode::OK {
-            return Err(self.trouble(answer, &url));
+            return Err(self.trouble(answer));
         }
-        let hash = sha256(&answer.body);
+        let (body, hash) = hashed(answer.body).await?;
         if hash != found.sha256 {
             let text = format!("the layer hashes to {}, but the manifest names {digest}", digest_text(&hash));
             return Err(Trouble::Refused(text));
         }
-        Ok(answer.body)
+        Ok(body)
     }
 }
 

@@ -1,19 +1,19 @@
 //! Puts a component into a registry, as the CNCF's "Wasm OCI Artifact layout" has it, its signature in an annotation.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use serde_json::json;
 
 use super::{
-    client::{Client, Question, Trouble},
+    client::{Client, PUSH, Question, Trouble, place},
     docker,
     oci::{LAYERS, MANIFEST, Registry, SIGNATURE},
     sha256,
 };
 use crate::{
-    config::{Fetch, Host, Login, Oci, digest_text},
+    config::{Login, Oci, digest_text},
     signature::Signed,
 };
 
@@ -35,14 +35,13 @@ pub(crate) struct Order {
 
 /// Pushes; gives the digest of the manifest.
 pub(crate) async fn push(order: &Order, wasm: Vec<u8>, signed: Option<&Signed>) -> Result<[u8; 32], Trouble> {
-    let client = Client::new(order.ca_file.as_deref());
-    let host = Host { plain_http: order.plain_http, login: order.login.clone() };
-    let fetch = Fetch {
-        docker_config: docker::usual(),
-        hosts: BTreeMap::from([(order.oci.registry.clone(), host)]),
-        ..Fetch::default()
+    let client = Client::new(order.ca_file.as_deref(), &PUSH);
+    let login = match (&order.login, docker::usual()) {
+        (Some(login), _) => Some(login.clone()),
+        (None, Some(path)) => docker::of_file(&path, &order.oci.registry)
+            .map_err(|why| Trouble::Refused(format!("{}: {why}; `--username` does without it", path.display())))?,
+        (None, None) => None,
     };
-    let login = docker::login(&fetch, &order.oci.registry).map_err(Trouble::Refused)?;
     let mut registry = Registry {
         client: &client,
         oci: &order.oci,
@@ -76,7 +75,7 @@ pub(crate) async fn push(order: &Order, wasm: Vec<u8>, signed: Option<&Signed>) 
     let question = Question { method: Method::PUT, body: manifest.into(), ..Question::get(&url, MOST) };
     let answer = registry.ask(question.with(header::CONTENT_TYPE, MANIFEST)).await?;
     if answer.status != StatusCode::CREATED {
-        return Err(registry.trouble(answer, &url));
+        return Err(registry.trouble(answer));
     }
     Ok(digest)
 }
@@ -95,15 +94,21 @@ async fn blob(registry: &mut Registry<'_>, bytes: Vec<u8>) -> Result<(), Trouble
     let answer = registry.ask(begin).await?;
     let location = answer.header(&header::LOCATION).map(ToOwned::to_owned);
     let (StatusCode::ACCEPTED, Some(location)) = (answer.status, location) else {
-        return Err(registry.trouble(answer, &url));
+        return Err(registry.trouble(answer));
     };
-    let mut to = url.join(&location).map_err(|why| Trouble::Refused(format!("{location} {why}")))?;
+    let wants = |to: &str| format!("{} wants it sent to {to}", url.authority());
+    let to = url.join(&location);
+    let mut to = to.map_err(|why| Trouble::Refused(format!("{}, which {why}", wants(&place(&location)))))?;
+    if url.secure && !to.secure {
+        return Err(Trouble::Refused(format!("{}, away from TLS", wants(&to.to_string()))));
+    }
     let between = if to.target.contains('?') { '&' } else { '?' };
     to.target = format!("{}{between}digest={digest}", to.target).into();
     let question = Question { method: Method::PUT, body: Bytes::from(bytes), ..Question::get(&to, MOST) };
     let question = question.with(header::CONTENT_TYPE, "application/octet-stream");
     // Whoever stores it for the registry need not know who we are there.
-    let elsewhere = to.authority() != url.authority();
-    let answer = if elsewhere { registry.client.ask(question).await? } else { registry.ask(question).await? };
-    if answer.status == StatusCode::CREATED { Ok(()) } else { Err(registry.trouble(answer, &to)) }
+    let elsewhere = to.origin() != url.origin();
+    let mut answer = if elsewhere { registry.client.ask(question).await? } else { registry.ask(question).await? };
+    answer.elsewhere |= elsewhere;
+    if answer.status == StatusCode::CREATED { Ok(()) } else { Err(registry.trouble(answer)) }
 }

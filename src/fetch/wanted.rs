@@ -1,6 +1,6 @@
 //! What plugins want of the network, as values that can be compared: the same is fetched once.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     config::{Component, Config, PluginConfig, Remote, SignatureAt, Trust, Url},
@@ -13,7 +13,7 @@ pub struct Wanted {
     pub(super) remote: Remote,
     /// What it must hash to.
     pub(super) pin: Option<[u8; 32]>,
-    /// If one is demanded.
+    /// If one is demanded that is on the network, too. One in a file is for whoever reads the file.
     pub(super) signature: Option<Demand>,
 }
 
@@ -30,7 +30,6 @@ pub(super) struct Demand {
 pub(super) enum Place {
     /// Where it follows from the component's.
     Beside,
-    File(PathBuf),
     Url(Url),
 }
 
@@ -39,13 +38,14 @@ impl Wanted {
     #[must_use]
     pub fn by(plugin: &PluginConfig, trust: &Trust) -> Option<Self> {
         let Component::Remote(remote) = &plugin.component else { return None };
-        let signature = trust.demands(plugin).then(|| {
-            let at = match &plugin.signature {
-                None => Place::Beside,
-                Some(SignatureAt::File(path)) => Place::File(path.clone()),
-                Some(SignatureAt::Url(url)) => Place::Url(url.clone()),
-            };
-            Demand { at, by: trust.signers(plugin).map(|(name, key)| (name.into(), key)).collect() }
+        let at = match &plugin.signature {
+            None => Some(Place::Beside),
+            Some(SignatureAt::File(_)) => None,
+            Some(SignatureAt::Url(url)) => Some(Place::Url(url.clone())),
+        };
+        let signature = at.filter(|_| trust.demands(plugin)).map(|at| {
+            let by = trust.signers(plugin).map(|(name, key)| (name.into(), key)).collect();
+            Demand { at, by }
         });
         Some(Self { remote: remote.clone(), pin: plugin.sha256, signature })
     }

@@ -2,7 +2,7 @@
 //! can be asked.
 
 use std::{
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -10,15 +10,15 @@ use http::{StatusCode, header};
 
 use super::{
     Fetcher, Given, Look, MAX_COMPONENT, Trouble,
-    cache::Note,
+    cache::{Cache, Note},
     client::{self, Client, Question},
-    docker, file_of_signature,
+    docker, hashed,
     oci::{self, Registry},
-    sha256, verify,
+    verify,
     wanted::{Demand, Place, Wanted},
 };
 use crate::{
-    config::{Fetch, Login, Oci, Remote, Url},
+    config::{Fetch, Login, Oci, Remote, Secrets, Url},
     signature::{MAX_FILE, Signed, hex},
 };
 
@@ -31,12 +31,15 @@ pub(super) struct Work<'a> {
     pub(super) client: &'a Client,
     pub(super) wanted: &'a Wanted,
     pub(super) fetch: &'a Fetch,
+    pub(super) secrets: &'a Secrets,
     pub(super) reference: String,
+    /// The component, as logs show it.
+    pub(super) shown: String,
 }
 
 /// What was said of a component beside its bytes.
 struct Brought {
-    wasm: Vec<u8>,
+    wasm: Arc<[u8]>,
     sha256: [u8; 32],
     /// What the annotation of an artifact says.
     annotation: Annotation,
@@ -61,111 +64,123 @@ impl From<Option<String>> for Annotation {
 }
 
 impl Work<'_> {
-    fn cached(&self, sha256: [u8; 32]) -> Option<Vec<u8>> {
-        self.fetcher.cache.as_ref()?.component(&sha256)
+    /// What the cache says, on a thread that may block.
+    async fn cache<T: Send + 'static>(&self, ask: impl FnOnce(&Cache) -> T + Send + 'static) -> Option<T> {
+        let cache = Arc::clone(self.fetcher.cache.as_ref()?);
+        tokio::task::spawn_blocking(move || ask(&cache)).await.ok()
     }
 
-    fn note(&self) -> Option<Note> {
-        self.fetcher.cache.as_ref()?.note(&self.reference)
+    async fn cached(&self, sha256: [u8; 32]) -> Option<Arc<[u8]>> {
+        self.cache(move |cache| cache.component(&sha256).map(Into::into)).await?
+    }
+
+    async fn note(&self) -> Option<Note> {
+        let reference = self.reference.clone();
+        self.cache(move |cache| cache.note(&reference)).await?
     }
 
     pub(super) async fn given(&self, look: Look) -> Result<Given, Trouble> {
         let begun = Instant::now();
         // What it hashes to, where that is certain or nobody wants to know better.
-        let known = self.wanted.pin.or_else(|| {
-            let note = self.note().filter(|_| look == Look::Known || !self.wanted.is_mutable());
-            note.map(|note| note.sha256)
-        });
-        if let Some((sha256, wasm)) = known.and_then(|hash| Some((hash, self.cached(hash)?))) {
-            let brought = Brought { wasm, sha256, annotation: Annotation::Unknown, etag: None, fresh: false };
-            let signature = self.signature(&brought.sha256, &brought.annotation).await?;
-            return Ok(self.done(brought, signature.as_deref(), None));
+        let known = match self.wanted.pin {
+            Some(pin) => Some(pin),
+            None if look == Look::Known || !self.wanted.is_mutable() => self.note().await.map(|note| note.sha256),
+            None => None,
+        };
+        if let Some(sha256) = known
+            && let Some(wasm) = self.cached(sha256).await
+        {
+            // It may be that a signature is demanded since it was fetched.
+            if let Some(signature) = self.patiently(|| self.signature(&sha256, &Annotation::Unknown)).await? {
+                self.cache(move |cache| cache.keep_signature(&sha256, &signature)).await;
+            }
+            return Ok(Given { wasm, sha256, copy: None });
         }
-        let brought = match self.bring_patiently().await {
+        let brought = match self.patiently(|| self.bring()).await {
             Ok(brought) => brought,
-            Err(trouble) => return self.instead(trouble),
+            Err(trouble) => return self.instead(trouble).await,
         };
         if let Some(pin) = self.wanted.pin.filter(|pin| *pin != brought.sha256) {
             return Err(other(&brought.sha256, &pin));
         }
-        let signature = match self.signature(&brought.sha256, &brought.annotation).await {
+        let signature = match self.patiently(|| self.signature(&brought.sha256, &brought.annotation)).await {
             Ok(signature) => signature,
-            Err(trouble) => return self.instead(trouble),
+            Err(trouble) => return self.instead(trouble).await,
         };
         let counts = &self.fetcher.counts;
         if brought.fresh { &counts.fetched } else { &counts.unchanged }.fetch_add(1, Ordering::Relaxed);
         if self.fetcher.told().remove(&self.reference) {
-            tracing::info!(component = %self.wanted.remote, "a component can be looked at again");
+            tracing::info!(component = self.shown, "a component can be looked at again");
         }
         if brought.fresh {
             tracing::info!(
-                component = %self.wanted.remote,
+                component = self.shown,
                 sha256 = hex(&brought.sha256),
                 bytes = brought.wasm.len(),
                 took = ?begun.elapsed(),
                 "a component was fetched"
             );
         }
-        let note = Note { sha256: brought.sha256, looked: SystemTime::now(), etag: brought.etag.clone() };
-        Ok(self.done(brought, signature.as_deref(), Some(&note)))
+        Ok(self.done(brought, signature).await)
     }
 
     /// Keeps it.
-    fn done(&self, brought: Brought, signature: Option<&str>, note: Option<&Note>) -> Given {
-        if let (Some(cache), Some(note)) = (&self.fetcher.cache, note) {
-            let shown = self.wanted.remote.to_string();
-            cache.keep(&shown, &self.reference, &brought.wasm, signature, note);
+    async fn done(&self, brought: Brought, signature: Option<String>) -> Given {
+        let Brought { wasm, sha256, etag, .. } = brought;
+        let (shown, reference, bytes) = (self.shown.clone(), self.reference.clone(), Arc::clone(&wasm));
+        let note = Note { sha256, looked: SystemTime::now(), etag };
+        self.cache(move |cache| cache.keep(&shown, &reference, &bytes, signature.as_deref(), &note)).await;
+        Given { wasm, sha256, copy: None }
+    }
+
+    /// What was fetched the last time, if it still counts.
+    async fn copy(&self) -> Option<(Arc<[u8]>, Note)> {
+        let note = self.note().await?;
+        if self.wanted.pin.is_some_and(|pin| pin != note.sha256) {
+            return None;
         }
-        Given { wasm: brought.wasm.into(), sha256: brought.sha256, copy: None }
+        let wasm = self.cached(note.sha256).await?;
+        // It may be that nobody trusts any more who signed it.
+        if let Some(demand) = &self.wanted.signature {
+            let hash = note.sha256;
+            let text = self.cache(move |cache| cache.signature(&hash)).await??;
+            verify(&text, &hash, &demand.by).ok()?;
+        }
+        Some((wasm, note))
     }
 
     /// The copy of the last time, where nobody could be asked.
-    pub(super) fn instead(&self, trouble: Trouble) -> Result<Given, Trouble> {
+    pub(super) async fn instead(&self, trouble: Trouble) -> Result<Given, Trouble> {
         let Trouble::Unreachable(why) = &trouble else { return Err(trouble) };
-        let copy = (|| {
-            let note = self.note()?;
-            if self.wanted.pin.is_some_and(|pin| pin != note.sha256) {
-                return None;
-            }
-            let wasm = self.cached(note.sha256)?;
-            // It may be that nobody trusts any more who signed it.
-            let signed = match &self.wanted.signature {
-                None => true,
-                Some(demand) => {
-                    let text = self.fetcher.cache.as_ref()?.signature(&note.sha256)?;
-                    verify(&text, &note.sha256, &demand.by).is_ok()
-                }
-            };
-            signed.then_some((wasm, note))
-        })();
-        let Some((wasm, note)) = copy else { return Err(trouble) };
+        let Some((wasm, note)) = self.copy().await else { return Err(trouble) };
         let date = httpdate::fmt_http_date(note.looked);
         let said = format!("{}: {why}; the copy of {date} serves", self.wanted.remote);
         self.fetcher.counts.copied.fetch_add(1, Ordering::Relaxed);
         if self.fetcher.told().insert(self.reference.clone()) {
             tracing::warn!(
-                component = %self.wanted.remote,
+                component = self.shown,
                 sha256 = hex(&note.sha256),
                 copy_of = date,
-                error = why,
+                error = self.secrets.hide(why),
                 "a component could not be looked at; the cached copy serves"
             );
         }
-        Ok(Given { wasm: wasm.into(), sha256: note.sha256, copy: Some(said) })
+        Ok(Given { wasm, sha256: note.sha256, copy: Some(said) })
     }
 
-    /// Tries again where nothing can serve instead.
-    async fn bring_patiently(&self) -> Result<Brought, Trouble> {
-        let mut tries = AGAIN.into_iter().filter(|_| self.note().is_none());
-        loop {
-            match (self.bring().await, tries.next()) {
-                (Err(Trouble::Unreachable(why)), Some(wait)) => {
-                    tracing::debug!(component = %self.wanted.remote, error = why, "a component is tried again");
+    /// Asks again where nobody could be asked and nothing can serve instead.
+    async fn patiently<T, F: Future<Output = Result<T, Trouble>>>(&self, ask: impl Fn() -> F) -> Result<T, Trouble> {
+        for wait in AGAIN {
+            match ask().await {
+                Err(Trouble::Unreachable(why)) if self.copy().await.is_none() => {
+                    let error = self.secrets.hide(&why);
+                    tracing::debug!(component = self.shown, error, "a component is tried again");
                     tokio::time::sleep(wait).await;
                 }
-                (brought, _) => return brought,
+                answer => return answer,
             }
         }
+        ask().await
     }
 
     async fn bring(&self) -> Result<Brought, Trouble> {
@@ -176,8 +191,14 @@ impl Work<'_> {
     }
 
     async fn file(&self, url: &Url) -> Result<Brought, Trouble> {
-        let copy = self.note().and_then(|note| Some((note.etag?, note.sha256, self.cached(note.sha256)?)));
-        let login = self.login(url)?;
+        let note = self.note().await;
+        let copy = match &note {
+            Some(Note { etag: Some(etag), sha256, .. }) => {
+                self.cached(*sha256).await.map(|wasm| (etag.clone(), *sha256, wasm))
+            }
+            _ => None,
+        };
+        let login = self.login(url).await?;
         let mut question = Question::get(url, MAX_COMPONENT);
         if let Some(login) = &login {
             question = question.with(header::AUTHORIZATION, &oci::basic(login));
@@ -197,17 +218,17 @@ impl Work<'_> {
                     return Err(Trouble::Refused(text));
                 }
                 let etag = answer.header(&header::ETAG).filter(|etag| etag.len() <= 1024).map(ToOwned::to_owned);
-                let sha256 = sha256(&answer.body);
+                let (wasm, sha256) = hashed(answer.body).await?;
                 // A server that knows no versions sends again what it has sent.
-                let fresh = self.note().is_none_or(|note| note.sha256 != sha256);
-                Ok(Brought { sha256, wasm: answer.body, annotation: Annotation::Unknown, etag, fresh })
+                let fresh = note.is_none_or(|note| note.sha256 != sha256);
+                Ok(Brought { sha256, wasm, annotation: Annotation::Unknown, etag, fresh })
             }
-            _ => Err(answer.trouble(url, login.is_some())),
+            _ => Err(answer.trouble(login.is_some())),
         }
     }
 
     async fn artifact(&self, oci: &Oci) -> Result<Brought, Trouble> {
-        let login = docker::login(self.fetch, &oci.registry).map_err(Trouble::Refused)?;
+        let login = docker::login(self.fetch, &oci.registry).await.map_err(Trouble::Refused)?;
         let mut registry = self.registry(oci, login.as_ref());
         let found = registry.manifest().await?;
         if let Some(pin) = self.wanted.pin.filter(|pin| *pin != found.sha256) {
@@ -218,7 +239,7 @@ impl Work<'_> {
         if self.wanted.signature.as_ref().is_some_and(|demand| demand.at == Place::Beside) {
             self.signature(&found.sha256, &annotation).await?;
         }
-        let (wasm, fresh) = match self.cached(found.sha256) {
+        let (wasm, fresh) = match self.cached(found.sha256).await {
             Some(wasm) => (wasm, false),
             None => (registry.layer(&found).await?, true),
         };
@@ -227,35 +248,35 @@ impl Work<'_> {
 
     /// What the annotation says of a component that was in the cache.
     async fn annotation(&self, oci: &Oci, sha256: &[u8; 32]) -> Result<Annotation, Trouble> {
-        let login = docker::login(self.fetch, &oci.registry).map_err(Trouble::Refused)?;
+        let login = docker::login(self.fetch, &oci.registry).await.map_err(Trouble::Refused)?;
         let found = self.registry(oci, login.as_ref()).manifest().await?;
         Ok(found.signature.filter(|_| found.sha256 == *sha256).into())
     }
 
     fn registry<'a>(&'a self, oci: &'a Oci, login: Option<&'a Login>) -> Registry<'a> {
-        let plain = self.fetch.hosts.get(&oci.registry).is_some_and(|host| host.plain_http);
+        let plain = self.fetch.host(&oci.registry).is_some_and(|host| host.plain_http);
         Registry { client: self.client, oci, login, plain, actions: "pull", authorization: None }
     }
 
     /// Who we are at a web server: said over TLS, or where it is wanted without.
-    fn login(&self, url: &Url) -> Result<Option<Login>, Trouble> {
+    async fn login(&self, url: &Url) -> Result<Option<Login>, Trouble> {
         let host = url.authority();
-        let plain = self.fetch.hosts.get(&*host).is_some_and(|host| host.plain_http);
+        let plain = self.fetch.host(&host).is_some_and(|host| host.plain_http);
         if !url.secure && !plain {
             return Ok(None);
         }
-        docker::login(self.fetch, &host).map_err(Trouble::Refused)
+        docker::login(self.fetch, &host).await.map_err(Trouble::Refused)
     }
 
-    /// The text of a signature that counts; none where none is demanded.
+    /// The text of a signature that counts and is not in the cache; none where that one counts, or none is demanded.
     async fn signature(&self, sha256: &[u8; 32], annotation: &Annotation) -> Result<Option<String>, Trouble> {
         let Some(Demand { at, by: keys }) = &self.wanted.signature else { return Ok(None) };
-        let known = self.fetcher.cache.as_ref().and_then(|cache| cache.signature(sha256));
-        if let Some(known) = known.filter(|text| verify(text, sha256, keys).is_ok()) {
-            return Ok(Some(known));
+        let hash = *sha256;
+        let known = self.cache(move |cache| cache.signature(&hash)).await.flatten();
+        if known.is_some_and(|text| verify(&text, sha256, keys).is_ok()) {
+            return Ok(None);
         }
         let text = match (at, &self.wanted.remote) {
-            (Place::File(path), _) => file_of_signature(path).map_err(Trouble::Refused)?,
             (Place::Url(url), _) => self.text(url).await?,
             (Place::Beside, Remote::Url(url)) => {
                 let (path, query) = url.target.split_once('?').map_or((&*url.target, None), |(p, q)| (p, Some(q)));
@@ -283,14 +304,14 @@ impl Work<'_> {
 
     async fn text(&self, url: &Url) -> Result<String, Trouble> {
         let what = format!("its signature {url}");
-        let login = self.login(url)?;
+        let login = self.login(url).await?;
         let mut question = Question::get(url, MAX_FILE as u64);
         if let Some(login) = &login {
             question = question.with(header::AUTHORIZATION, &oci::basic(login));
         }
         let answer = self.client.ask(question).await.map_err(|trouble| trouble.of(&what))?;
         if answer.status != StatusCode::OK {
-            return Err(answer.trouble(url, login.is_some()).of(&what));
+            return Err(answer.trouble(login.is_some()).of(&what));
         }
         String::from_utf8(answer.body).map_err(|_| Trouble::Refused(format!("{what}: this is no text")))
     }

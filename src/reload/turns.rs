@@ -213,9 +213,12 @@ impl Control {
             Ok((generation, prepared)) => {
                 let serves = generation.number;
                 self.publish(generation, prepared, Why::Rollback(number), changes);
-                let mut state = self.state();
-                state.pinned = true;
-                state.pending = None;
+                {
+                    let mut state = self.state();
+                    state.pinned = true;
+                    state.pending = None;
+                }
+                self.prune().await;
                 tracing::warn!(
                     generation = serves,
                     "rolled back to generation {number}; changes of the files do not serve before a resume"

@@ -86,6 +86,12 @@ async fn a_certificate_that_is_not_to_be_believed_is_told_by_what_is_wrong_with_
     let yaml = chat("component: 'https://127.0.0.1:1/x'", "fetch: {ca_file: none.pem}\ntrust: {require: never}\n");
     // Nobody listens there; the file is read when somebody does.
     assert!(place.refused(&yaml).1.contains("no connection"));
+    // It is not waited for, either.
+    let pipe = place.path("pipe.pem");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let fetch = format!("fetch: {{ca_file: '{}', timeout: 10s}}\ntrust: {{require: never}}\n", pipe.display());
+    let text = place.refused(&chat(&format!("component: '{}'", plain.url("/x").replace("http:", "https:")), &fetch)).1;
+    assert!(text.contains("`fetch.ca_file`") && text.contains("this is a pipe or a device"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

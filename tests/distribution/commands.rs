@@ -80,9 +80,56 @@ fn keys_of_openssl_sign_and_are_trusted() {
         String::from_utf8(output.stdout).unwrap()
     };
     openssl(&["genpkey", "-algorithm", "ed25519", "-out", &shown(&key)]);
-    let public = openssl(&["pkey", "-in", &shown(&key), "-pubout"]);
-    let public = public.lines().nth(1).unwrap();
+    let pem = openssl(&["pkey", "-in", &shown(&key), "-pubout"]);
+    let public = pem.lines().nth(1).unwrap();
     assert_eq!(run(&["plugin", "sign", &shown(&file), "--key", &shown(&key)]).0, 0);
     let (code, text) = run(&["plugin", "verify", &shown(&file), "--key", public]);
     assert_eq!(code, 0, "{text}");
+    fs::write(place.path("public.pem"), &pem).unwrap();
+    for path in [place.path("public.pem"), key] {
+        let (code, text) = run(&["plugin", "verify", &shown(&file), "--key", &shown(&path)]);
+        assert_eq!(code, 0, "{text}");
+    }
+    // And the other way round.
+    let (key, public) = place.key("own");
+    let pem = openssl(&["pkey", "-in", &shown(&key), "-pubout"]);
+    fs::write(place.path("public.pem"), pem).unwrap();
+    assert_eq!(run(&["plugin", "sign", &shown(&file), "--key", &shown(&key)]).0, 0);
+    for key in [public, shown(&place.path("public.pem"))] {
+        let (code, text) = run(&["plugin", "verify", &shown(&file), "--key", &key]);
+        assert_eq!(code, 0, "{text}");
+    }
+}
+
+#[test]
+fn a_name_that_no_configuration_takes_is_refused_before_there_is_a_key() {
+    let place = Place::new();
+    let path = place.path("release.pem");
+    let (code, text) = run(&["plugin", "keygen", &shown(&path), "--name", "a: b"]);
+    assert!(code == 2 && text.contains("`a: b` is not a name"), "{text}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_project_is_signed_and_verified_by_its_folder_and_who_has_no_signature_is_told_how() {
+    let place = Place::new();
+    let ((key, public), (_, other)) = (place.key("release"), place.key("other"));
+    let project = place.path("project");
+    fs::create_dir_all(project.join("build")).unwrap();
+    fs::write(project.join("plugin.yaml"), "name: own\nlanguage: rust\ncomponent: build/own.wasm\n").unwrap();
+    let verify = |key: &str| run(&["plugin", "verify", &shown(&project), "--key", key]);
+    let (code, text) = verify(&public);
+    assert!(code == 1 && text.contains("is not there yet: `cordboard plugin build"), "{text}");
+    fs::write(project.join("build/own.wasm"), GIVES_ROLES).unwrap();
+    let (code, text) = verify(&public);
+    let file = shown(&project.join("build/own.wasm"));
+    let hint = format!("own.wasm.sig is not there; sign it: `cordboard plugin sign {file} --key KEY`");
+    assert!(code == 1 && text.contains(&hint), "{text}");
+    assert_eq!(run(&["plugin", "sign", &shown(&project), "--key", &shown(&key)]).0, 0);
+    assert!(project.join("build/own.wasm.sig").exists());
+    assert_eq!(verify(&public).0, 0);
+    let id = |public: &str| public.parse::<cordboard::signature::PublicKey>().unwrap().id();
+    let (code, text) = verify(&other);
+    let expected = format!("the key {}, which is none of those that may sign it: {}\n", id(&public), id(&other));
+    assert!(code == 1 && text.contains(&expected), "{text}");
 }

@@ -34,6 +34,45 @@ async fn what_came_once_serves_again_without_a_network_and_that_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_counts_no_more_where_its_component_is_pinned() {
+    let place = Place::new();
+    let server = place.server().await;
+    server.serve(&[("/own.wasm", GIVES_ROLES)]);
+    let yaml = mutable(&place, &server);
+    drop(place.start(&yaml));
+    let pinned = place.chat(&pinned(&server.url("/own.wasm"), GIVES_ROLES), "timeout: 5s", "");
+    drop(server);
+    let proxy = place.start(&yaml);
+    proxy.metric_becomes("cordboard_component_copies", 1.0);
+    proxy.setup.write(&pinned);
+    proxy.reloaded(1);
+    proxy.metric_becomes("cordboard_component_copies", 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_log_repeats_what_a_placeholder_of_a_reference_stands_for() {
+    let place = Place::new();
+    let server = place.server().await;
+    server.serve(&[("/sesame-open/own.wasm", GIVES_ROLES)]);
+    let plugin = format!("component: '{}/${{FOLDER}}/own.wasm'", server.url(""));
+    let yaml = place.chat(&plugin, "timeout: 5s", "trust: {require: never}\n");
+    let cache = shown(&place.path("cache"));
+    let start = || Proxy::run(Place::setup(&yaml), &[("FOLDER", "sesame-open")], &["--code-cache", &cache]);
+    let clean = |proxy: &Proxy| {
+        assert_eq!(handshake(proxy), 101);
+        let said = proxy.log().join("\n") + &proxy.get("/generation");
+        assert!(!said.contains("sesame-open"), "{said}");
+    };
+    let proxy = start();
+    proxy.logged(&["INFO", "a component was fetched", "${FOLDER}"]);
+    clean(&proxy);
+    drop((proxy, server));
+    let proxy = start();
+    proxy.logged(&["WARN", "the cached copy serves", "${FOLDER}"]);
+    clean(&proxy);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_answers_is_believed_and_no_copy_covers_it_up() {
     let place = Place::new();
     let server = place.server().await;

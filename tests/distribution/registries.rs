@@ -235,3 +235,76 @@ async fn a_registry_that_wants_a_token_is_given_the_one_that_it_says_where_to_ge
     // Once, for the manifest and the layer.
     assert_eq!(asked, ["/token?service=registry&scope=repository%3Ateam%2Fown%3Apull"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_a_registry_leads_to_is_not_told_who_we_are_even_if_it_asks() {
+    let place = Place::new();
+    let (registry, store) = (place.server().await, place.server().await);
+    let (layer, realm) = (store.url("/layer"), store.url("/token"));
+    let digest = format!("sha256:{}", sha256(GIVES_ROLES));
+    let manifest = json!({ "layers": [
+        { "mediaType": "application/wasm", "digest": digest, "size": GIVES_ROLES.len() },
+    ]});
+    registry.say(move |asked| match asked.headers.get("authorization").map(String::as_str) {
+        Some("Basic YWRhOnNlY3JldA==") if asked.target.contains("/manifests/") => {
+            Answer::ok(manifest.to_string().as_bytes())
+        }
+        Some(_) => Answer::status(307).with("Location", &layer),
+        None => Answer::status(401).with("WWW-Authenticate", "Basic realm=\"r\""),
+    });
+    let host = registry.url("").replace("https://", "");
+    let hosts = format!("hosts: {{'{host}': {{username: ada, password: secret}}}}");
+    let plugin = format!("component: 'oci://{host}/own:1', sha256: {}", sha256(GIVES_ROLES));
+    for challenge in [format!("Bearer realm=\"{realm}\",service=\"s\""), "Basic realm=\"s\"".to_owned()] {
+        store.say(move |_| Answer::status(401).with("WWW-Authenticate", &challenge));
+        let (code, text) = place.refused(&place.chat(&plugin, &hosts, ""));
+        let expected = format!("{}, where that led, answers 401", store.url("").replace("https://", ""));
+        assert!(code == 78 && text.contains(&expected) && !text.contains("not let in"), "{text}");
+    }
+    let asked: Vec<_> =
+        store.asked().into_iter().map(|a| (a.target, a.headers.get("authorization").cloned())).collect();
+    assert_eq!(asked, [("/layer".to_owned(), None), ("/layer".to_owned(), None)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_never_leaves_tls_and_its_place_is_told_without_its_query() {
+    let place = Place::new();
+    let registry = place.server().await;
+    let plain = Files::plain().await;
+    let [option, ca] = place.ca();
+    let host = registry.url("").replace("https://", "");
+    for (to, expected) in [
+        (format!("{}?token=sesame", plain.url("/upload")), "away from TLS"),
+        ("ftp://elsewhere/upload?token=sesame".to_owned(), "is not the URL of a web server"),
+    ] {
+        registry.say(move |asked| match &*asked.method {
+            "POST" => Answer::status(202).with("Location", &to),
+            _ => Answer::status(404),
+        });
+        let (code, text) = place.push(GIVES_ROLES, &format!("oci://{host}/own:1"), &[&option, &ca]);
+        assert!(code == 1 && text.contains(expected) && text.contains("?…") && !text.contains("sesame"), "{text}");
+    }
+    assert_eq!(plain.asked().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_pushes_is_told_what_push_can_be_told() {
+    let place = Place::new();
+    let registry = place.server().await;
+    let host = registry.url("").replace("https://", "");
+    let reference = format!("oci://{host}/own:1");
+    let (code, text) = place.push(GIVES_ROLES, &reference, &[]);
+    assert!(code == 1 && text.contains("`--ca-file` can name who has") && !text.contains("fetch."), "{text}");
+    let [option, ca] = place.ca();
+    registry.say(|_| Answer::status(401));
+    let (code, text) = place.push(GIVES_ROLES, &reference, &[&option, &ca]);
+    assert!(code == 1 && text.contains("`--username`") && !text.contains("fetch."), "{text}");
+    let plain = Files::plain().await;
+    let (code, text) = place.push(GIVES_ROLES, &format!("oci://{}/own:1", plain.address), &[]);
+    assert!(code == 1 && text.contains("needs `--plain-http`"), "{text}");
+    let file = shown(&place.path("push.wasm"));
+    let mut command = binary();
+    command.args(["plugin", "push", &file, &reference, "--username", "ada"]).env_remove("CORDBOARD_PASSWORD");
+    let (code, text) = said(&command.output().unwrap());
+    assert!(code == 2 && text.contains("CORDBOARD_PASSWORD"), "{text}");
+}

@@ -1,6 +1,6 @@
 //! Signatures: whose count, where they are, and that a component without one is refused where one is wanted.
 
-use super::*;
+use super::{support::files::Answer, *};
 
 fn trust(keys: &[(&str, &str)], require: &str) -> String {
     let keys: Vec<_> = keys.iter().map(|(name, key)| format!("{name}: '{key}'")).collect();
@@ -44,7 +44,7 @@ async fn what_is_not_signed_by_whom_it_should_be_is_refused_and_not_kept() {
     let yaml = place.chat(&plugin, "", &trust(&[("release", &public)], "unpinned"));
     for (signature, expected) in [
         (None, "its signature http://"),
-        (Some(strangers.as_slice()), "none of those that may sign it has this id: release "),
+        (Some(strangers.as_slice()), "which is none of those that may sign it: release ("),
         (Some(&others), "the signature is of a component that hashes to"),
         (Some(moved.as_bytes()), "the signature that claims to be of the key `release` is wrong"),
         (Some(b"hello"), "this is no signature"),
@@ -126,4 +126,78 @@ async fn files_need_signatures_where_all_do_and_are_waited_for_where_one_comes_f
     assert_eq!(proxy.reloaded(1), 2);
     assert_eq!(handshake(&proxy), 403);
     assert!(!proxy.log().iter().any(|line| line.contains("was refused")), "{:?}", proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_that_is_demanded_later_is_fetched_once_and_kept() {
+    let place = Place::new();
+    let server = Files::plain().await;
+    let (key, public) = place.key("release");
+    let signature = place.signature(GIVES_ROLES, &key);
+    server.serve(&[("/own.wasm", GIVES_ROLES), ("/own.wasm.sig", &signature)]);
+    let plugin = pinned(&server.url("/own.wasm"), GIVES_ROLES);
+    let yaml = |plugin: &str| place.chat(plugin, "timeout: 5s", &trust(&[("release", &public)], "unpinned"));
+    drop(place.start(&yaml(&plugin)));
+    let signed = yaml(&format!("{plugin}, signed_by: [release]"));
+    // Who cannot be reached at first is asked again for it, too.
+    let tries = std::sync::atomic::AtomicUsize::new(0);
+    server.say(move |asked| match (&*asked.target, tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst)) {
+        ("/own.wasm.sig", 0) => Answer::status(503),
+        ("/own.wasm.sig", _) => Answer::ok(&signature),
+        _ => Answer::status(404),
+    });
+    drop(place.start(&signed));
+    let asked: Vec<_> = server.asked().into_iter().map(|asked| asked.target).collect();
+    assert_eq!(asked, ["/own.wasm", "/own.wasm.sig", "/own.wasm.sig"]);
+    drop(server);
+    assert_eq!(handshake(&place.start(&signed)), 101);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_says_no_counts_by_its_status_however_long_its_page_is() {
+    let place = Place::new();
+    let server = Files::plain().await;
+    let (_, public) = place.key("release");
+    let plugin = format!("component: '{}'", server.url("/own.wasm"));
+    let yaml = place.chat(&plugin, "timeout: 10s", &trust(&[("release", &public)], "unpinned"));
+    for (status, expected) in [(404, "answers 404 Not Found"), (503, "answers 503 Service Unavailable")] {
+        server.say(move |asked| match &*asked.target {
+            "/own.wasm" => Answer::ok(GIVES_ROLES),
+            _ => Answer::Whole(status, Vec::new(), vec![b'x'; 100_000]),
+        });
+        let before = server.asked().len();
+        let (code, text) = place.refused(&yaml);
+        assert!(code == 78 && text.contains(expected) && text.len() < 2000, "{text}");
+        // A server that fails is asked again, and one that says no is not.
+        let signatures = server.asked()[before..].iter().filter(|asked| asked.target.ends_with(".sig")).count();
+        assert_eq!(signatures, if status == 503 { 3 } else { 1 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_in_a_file_of_a_fetched_component_is_waited_for_and_watched() {
+    let place = Place::new();
+    let server = Files::plain().await;
+    let (key, public) = place.key("release");
+    server.serve(&[("/own.wasm", GIVES_ROLES), ("/other.wasm", GIVES_NO_ROLES)]);
+    let yaml = |path: &str| {
+        let plugin = format!("component: '{}', signature: own.sig", server.url(path));
+        place.chat(&plugin, "", &trust(&[("release", &public)], "unpinned"))
+    };
+    let (code, text) = place.refused(&yaml("/own.wasm"));
+    assert!(code == 78 && text.contains("plugins.rendezvous.signature") && text.contains("own.sig"), "{text}");
+    let setup = Place::setup(&yaml("/own.wasm"));
+    setup.put("own.sig", &place.signature(GIVES_ROLES, &key));
+    let cache = shown(&place.path("cache"));
+    let proxy = Proxy::run(setup, &[], &["--code-cache", &cache]);
+    assert_eq!(handshake(&proxy), 101);
+    proxy.setup.write(&yaml("/other.wasm"));
+    proxy.logged(&["WARN", "a reload waits for components"]);
+    assert_eq!((proxy.generation(), handshake(&proxy)), (1, 101));
+    proxy.setup.put("own.sig", &place.signature(GIVES_NO_ROLES, &key));
+    assert_eq!(proxy.reloaded(1), 2);
+    assert_eq!(handshake(&proxy), 403);
+    // What is signed by nobody any more is noticed by the file alone.
+    proxy.setup.put("own.sig", b"hello");
+    proxy.logged(&["WARN", "a reload waits for components", "this is no signature"]);
 }

@@ -1,19 +1,20 @@
 //! `cordboard plugin keygen KEY`: a private key for its owner alone, and the line that makes others trust it.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
-use super::{super::print, exit, failed};
-use crate::{files::bounded, signature::PrivateKey};
-
-/// Largest key file that is read.
-const MAX_KEY: u64 = 64 << 10;
+use super::{super::print, exit, failed, text};
+use crate::{config::no_name, signature::PrivateKey};
 
 pub(super) fn keygen(path: &Path, show: bool, name: &str) -> u8 {
+    if let Some(why) = no_name(name) {
+        eprintln!("cordboard: --name: {why}");
+        return exit::USAGE;
+    }
     if show {
         return match read(path) {
             Ok(key) => say(&key, name),
@@ -26,7 +27,12 @@ pub(super) fn keygen(path: &Path, show: bool, name: &str) -> u8 {
     };
     // Never over a key that is there: what it signed could not be signed again.
     let file = File::options().write(true).create_new(true).mode(0o600).open(path);
-    match file.and_then(|mut file| file.write_all(pem.as_bytes()).and_then(|()| file.sync_all())) {
+    let written = file.and_then(|mut file| {
+        let written = file.write_all(pem.as_bytes()).and_then(|()| file.sync_all());
+        // Half a key is none, and would be in the way of the next attempt.
+        written.inspect_err(|_| drop(fs::remove_file(path)))
+    });
+    match written {
         Ok(()) => {
             eprintln!("{}: keep this file; whoever has it can sign in your name", path.display());
             say(&key, name)
@@ -41,8 +47,7 @@ pub(super) fn keygen(path: &Path, show: bool, name: &str) -> u8 {
 
 /// Reads a private key.
 pub(super) fn read(path: &Path) -> Result<PrivateKey, String> {
-    let bytes = bounded(path, MAX_KEY).map_err(|error| error.to_string())?;
-    PrivateKey::from_pem(&String::from_utf8_lossy(&bytes))
+    PrivateKey::from_pem(&text(path)?)
 }
 
 fn say(key: &PrivateKey, name: &str) -> u8 {

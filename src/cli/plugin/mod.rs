@@ -27,7 +27,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use self::release::{component, failed, write};
+use self::release::{component, failed, text, write};
 use super::exit;
 
 /// What to do.
@@ -67,7 +67,7 @@ pub(super) enum Plugin {
     },
     /// Signs a component
     Sign {
-        /// The component
+        /// The component, or the folder of its project
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// The private key (PEM), of `keygen` or of `openssl genpkey -algorithm ed25519`
@@ -79,14 +79,14 @@ pub(super) enum Plugin {
     },
     /// Checks the signature of a component
     Verify {
-        /// The component
+        /// The component, or the folder of its project
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// The signature [default: FILE.sig]
         #[arg(long, value_name = "FILE")]
         signature: Option<PathBuf>,
-        /// A public key in base64; may be given several times
-        #[arg(long, value_name = "BASE64", required_unless_present = "config")]
+        /// A public key in base64, or a file of it (PEM); may be given several times
+        #[arg(long, value_name = "KEY", required_unless_present = "config")]
         key: Vec<String>,
         /// The keys in `trust` of this configuration
         #[arg(long, value_name = "FILE")]

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 
 #[derive(Args)]
 pub(in super::super) struct Push {
-    /// The component
+    /// The component, or the folder of its project
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Where to: `oci://REGISTRY/REPOSITORY:TAG`
@@ -46,11 +46,15 @@ pub(super) fn push(push: Push) -> u8 {
         Ok(_) => return refused("names a digest, and what is pushed has its own; name a tag", &push.to),
         Err(why) => return refused(why, &push.to),
     };
-    let wasm = match component(&push.file) {
-        Ok(wasm) => wasm,
+    let login = match login(push.username) {
+        Ok(login) => login,
         Err(code) => return code,
     };
-    let beside = beside(&push.file);
+    let (file, wasm) = match component(&push.file) {
+        Ok(component) => component,
+        Err(code) => return code,
+    };
+    let beside = beside(&file);
     let path = push.signature.or_else(|| Some(beside).filter(|path| path.exists()));
     let signed = path.map(|path| {
         let signed: Signed =
@@ -62,16 +66,12 @@ pub(super) fn push(push: Push) -> u8 {
     });
     let signed = match signed.transpose() {
         Ok(signed) => signed,
-        Err(why) => return failed(&push.file, why, exit::FAILURE),
+        Err(why) => return failed(&file, why, exit::FAILURE),
     };
-    let login = push.username.map(|username| Login {
-        username: username.into(),
-        password: std::env::var("CORDBOARD_PASSWORD").unwrap_or_default().into(),
-    });
     let order = Order { plain_http: push.plain_http, ca_file: push.ca_file, login, oci };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&push.file, error, exit::FAILURE),
+        Err(error) => return failed(&file, error, exit::FAILURE),
     };
     let pushed = runtime.block_on(async { tokio::time::timeout(PATIENCE, send(&order, wasm, signed.as_ref())).await });
     match pushed.unwrap_or_else(|_| Err(Trouble::Unreachable(format!("not done within {PATIENCE:?}")))) {
@@ -83,6 +83,20 @@ pub(super) fn push(push: Push) -> u8 {
         Err(trouble) => {
             eprintln!("cordboard: {}: {trouble}", order.oci);
             exit::FAILURE
+        }
+    }
+}
+
+/// The user, and the password of the environment.
+fn login(username: Option<String>) -> Result<Option<Login>, u8> {
+    let Some(username) = username else { return Ok(None) };
+    match std::env::var("CORDBOARD_PASSWORD") {
+        Ok(password) if !password.is_empty() => {
+            Ok(Some(Login { username: username.into(), password: password.into() }))
+        }
+        _ => {
+            eprintln!("cordboard: the password of `--username {username}` is to be in the variable CORDBOARD_PASSWORD");
+            Err(exit::USAGE)
         }
     }
 }

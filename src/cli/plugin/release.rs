@@ -7,7 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{cli::exit, fetch::MAX_COMPONENT, files::bounded};
+use super::project::{Stop, Target};
+use crate::{cli::exit, files::bounded};
+
+/// Largest text, in bytes.
+const MAX_TEXT: u64 = 64 << 10;
 
 /// Says why it failed.
 pub(super) fn failed(path: &Path, why: impl std::fmt::Display, code: u8) -> u8 {
@@ -15,13 +19,20 @@ pub(super) fn failed(path: &Path, why: impl std::fmt::Display, code: u8) -> u8 {
     code
 }
 
-/// The bytes of a component.
-pub(super) fn component(path: &Path) -> Result<Vec<u8>, u8> {
-    let bytes = bounded(path, MAX_COMPONENT).map_err(|error| failed(path, error, exit::FAILURE))?;
+/// A component: its file, which a project's manifest names where its folder is given, and its bytes.
+pub(super) fn component(path: &Path) -> Result<(PathBuf, Vec<u8>), u8> {
+    let target = Target::of(path).map_err(Stop::say)?;
+    let bytes = target.wasm().map_err(Stop::say)?;
     if bytes.starts_with(b"\0asm") {
-        return Ok(bytes);
+        return Ok((target.component, bytes.to_vec()));
     }
-    Err(failed(path, "this is no WebAssembly", exit::FAILURE))
+    Err(failed(&target.component, "this is no WebAssembly", exit::FAILURE))
+}
+
+/// A small text file that somebody names.
+pub(super) fn text(path: &Path) -> Result<String, String> {
+    let bytes = bounded(path, MAX_TEXT).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Writes a file that is there whole or not at all.

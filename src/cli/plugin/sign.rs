@@ -14,8 +14,8 @@ use crate::{
 };
 
 pub(super) fn sign(file: &Path, key: &Path, output: Option<&Path>) -> u8 {
-    let wasm = match component(file) {
-        Ok(wasm) => wasm,
+    let (file, wasm) = match component(file) {
+        Ok(component) => component,
         Err(code) => return code,
     };
     let private = match keygen::read(key) {
@@ -23,7 +23,7 @@ pub(super) fn sign(file: &Path, key: &Path, output: Option<&Path>) -> u8 {
         Err(why) => return failed(key, why, exit::FAILURE),
     };
     let sha256 = fetch::sha256(&wasm);
-    let output = output.map_or_else(|| beside(file), Path::to_owned);
+    let output = output.map_or_else(|| beside(&file), Path::to_owned);
     let mut signed = Signed { sha256, signatures: Vec::new() };
     if output.exists() {
         let text = bounded(&output, MAX_FILE as u64).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
