@@ -69,7 +69,7 @@ async fn a_save_serves_once_it_is_built_and_tested_and_not_before() {
     // It is the component that serves already, so the proxy has nothing to take up.
 
     // A plugin that says something else fails its cases, and is not put there.
-    project.put("code.wasm", builtin("redact"));
+    project.put("code.wasm", builtin("newest-wins"));
     watching.says("FAILED  a client");
     watching.says("not swapped: what served before serves on");
     watching.warned("not all cases passed");
