@@ -60,6 +60,13 @@ fn its_manifest_and_its_cases_are_taken() {
 }
 
 #[test]
+fn it_compares_all_languages() {
+    let (_, table) = PAGE.split_once("<!-- languages -->\n").unwrap();
+    let rows = table.split("<!-- /languages -->").next().unwrap().lines().count();
+    assert_eq!(rows, 2 + 7, "a head, and a line for each language and engine");
+}
+
+#[test]
 fn its_headings_and_links_are_there() {
     let anchor = |heading: &str| -> String {
         let kept = heading.to_lowercase().replace(' ', "-");

@@ -9,6 +9,8 @@ mod fuzzing;
 pub mod head;
 #[path = "../../../src/relay/mod.rs"]
 pub mod relay;
+#[path = "../../../src/signature.rs"]
+pub mod signature;
 
 // In a block of its own: modules with files in a folder of their name are looked for there, but not behind a `path`.
 #[path = "../../../src"]
