@@ -5,12 +5,13 @@
 //! context: no environment, no files, no sockets; what a guest prints goes to its log. Memory and tables are counted
 //! over the whole instance, because a component may consist of many modules.
 
+mod log;
+
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use tracing::Level;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -20,7 +21,7 @@ use super::{
     deadline::{Armed, REASON_BYTES},
     interest::{Interests, Rule},
     output::{self, GuestOutput},
-    v0_1::{clock, connection, errors, interest, log, message, request, types},
+    v0_1::{clock, connection, errors, interest, message, request, types},
 };
 use crate::{
     config::PluginLimits,
@@ -487,32 +488,5 @@ impl clock::Host for State {
     fn monotonic_ns(&mut self) -> wasmtime::Result<u64> {
         let since = self.plugin.loaded_at.elapsed();
         Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-    }
-}
-
-impl log::Host for State {
-    fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        if matches!(level, log::Level::Error) {
-            self.last_words = Some(output::one_line(&message, REASON_BYTES).into_owned());
-        }
-        let conn = self.scene.conn().map(|conn| conn.to_string()).unwrap_or_default();
-        output::say(&self.plugin, &conn, level.into(), &message, &fields);
-        Ok(())
-    }
-
-    fn enabled(&mut self, level: log::Level) -> wasmtime::Result<bool> {
-        Ok(output::enabled(level.into()))
-    }
-}
-
-impl From<log::Level> for Level {
-    fn from(level: log::Level) -> Self {
-        match level {
-            log::Level::Trace => Self::TRACE,
-            log::Level::Debug => Self::DEBUG,
-            log::Level::Info => Self::INFO,
-            log::Level::Warn => Self::WARN,
-            log::Level::Error => Self::ERROR,
-        }
     }
 }

@@ -79,8 +79,6 @@ fn look(asked: &Check) -> Result<Looked, Stop> {
         target.config = value.to_string();
     }
     let wasm = target.wasm()?;
-    policy::recognise(&wasm)
-        .map_err(|why| Stop::new(exit::CONFIG, format!("cordboard: {}: {why}", target.component.display())))?;
     Heard::listen(Level::WARN);
     target.warn_if_old();
     block_on(async {

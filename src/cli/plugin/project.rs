@@ -15,6 +15,7 @@ use crate::{
     },
     fetch::MAX_COMPONENT,
     files::bounded,
+    policy,
 };
 
 /// Why a command goes no further: what it says on standard error, and the code it ends with.
@@ -145,8 +146,11 @@ impl Target {
     }
 
     /// The component's bytes.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no component.
     pub(super) fn wasm(&self) -> Result<Arc<[u8]>, Stop> {
-        wasm(&self.component).map(Into::into).map_err(|stop| match &self.project {
+        let wasm = wasm(&self.component).map_err(|stop| match &self.project {
             Some(project) if !self.component.exists() => Stop::new(
                 exit::FAILURE,
                 format!(
@@ -156,7 +160,10 @@ impl Target {
                 ),
             ),
             _ => stop,
-        })
+        })?;
+        policy::recognise(&wasm)
+            .map_err(|why| Stop::new(exit::CONFIG, format!("cordboard: {}: {why}", self.origin)))?;
+        Ok(wasm.into())
     }
 }
 
