@@ -22,6 +22,7 @@ use crate::{
 impl<I: Io> Session<I> {
     /// Ends the session, or one leg and with it the other, for a reason of ours.
     pub(super) fn close(&mut self, conn: Option<ConnId>, cause: Cause, now: Instant) {
+        self.straight = false;
         let row = cause.row();
         match conn {
             Some(conn) => {
@@ -38,6 +39,7 @@ impl<I: Io> Session<I> {
 
     /// Ends one leg, which is told this, and with it the other.
     pub(super) fn dismiss(&mut self, conn: ConnId, cause: Cause, frame: CloseFrame, now: Instant) {
+        self.straight = false;
         let Some(at) = self.position(conn) else { return };
         self.end(cause, None, Some(conn));
         self.finish(at, frame, now);
@@ -57,6 +59,7 @@ impl<I: Io> Session<I> {
     /// Ends the session because we do not want it any more. What a leg has sent until now is delivered first: its partner gets the Close
     /// when nothing more comes, and in any case when `close` is over. Of a sender without a pause that is all there is.
     pub(super) fn take_leave(&mut self, frame: CloseFrame, cause: Cause, now: Instant) {
+        self.straight = false;
         self.end(cause, None, None);
         match self.sides.iter().map(|side| side.closing_by(now)).min() {
             Some(until) if self.sides.len() > 1 => self.farewell = Some(Box::new(Farewell { frame, until })),
@@ -88,12 +91,14 @@ impl<I: Io> Session<I> {
 
     /// Lets go of every leg at once. What is on its way to them is the kernel's affair.
     pub(super) fn drop_all(&mut self, cause: Cause) {
+        self.straight = false;
         self.end(cause, None, None);
         self.sides.iter_mut().for_each(Side::release);
     }
 
     /// The same by somebody's order.
     pub(super) fn cut_off(&mut self, cause: Cause) {
+        self.straight = false;
         self.cut = true;
         self.drop_all(cause);
     }
@@ -153,6 +158,7 @@ impl<I: Io> Session<I> {
 
     /// The end of a leg's stream, or an error, was read.
     pub(super) fn stream_ended(&mut self, at: usize, now: Instant) {
+        self.straight = false;
         let side = &mut self.sides[at];
         side.eof = true;
         side.flow.dry = true;

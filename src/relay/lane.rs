@@ -101,15 +101,16 @@ impl Lane {
         let mut turns = Vec::new();
         let mut now = Instant::now();
         loop {
-            let Queue { new, rung, stop } = self.inbox.take();
-            if stop {
-                return;
-            }
-            for newcomer in new {
-                self.admit(newcomer, now);
-            }
-            for place in rung {
-                self.ring(place);
+            if let Some(Queue { new, rung, stop }) = self.inbox.take() {
+                if stop {
+                    return;
+                }
+                for newcomer in new {
+                    self.admit(newcomer, now);
+                }
+                for place in rung {
+                    self.ring(place);
+                }
             }
             let wait = if self.ready.is_empty() { self.timers.wait(now) } else { Some(Duration::ZERO) };
             let polled = self.poll.poll(&mut events, wait);
@@ -276,6 +277,9 @@ impl Resident {
     }
 
     fn turn(&mut self, registry: &Registry, place: usize, now: Instant) -> Turn {
+        if !self.rung && self.session.pass_straight(now) {
+            return Turn::Wait(self.session.calm.end());
+        }
         for _ in 0..STEPS {
             let next = self.session.step(now);
             // Also while bytes keep coming: a session must not be deaf to its owner.

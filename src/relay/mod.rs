@@ -46,6 +46,7 @@ mod screening;
 mod session;
 mod side;
 mod sieve;
+mod straight;
 
 use std::{fmt, sync::Arc, time::Duration};
 

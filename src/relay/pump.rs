@@ -70,6 +70,14 @@ pub(super) struct Digest {
     pub(super) stop: Option<Stop>,
 }
 
+impl Digest {
+    /// Of one whole message that passes as it is.
+    pub(super) fn whole(out: Range<usize>) -> Self {
+        let place = Some(out.end);
+        Self { boundary: place, gap: place, out, messages: 1, data: true, ..Self::default() }
+    }
+}
+
 /// The state of one direction.
 #[derive(Debug)]
 pub(super) struct Pump {
@@ -139,10 +147,9 @@ impl Pump {
 
     /// Turns the bytes of `input` into those for the other leg.
     pub(super) fn process(&mut self, buffer: &mut [u8], input: Range<usize>, orders: Orders) -> Digest {
-        if self.is_small_message(&buffer[input.clone()]) {
+        if self.passes_whole(&buffer[input.clone()]) {
             self.bulk = false;
-            let place = Some(input.end);
-            return Digest { boundary: place, gap: place, out: input, messages: 1, data: true, ..Digest::default() };
+            return Digest::whole(input);
         }
         let (clean, between) = (self.at_boundary(), self.at_gap());
         let mut digest = Digest::default();
@@ -185,8 +192,9 @@ impl Pump {
     }
 
     /// Whether these bytes are one whole message in one frame with the shortest header, which passes as it is: the usual
-    /// case, judged here as [`Header::parse`] would.
-    fn is_small_message(&self, bytes: &[u8]) -> bool {
+    /// case, judged here as [`Header::parse`] would. There is nothing to [restore](Pump::restore) before them.
+    #[inline]
+    pub(super) fn passes_whole(&self, bytes: &[u8]) -> bool {
         let &[first, second, ..] = bytes else { return false };
         let header = if self.expect.masked { 6 } else { 2 };
         let payload = usize::from(second & 0x7f);
@@ -198,6 +206,7 @@ impl Pump {
             && !self.expect.continuing
             && !self.strip
             && payload as u64 <= self.max_message
+            && self.split.is_none()
     }
 
     /// Judges a data frame by its header and passes that on.

@@ -23,9 +23,25 @@ pub(super) struct Screening {
     replies: [Reply; 2],
 }
 
+impl Screening {
+    /// Whether anything that this party sends is wanted.
+    pub(super) fn wants(&self, sender: Party) -> bool {
+        self.screen.wants_any(direction(sender))
+    }
+}
+
+/// Where what this party sends goes.
+const fn direction(sender: Party) -> Direction {
+    match sender {
+        Party::Client => Direction::ToBackend,
+        Party::Backend => Direction::ToClient,
+    }
+}
+
 impl<I: Io> Session<I> {
     /// From here on messages are looked at, those that were held among them. Both legs are there.
     pub(super) fn screen_with(&mut self, screen: Arc<dyn Screen>, session: &Handle, now: Instant) {
+        self.straight = false;
         let replies = [0, 1].map(|at| Reply { session: session.clone(), at });
         self.screening = Some(Box::new(Screening { screen, replies }));
         for at in 0..self.sides.len() {
@@ -60,15 +76,12 @@ impl<I: Io> Session<I> {
     }
 
     fn wanted(&self, at: usize) -> bool {
-        self.screening.as_ref().is_some_and(|screening| screening.screen.wants_any(self.direction(at)))
+        self.screening.as_ref().is_some_and(|screening| screening.wants(self.sides[at].report.party))
     }
 
     /// Where what a leg sends goes.
     fn direction(&self, at: usize) -> Direction {
-        match self.sides[at].report.party {
-            Party::Client => Direction::ToBackend,
-            Party::Backend => Direction::ToClient,
-        }
+        direction(self.sides[at].report.party)
     }
 
     /// Who we are towards a leg, and towards its partner.
@@ -85,6 +98,7 @@ impl<I: Io> Session<I> {
 
     /// Carries out what was said of a leg's message.
     pub(super) fn screened(&mut self, at: usize, screened: Screened, now: Instant) {
+        self.straight = false;
         let Some(screening) = &self.screening else { return };
         let Some(sieve) = self.sides.get_mut(at).and_then(|side| side.flow.sieve.as_mut()) else { return };
         let sifted = sieve.resume(screened, &*screening.screen, &screening.replies[at]);

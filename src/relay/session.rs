@@ -1,8 +1,8 @@
 //! The state machine of a session: one leg that waits, or two that are joined. Sans-I/O: streams are an [`Io`] that
 //! never blocks, time is given. [`Session::step`] does what can be done and says what to wait for.
 //!
-//! Here is the way of the bytes; that of big frames is in [`super::bulk`], how a session ends is in [`super::closing`], what time does to it in
-//! [`super::clocks`].
+//! Here is the way of the bytes; the short one of most of them is in [`super::straight`], that of big frames in
+//! [`super::bulk`], how a session ends is in [`super::closing`], what time does to it in [`super::clocks`].
 
 use std::{io, ops::Range};
 
@@ -29,7 +29,7 @@ use crate::{
 const TURNS: usize = 4;
 
 /// Where reads go in a buffer.
-const READ: Range<usize> = HEADROOM..SIZE;
+pub(super) const READ: Range<usize> = HEADROOM..SIZE;
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,9 @@ pub(super) struct Session<I> {
     /// Pings are answered here: no partner, or a leg's limits say so.
     answer: bool,
     pub(super) calm: Calm,
+    /// What is read can [pass straight](Session::pass_straight). Whatever is done to a session but that takes it away, and a step
+    /// gives it back.
+    pub(super) straight: bool,
     begun: Instant,
     pub(super) joined: Instant,
     /// When the last data frame, or a piece of one, was read.
@@ -137,6 +140,7 @@ impl<I: Io> Session<I> {
             patience: None,
             answer: true,
             calm: Calm::Unknown,
+            straight: false,
             begun: now,
             joined: now,
             active: now,
@@ -164,6 +168,7 @@ impl<I: Io> Session<I> {
 
     /// Joins the partner; what was held goes to it first.
     pub(super) fn join(&mut self, (io, traits): (I, Traits), now: Instant) {
+        self.straight = false;
         debug_assert_eq!(self.sides.len(), 1, "a session has two legs at most");
         let first = &self.sides[0];
         let mut second = Side::new(io, traits, first.end == End::Server, now);
@@ -180,6 +185,7 @@ impl<I: Io> Session<I> {
     /// Asks a leg for a sign of life. The answer is `true` at its next byte, or at once if it is not being read;
     /// `false` if it is over. The caller limits the wait.
     pub(super) fn probe(&mut self, conn: ConnId, reply: oneshot::Sender<bool>) {
+        self.straight = false;
         let Some(at) = self.position(conn).filter(|_| self.ending.is_none()) else {
             let _ = reply.send(false);
             return;
@@ -193,9 +199,10 @@ impl<I: Io> Session<I> {
 
     /// Does what can be done now.
     pub(super) fn step(&mut self, now: Instant) -> Next {
-        if let Some(wants) = self.pass_straight(now) {
-            return Next::Wait(wants);
+        if self.pass_straight(now) {
+            return Next::Wait(Wants { read: [true; 2], write: [false; 2], deadline: self.calm.end() });
         }
+        self.straight = false;
         self.tick(now);
         let mut progress = true;
         for _ in 0..TURNS {
@@ -228,25 +235,6 @@ impl<I: Io> Session<I> {
         if progress { Next::Again } else { Next::Wait(self.wants(now)) }
     }
 
-    /// Nearly every step: nothing is due or owed to anybody, one leg has something to read, that is all of it, and the other
-    /// leg takes it. Where it comes to anything else, this was the beginning of an ordinary step.
-    fn pass_straight(&mut self, now: Instant) -> Option<Wants> {
-        if self.calm.is_over(now) || self.ending.is_some() {
-            return None;
-        }
-        let [first, second] = self.sides.as_slice() else { return None };
-        let at = match (first.may_have_more(), second.may_have_more()) {
-            (true, false) => 0,
-            (false, true) => 1,
-            _ => return None,
-        };
-        if !(first.is_idle() && second.is_idle()) || self.pull(at, now) != Pulled::All || self.ending.is_some() {
-            return None;
-        }
-        let idle = self.sides.iter().all(Side::is_idle);
-        idle.then_some(Wants { read: [true; 2], write: [false; 2], deadline: self.calm.end() })
-    }
-
     /// What is to be waited for, and who is being listened to meanwhile.
     fn wants(&mut self, now: Instant) -> Wants {
         let mut wants = Wants { read: [false; 2], write: [false; 2], deadline: None };
@@ -260,6 +248,7 @@ impl<I: Io> Session<I> {
             wants.write[at] = side.blocked.is_some();
         }
         wants.deadline = self.next_wake(now);
+        self.straight = self.is_straight();
         wants
     }
 
@@ -318,7 +307,22 @@ impl<I: Io> Session<I> {
         }
         let side = &mut self.sides[at];
         let mut buffer = Buffer::take();
-        match side.read(&mut buffer[HEADROOM..HEADROOM + room]) {
+        let read = side.read(&mut buffer[HEADROOM..HEADROOM + room]);
+        self.take_in(at, buffer, read, room, sieved, now)
+    }
+
+    /// What becomes of what a read of a leg came to, into a buffer with so much room.
+    pub(super) fn take_in(
+        &mut self,
+        at: usize,
+        buffer: Buffer,
+        read: io::Result<usize>,
+        room: usize,
+        sieved: bool,
+        now: Instant,
+    ) -> Pulled {
+        let side = &mut self.sides[at];
+        match read {
             Ok(0) => self.stream_ended(at, now),
             Ok(bytes) => {
                 side.heard(bytes, now);

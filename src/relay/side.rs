@@ -247,6 +247,7 @@ impl<I: Io> Side<I> {
     }
 
     /// Answers who asked.
+    #[inline]
     fn answer(&mut self, lives: bool) {
         if let Some(probes) = self.probes.take() {
             for probe in probes.0 {

@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -41,11 +41,17 @@ pub(super) struct Queue {
     pub(super) stop: bool,
 }
 
+/// The loop does something, and will look before it waits.
+const AWAKE: u8 = 0;
+/// The loop waits, or is about to, and must be woken.
+const ASLEEP: u8 = 1;
+/// There is something in the queue, and the loop is awake or has been woken.
+const MAIL: u8 = 2;
+
 /// The way into a lane.
 pub(in crate::relay) struct Inbox {
     queue: Mutex<Queue>,
-    /// The loop waits, or is about to, and must be woken.
-    asleep: AtomicBool,
+    state: AtomicU8,
     waker: mio::Waker,
     /// Sessions that it has or is about to have.
     sessions: AtomicUsize,
@@ -61,22 +67,23 @@ impl Inbox {
     pub(super) fn new(registry: &Registry) -> io::Result<Self> {
         Ok(Self {
             queue: Mutex::default(),
-            asleep: AtomicBool::new(false),
+            state: AtomicU8::new(AWAKE),
             waker: mio::Waker::new(registry, WAKE)?,
             sessions: AtomicUsize::new(0),
             turns: AtomicU64::new(0),
         })
     }
 
-    /// All that was left, for a loop that is going to wait: whoever comes from now on wakes it.
-    pub(super) fn take(&self) -> Queue {
-        self.asleep.store(true, Ordering::SeqCst);
-        std::mem::take(&mut *self.lock())
+    /// What was left, if anything was, for a loop that is going to wait: whoever comes from now on wakes it.
+    pub(super) fn take(&self) -> Option<Queue> {
+        // The state first: what is put into the queue behind it is told by it again.
+        (self.state.swap(ASLEEP, Ordering::SeqCst) == MAIL).then(|| std::mem::take(&mut *self.lock()))
     }
 
     /// The loop does not wait any more.
     pub(super) fn woken(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        // Mail stays mail.
+        let _ = self.state.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     /// So many sessions have their turns.
@@ -107,8 +114,7 @@ impl Inbox {
 
     fn put(&self, put: impl FnOnce(&mut Queue)) {
         put(&mut self.lock());
-        // Who is about to sleep looks into the queue once more after saying so.
-        if self.asleep.swap(false, Ordering::SeqCst)
+        if self.state.swap(MAIL, Ordering::SeqCst) == ASLEEP
             && let Err(error) = self.waker.wake()
         {
             tracing::error!(%error, "a relay thread could not be woken");
