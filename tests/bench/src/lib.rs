@@ -8,6 +8,7 @@ pub mod cost;
 pub mod echo;
 pub mod frame;
 pub mod load;
+pub mod network;
 pub mod peer;
 pub mod poll;
 pub mod relay;

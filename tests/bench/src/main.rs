@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration}
 
 use clap::{Parser, Subcommand};
 use cordboard_bench::{
+    network,
     peer::{Peer, Tools},
     relay::{self, Kind, Ways},
     report,
@@ -119,7 +120,10 @@ impl Comparison {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Run(comparison) => comparison.run(),
+        Command::Run(comparison) => {
+            network::enter();
+            comparison.run()
+        }
         Command::Report { results, docs } => Results::read(&results).and_then(|results| report::write(&results, &docs)),
         Command::Relay { kind, listen, to, workers } => {
             relay::run(kind, Ways { listen, to, workers }).map(|never| match never {})

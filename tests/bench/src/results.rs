@@ -57,6 +57,9 @@ pub struct Machine {
     pub kernel: String,
     /// Memory in bytes.
     pub memory: u64,
+    /// The congestion control of TCP on loopback.
+    #[serde(default)]
+    pub congestion: String,
     /// Why instructions were not counted.
     pub no_counters: Option<String>,
 }
@@ -141,6 +144,7 @@ impl Machine {
             cpus: std::thread::available_parallelism()?.get(),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             memory: kilobytes * 1024,
+            congestion: crate::network::congestion_control()?,
             no_counters: crate::cost::refused(),
         })
     }

@@ -162,10 +162,11 @@ impl Document<'_> {
         let Results { machine, repetitions, seconds, .. } = self.results.clone();
         let memory = number(machine.memory as f64 / f64::from(1 << 30));
         self.line(&format!(
-            "\n{} × {}, {memory} GiB, Linux {}; medians of {repetitions} × {} s.",
+            "\n{} × {}, {memory} GiB, Linux {}, TCP with {}; medians of {repetitions} × {} s.",
             machine.cpus,
             machine.cpu,
             machine.kernel,
+            machine.congestion.to_uppercase(),
             number(seconds)
         ));
         let shown = [

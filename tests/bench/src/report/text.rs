@@ -9,6 +9,9 @@ pub(super) const METHOD: &str = "\
 - **In one run, side by side.** The repetitions of a row go round the peers, so what disturbs the machine disturbs all of
   them. Figures are medians, the least and the most in parentheses. Compare within a table; absolute times are this
   machine's.
+- **TCP as on an ordinary Linux.** Where a machine has another congestion control than CUBIC, the run goes to a network
+  namespace of its own whose loopback has it, if it may (root); what it was stands above. With BBR each burst sets a timer,
+  which on a virtual machine can cost more than the bytes.
 - **The load is not the bottleneck**: frames are made and masked beforehand, several connections share an epoll thread,
   and what comes back is compared with a known stream of bytes, in order; one wrong byte ends the run of that peer. The
   row *no proxy* is the load and the echo without anything between. Load, echo and proxy share the CPUs of the machine.
