@@ -26,6 +26,7 @@ use super::{
 use crate::{
     cli::{exit, print},
     config::author::Case,
+    model::Hook,
     policy::{
         self, PolicyHost,
         measure::{INSTANCE, Measure, Measured, Spent},
@@ -199,21 +200,7 @@ fn round(value: f64) -> f64 {
 fn table(now: &Value, before: &Value) -> String {
     let mut text =
         format!("{:<10} {:>8} {:>12} {:>12} {:>14}\n", "call", "calls", "median us", "p99 us", "instructions");
-    let order = [
-        "role",
-        "authorize",
-        "channel",
-        "service",
-        "rewrite",
-        "pair",
-        "response",
-        "open",
-        "message",
-        "migrate",
-        "recheck",
-        "event",
-        INSTANCE,
-    ];
+    let order = Hook::ALL.into_iter().map(Hook::name).chain([INSTANCE]);
     let empty = Map::new();
     let calls: BTreeMap<_, _> = now["calls"].as_object().unwrap_or(&empty).iter().collect();
     for name in order {
