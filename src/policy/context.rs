@@ -132,7 +132,11 @@ impl Facts {
         if let Some(subprotocol) = subprotocol {
             let _ = self.rest().subprotocol.set(subprotocol.into());
         }
-        self.opened_at.store(now_ms(), Ordering::Relaxed);
+        self.opened_then(now_ms());
+    }
+
+    pub(super) fn opened_then(&self, time_ms: u64) {
+        self.opened_at.store(time_ms, Ordering::Relaxed);
     }
 
     /// It is joined with this one.
@@ -163,7 +167,7 @@ impl Facts {
     }
 
     /// A plugin keeps this of it from now on.
-    fn attach(&self, plugin: &Arc<str>, bytes: Vec<u8>) {
+    pub(super) fn attach(&self, plugin: &Arc<str>, bytes: Vec<u8>) {
         let mut attachments = self.rest().attachments.lock().unwrap_or_else(PoisonError::into_inner);
         match attachments.iter_mut().find(|(name, _)| name == plugin) {
             Some((_, kept)) => *kept = bytes,

@@ -30,7 +30,7 @@ use super::{
     Known, Plugin, Refused,
     context::{Facts, Message, Scene},
     failure::Failure,
-    interest::{Declared, Rule},
+    interest::{Declared, Interests, Rule},
     refused, report,
     user::User,
     v0_1::{Action, Answer, Question},
@@ -85,7 +85,7 @@ pub async fn open(plugins: &[Arc<Plugin>], known: &Known, facts: &Arc<Facts>) ->
         let mut scene = Scene {
             call: Some(Arc::clone(&known.0)),
             live: Some(facts.live(&plugin.name())),
-            interests: Some(super::interest::Interests::default()),
+            interests: Some(Interests::default()),
             message: None,
         };
         if let Err(failure) = plugin.ask_about(Question::Open, &mut scene).await {
@@ -93,17 +93,31 @@ pub async fn open(plugins: &[Arc<Plugin>], known: &Known, facts: &Arc<Facts>) ->
             continue;
         }
         scene.keep(&plugin.name());
-        let filter = Filter {
-            name: plugin.name(),
-            label: RwLock::new(plugin.label()),
-            facts: Arc::clone(facts),
-            declared: Declared::default(),
-            plugin: Mutex::new(User::of(plugin)),
-        };
-        filter.declared.set(scene.interests.unwrap_or_default());
-        filters.push(Arc::new(filter));
+        filters.push(Filter::of(plugin, facts, scene.interests.unwrap_or_default()));
     }
     Ok((!filters.is_empty()).then(|| Arc::new(Filters { filters })))
+}
+
+/// A filter that was opened already, and wants to see all there is.
+#[must_use]
+pub fn opened(plugin: &Arc<Plugin>, facts: &Arc<Facts>) -> Filters {
+    Filters { filters: vec![Filter::of(plugin, facts, everything())] }
+}
+
+/// Interest in all messages.
+pub(super) fn everything() -> Interests {
+    let mut all = Interests::default();
+    for direction in Direction::ALL {
+        for kind in MessageKind::ALL {
+            all.want(direction, kind, Rule { max_bytes: u32::MAX, oversize: Oversize::Pass });
+        }
+    }
+    all
+}
+
+/// What a call of a filter is about, apart from a message.
+pub(super) fn scene(facts: &Arc<Facts>, plugin: &str, interests: Interests) -> Scene {
+    Scene { call: None, live: Some(facts.live(plugin)), message: None, interests: Some(interests) }
 }
 
 impl Filters {
@@ -308,6 +322,18 @@ struct Budget {
 }
 
 impl Filter {
+    fn of(plugin: &Arc<Plugin>, facts: &Arc<Facts>, interests: Interests) -> Arc<Self> {
+        let declared = Declared::default();
+        declared.set(interests);
+        Arc::new(Self {
+            name: plugin.name(),
+            label: RwLock::new(plugin.label()),
+            facts: Arc::clone(facts),
+            declared,
+            plugin: Mutex::new(User::of(plugin)),
+        })
+    }
+
     /// Shows it a message, and carries out what it says.
     async fn show(
         &self,
@@ -373,14 +399,8 @@ impl Filter {
         }
     }
 
-    /// What a call is about, apart from a message.
     fn scene(&self) -> Scene {
-        Scene {
-            call: None,
-            live: Some(self.facts.live(&self.name)),
-            message: None,
-            interests: Some(self.declared.all()),
-        }
+        scene(&self.facts, &self.name, self.declared.all())
     }
 
     /// A call has succeeded: what it has changed counts.

@@ -141,7 +141,7 @@ async fn rounds_of(
     let (mut all, mut memory) = (Measured::new(), 0);
     for case in cases {
         let config = case.config.as_ref().map(Value::to_string);
-        let plugin = trial.load(config.as_deref()).await.map_err(|error| unloadable(&error))?;
+        let plugin = trial.load(config.as_deref(), case.limits).await.map_err(|error| unloadable(&error))?;
         for round in 0..WARM_UP + rounds {
             if round == WARM_UP {
                 let _ = plugin.measured();

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -15,22 +15,18 @@ use super::{
         trial::{Trial, unloadable},
     },
     compare,
+    request::{channel, handshake, header_map, known, recall},
     shown::{actions, closes, edit, fields, identity, service},
 };
 use crate::{
-    config::author::{Case, Given, Message},
+    config::author::{Case, Message},
     error::Cause,
-    http::explain::Asked,
-    model::{ChannelId, Handshake, Mode, Oversize, Role},
+    model::{ChannelId, Hook, Mode, Oversize, Role},
     policy::{
-        self, Known, Opinion, Plugin, Rechecked, Refused, Ruling, Trace,
+        self, Opinion, Plugin, Rechecked, Refused, Ruling, Trace,
         trial::{self, Seen},
     },
 };
-
-/// Names of listener and route, as a plugin sees them.
-const LISTENER: &str = "main";
-const ROUTE: &str = "test";
 
 /// What came of a case.
 pub(in crate::cli::plugin) struct Ran {
@@ -60,7 +56,7 @@ pub(in crate::cli::plugin) async fn run(trial: &mut Trial, heard: &Heard, case: 
     let begun = Instant::now();
     let mut seen = Observed::default();
     let config = case.config.as_ref().map(Value::to_string);
-    let problem = match trial.load(config.as_deref()).await {
+    let problem = match trial.load(config.as_deref(), case.limits).await {
         Ok(plugin) => ask(&plugin, case, &mut seen).await.err(),
         Err(error) if error.key == "config" => {
             seen.refused = Some(error.reason);
@@ -112,7 +108,8 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
         None => failures.extend(seen.failed.iter().map(|why| format!("a call failed: {}", said_first(why)))),
     }
     let wants = |key: &str| expect.said.iter().any(|(known, _)| *known == key);
-    if let Some(rejection) = seen.said.get("rejected").filter(|said| !said.is_null() && !wants("rejected")) {
+    let unexpected = !wants("rejected") && !expect.only_no_failure;
+    if let Some(rejection) = seen.said.get("rejected").filter(|said| !said.is_null() && unexpected) {
         failures.push(format!("rejected: {rejection}"));
     }
     if let Some(status) = seen.said.get("rejected").and_then(|said| said["status"].as_u64())
@@ -125,7 +122,10 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
             Some(actual) => failures.extend(compare::mismatch(key, expected, actual)),
             // Something failed before, which has been said.
             None if !seen.failed.is_empty() => {}
-            None => failures.push(format!("{key}: expected {expected}, but it was not asked: {}", unasked(key))),
+            None => {
+                let why = unasked(case, key);
+                failures.push(format!("{key}: expected {expected}, but it was not asked: {why}"));
+            }
         }
     }
     for (index, (message, actual)) in case.messages.iter().zip(&seen.messages).enumerate() {
@@ -133,7 +133,7 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
             failures.extend(compare::actions(&format!("messages[{index}]"), expected, actual));
         }
     }
-    if seen.messages.len() < case.messages.len() && seen.failed.is_empty() {
+    if seen.messages.len() < case.messages.len() && seen.failed.is_empty() && !expect.only_no_failure {
         let (at, all) = (seen.messages.len(), case.messages.len());
         let why = if at == 0 { "the request was rejected" } else { "the session was closed" };
         failures.push(format!("messages[{at}]: expected to be shown, like all {all}, but {why} before"));
@@ -155,8 +155,10 @@ fn said_first(why: &str) -> String {
 }
 
 /// Why a question was not asked.
-fn unasked(key: &str) -> &'static str {
+fn unasked(case: &Case, key: &str) -> &'static str {
     match key {
+        _ if case.ask.is_some() => "`ask` of the case names another question",
+        "migrate" => "the case has no `migrate`, or the plugin does not export `filter-migration`",
         "pair" => "the case has no `holder`, or the plugin does not export `pairing`",
         "answer" => "the case has no `answer`, or the plugin does not export `response-rewriting`",
         "recheck" => "the plugin does not export `session-authorization`",
@@ -170,17 +172,21 @@ fn mode_of(plugin: &Plugin) -> Mode {
     if plugin.decides(Mode::Rendezvous) && !plugin.decides(Mode::Router) { Mode::Rendezvous } else { Mode::Router }
 }
 
-/// Asks all that there is to ask.
+/// Asks all that there is to ask, or what the case names.
 ///
 /// # Errors
 /// The case cannot be run.
 pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen: &mut Observed) -> Result<(), String> {
     let plugins = [Arc::clone(plugin)];
-    let handshake = Arc::new(handshake(case)?);
+    let handshake = Arc::new(handshake(case, &case.given)?);
     let mode = case.mode.unwrap_or_else(|| mode_of(plugin));
+    let asks = |hook: Hook| case.ask.is_none_or(|only| only == hook);
     let known = known(&handshake, &case.given)?;
     let mut trace = Trace::new(true);
-    let ruled = trial::decide(&plugins, &known, mode, &mut trace).await;
+    let ruled = match case.ask {
+        None => trial::decide(&plugins, &known, mode, &mut trace).await,
+        Some(hook) => trial::decide_one(&plugins, &known, hook, mode, &mut trace).await,
+    };
     let opinions = trace.take().unwrap_or_default();
     let Ruling { verdict, known } = match ruled {
         Ok(ruling) => ruling,
@@ -191,13 +197,19 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
     };
     let said = &mut seen.said;
     said.insert("rejected".to_owned(), Value::Null);
-    if mode != Mode::Http {
+    if mode != Mode::Http && asks(Hook::Role) {
         said.insert("role".to_owned(), verdict.role.as_ref().map(Role::name).into());
+    }
+    if mode != Mode::Http && asks(Hook::Channel) {
         said.insert("channel".to_owned(), verdict.channel.as_ref().map(ChannelId::as_str).into());
     }
-    said.insert("identity".to_owned(), verdict.identity.as_deref().map_or(Value::Null, identity));
-    if mode != Mode::Rendezvous {
+    if asks(Hook::Authorize) {
+        said.insert("identity".to_owned(), verdict.identity.as_deref().map_or(Value::Null, identity));
+    }
+    if mode != Mode::Rendezvous && asks(Hook::Service) {
         said.insert("service".to_owned(), verdict.resolution.as_ref().map_or(Value::Null, service));
+    }
+    if mode != Mode::Rendezvous && asks(Hook::Rewrite) {
         said.insert("rewrite".to_owned(), verdict.edits.iter().map(edit).collect());
     }
     let own = format!("{}/", plugin.name());
@@ -210,11 +222,12 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
     });
     let given = case.given.channel.as_deref().map(channel).transpose()?;
     let channel = verdict.channel.or(given).unwrap_or_else(ChannelId::random);
-    if let Some(holder) = case.holder.as_ref().filter(|_| plugin.pairs()) {
-        let other = Arc::new(self::handshake(case)?);
+    if let Some(holder) = case.holder.as_ref().filter(|_| plugin.pairs() && asks(Hook::Pair)) {
+        let other = Arc::new(self::handshake(case, holder)?);
         let other_role = holder.role.clone().unwrap_or_else(|| role.clone());
         let complementary = other_role != role;
         let facts = self::known(&other, holder)?.facts(other_role, channel.clone());
+        recall(&facts, plugin, holder);
         match policy::pair(&plugins, &known, &facts, complementary, &mut trace).await {
             Ok(decision) => {
                 let word = decision.map(|decision| format!("{decision:?}").to_lowercase());
@@ -223,7 +236,8 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
             Err(refused) => return seen.refused_at(refused, &mut trace),
         }
     }
-    if let Some((status, headers)) = case.answer.as_ref().filter(|_| plugin.rewrites_answers()) {
+    if let Some((status, headers)) = case.answer.as_ref().filter(|_| plugin.rewrites_answers() && asks(Hook::Response))
+    {
         let status = StatusCode::from_u16(*status).map_err(|error| format!("answer.status: {error}"))?;
         let mut headers = header_map(headers)?;
         match policy::rewrite_answer(&plugins, &known, status, &mut headers, &mut trace).await {
@@ -232,17 +246,30 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
         }
     }
     let facts = known.facts(role, channel);
-    facts.opened(None);
-    if !case.messages.is_empty() {
-        if !plugin.filters() {
-            return Err("messages: the plugin does not export `message-filtering`".to_owned());
-        }
-        match policy::filter::open(&plugins, &known, &facts).await {
-            Ok(filters) => show(filters.as_deref(), &case.messages, seen).await,
-            Err(refused) => return seen.refused_at(refused, &mut trace),
+    recall(&facts, plugin, &case.given);
+    let opens = asks(Hook::Open) && (case.ask.is_some() || !case.messages.is_empty());
+    let shows = asks(Hook::Message) && !case.messages.is_empty();
+    if (opens || shows) && !plugin.filters() {
+        return Err("messages: the plugin does not export `message-filtering`".to_owned());
+    }
+    let filters = match opens {
+        true => policy::filter::open(&plugins, &known, &facts).await,
+        false => Ok(shows.then(|| Arc::new(policy::filter::opened(plugin, &facts)))),
+    };
+    match filters {
+        Ok(filters) if shows => show(filters.as_deref(), &case.messages, seen).await,
+        Ok(_) => {}
+        Err(refused) => return seen.refused_at(refused, &mut trace),
+    }
+    if let Some(from) = case.migrate.as_deref().filter(|_| plugin.takes_over() && asks(Hook::Migrate)) {
+        match plugin.migrate_now(&facts, from).await {
+            Ok(Ok(())) => drop(seen.said.insert("migrate".to_owned(), "moves".into())),
+            Ok(Err(why)) => drop(seen.said.insert("migrate".to_owned(), json!({ "stays": why }))),
+            Err(failure) => seen.failed.push(failure.to_string()),
         }
     }
-    if plugin.rechecks() && case.expect.said.iter().any(|(key, _)| *key == "recheck") {
+    let wanted = case.ask == Some(Hook::Recheck) || case.expect.said.iter().any(|(key, _)| *key == "recheck");
+    if plugin.rechecks() && asks(Hook::Recheck) && wanted {
         match policy::recheck(plugin, &facts).await {
             Rechecked::Goes => drop(seen.said.insert("recheck".to_owned(), "goes".into())),
             Rechecked::Ends(frame) => {
@@ -256,7 +283,7 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
     if !case.events.is_empty() && !plugin.observes() {
         return Err("events: the plugin does not export `lifecycle`".to_owned());
     }
-    for event in &case.events {
+    for event in case.events.iter().filter(|_| asks(Hook::Event)) {
         if let Err(failure) = plugin.tell_now(&facts, event).await {
             seen.failed.push(failure.to_string());
         }
@@ -328,41 +355,4 @@ async fn show(filters: Option<&policy::filter::Filters>, messages: &[Message], s
             break;
         }
     }
-}
-
-fn handshake(case: &Case) -> Result<Handshake, String> {
-    let request = &case.request;
-    let mut asked = json!({ "url": request.url, "websocket": !request.plain });
-    if let Some(method) = &request.method {
-        asked["method"] = method.as_str().into();
-    }
-    if let Some(peer) = &request.peer {
-        asked["peer"] = peer.as_str().into();
-    }
-    asked["headers"] = request.headers.iter().map(|(name, value)| json!([name, value])).collect();
-    let asked = Asked::from_json(&asked).map_err(|why| format!("request: {why}"))?;
-    asked.handshake(&LISTENER.into(), &ROUTE.into()).map_err(|refusal| {
-        let (status, why) = (refusal.cause.row().status, refusal.detail.unwrap_or(refusal.reason));
-        format!("request: the proxy refuses it with {status} before any policy: {why}")
-    })
-}
-
-fn known(handshake: &Arc<Handshake>, given: &Given) -> Result<Known, String> {
-    let channel = given.channel.as_deref().map(channel).transpose()?;
-    let Given { role, identity, attributes, .. } = given.clone();
-    Ok(Known::given(handshake, role, channel, identity, attributes))
-}
-
-fn channel(id: &str) -> Result<ChannelId, String> {
-    ChannelId::new(id).map_err(|why| format!("channel {id:?}: {why}"))
-}
-
-fn header_map(fields: &[(String, String)]) -> Result<HeaderMap, String> {
-    let mut map = HeaderMap::new();
-    for (name, value) in fields {
-        let field: HeaderName = name.parse().map_err(|_| format!("answer.headers: {name:?} is not a name"))?;
-        let value = HeaderValue::from_str(value).map_err(|_| format!("answer.headers.{name}: not a value"))?;
-        map.append(field, value);
-    }
-    Ok(map)
 }
