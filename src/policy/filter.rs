@@ -89,7 +89,7 @@ pub async fn open(plugins: &[Arc<Plugin>], known: &Known, facts: &Arc<Facts>) ->
             message: None,
         };
         if let Err(failure) = plugin.ask_about(Question::Open, &mut scene).await {
-            refused(plugin, &known.0.handshake, &failure)?;
+            refused(plugin, Question::Open, &scene, &failure)?;
             continue;
         }
         scene.keep(&plugin.name());
@@ -101,18 +101,7 @@ pub async fn open(plugins: &[Arc<Plugin>], known: &Known, facts: &Arc<Facts>) ->
 /// A filter that was opened already, and wants to see all there is.
 #[must_use]
 pub fn opened(plugin: &Arc<Plugin>, facts: &Arc<Facts>) -> Filters {
-    Filters { filters: vec![Filter::of(plugin, facts, everything())] }
-}
-
-/// Interest in all messages.
-pub(super) fn everything() -> Interests {
-    let mut all = Interests::default();
-    for direction in Direction::ALL {
-        for kind in MessageKind::ALL {
-            all.want(direction, kind, Rule { max_bytes: u32::MAX, oversize: Oversize::Pass });
-        }
-    }
-    all
+    Filters { filters: vec![Filter::of(plugin, facts, Interests::everything())] }
 }
 
 /// What a call of a filter is about, apart from a message.
@@ -347,29 +336,25 @@ impl Filter {
         let again = |payload| if unchanged { Passed::Unchanged(payload) } else { Passed::Made(payload) };
         let plugin = self.plugin.lock().await;
         let mut scene = self.scene();
-        let kind = payload.kind;
+        let (kind, size) = (payload.kind, payload.bytes.len());
         scene.message = Some(Message { direction, payload });
         let said = plugin.ask_about(Question::Message, &mut scene).await;
-        let payload = scene.message.take().map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
         let said = said.and_then(|answer| match answer {
-            Answer::Actions(actions) => budget.take(&plugin, payload.bytes.len(), actions),
+            Answer::Actions(actions) => budget.take(&plugin, size, actions),
             // Nothing else answers this question.
             _ => Ok(vec![Action::Forward]),
         });
-        let actions = match said {
-            Ok(actions) => {
-                self.keep(scene);
-                actions
-            }
-            Err(failure) => {
-                report(&plugin, self.facts.id, &self.facts.route, &failure);
-                match plugin.spec().on_failure {
-                    OnFailure::Open => next.push(again(payload)),
-                    OnFailure::Closed => made.end(close(Cause::FilterFailed)),
-                }
-                return;
-            }
+        if let Err(failure) = &said {
+            report(&plugin, Question::Message, &scene, failure);
+        }
+        let payload = scene.message.take().map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
+        let Ok(actions) = said else {
+            return match plugin.spec().on_failure {
+                OnFailure::Open => next.push(again(payload)),
+                OnFailure::Closed => made.end(close(Cause::FilterFailed)),
+            };
         };
+        self.keep(scene);
         let forwards = actions.iter().filter(|action| matches!(action, Action::Forward)).count();
         let mut payload = Some(payload);
         let mut left = forwards;
@@ -433,7 +418,7 @@ impl Filter {
                 }
                 Ok(_) => self.keep(scene),
                 Err(failure) => {
-                    report(plugin, self.facts.id, &self.facts.route, &failure);
+                    report(plugin, Question::Migrate(&from), &scene, &failure);
                     return Err(format!("{to} failed: {failure}"));
                 }
             }

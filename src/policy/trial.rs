@@ -8,6 +8,7 @@ use super::{
     context::{Call, Scene},
     decide_from, detect, extract, filter,
     filter::Filters,
+    interest::Interests,
     resolve, rewrite,
     v0_1::{Answer, Question},
 };
@@ -127,12 +128,31 @@ pub async fn show(filters: &Filters, direction: Direction, message: Payload) -> 
 }
 
 impl Plugin {
+    /// Whether it exports what this is asked of.
+    #[must_use]
+    pub fn is_asked(&self, hook: Hook) -> bool {
+        self.answers(match hook {
+            Hook::Role => Question::Role,
+            Hook::Authorize => Question::Authorize,
+            Hook::Channel => Question::Channel,
+            Hook::Service => Question::Service,
+            Hook::Rewrite => Question::Rewrite,
+            Hook::Pair => Question::Pair,
+            Hook::Response => Question::Response(0, &[]),
+            Hook::Open => Question::Open,
+            Hook::Message => Question::Message,
+            Hook::Migrate => Question::Migrate(""),
+            Hook::Recheck => Question::Recheck,
+            Hook::Event => return self.observes(),
+        })
+    }
+
     /// Has it take a connection over from a version of this name, `name@identity`; the inner error is its refusal.
     ///
     /// # Errors
     /// The call failed.
     pub async fn migrate_now(self: &Arc<Self>, facts: &Arc<Facts>, from: &str) -> Result<Result<(), String>, Failure> {
-        let mut scene = filter::scene(facts, &self.name(), filter::everything());
+        let mut scene = filter::scene(facts, &self.name(), Interests::everything());
         let answer = self.ask_about(Question::Migrate(from), &mut scene).await?;
         scene.keep(&self.name());
         Ok(match answer {

@@ -240,7 +240,7 @@ fn request(check: &mut Check, at: &At<'_>, field: Field<RequestFile>) -> Option<
         Field::Absent => return Some(Request { url: "/".to_owned(), ..Request::default() }),
         Field::Null => return check.text(at, &Field::Null).map(|_| Request::default()),
         Field::Set(RequestFile::Url(url)) => RequestMap { url: Field::Set(url), ..RequestMap::default() },
-        Field::Set(RequestFile::Map(file)) => file,
+        Field::Set(RequestFile::Map(file)) => *file,
     };
     let url = check.required(&at.key("url"), &file.url, "a path, or an absolute URL");
     let text = |check: &mut Check, key: &str, field: &Text| check.text(&at.key(key), field).map(ToOwned::to_owned);

@@ -143,7 +143,7 @@ pub(super) enum RequestFile {
     /// The URL alone.
     Url(String),
     /// With header fields and more.
-    Map(RequestMap),
+    Map(Box<RequestMap>),
 }
 
 impl Default for RequestFile {
@@ -158,7 +158,7 @@ impl Part for RequestFile {
     }
 
     fn read(node: &Node) -> Self {
-        if node.map().is_some() { Self::Map(RequestMap::read(node)) } else { Self::Url(String::read(node)) }
+        if node.map().is_some() { Self::Map(Box::new(RequestMap::read(node))) } else { Self::Url(String::read(node)) }
     }
 }
 

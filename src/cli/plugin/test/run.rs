@@ -21,9 +21,9 @@ use super::{
 use crate::{
     config::author::{Case, Message},
     error::Cause,
-    model::{ChannelId, Hook, Mode, Oversize, Role},
+    model::{ChannelId, Hook, Mode, Oversize, Role, Verdict},
     policy::{
-        self, Opinion, Plugin, Rechecked, Refused, Ruling, Trace,
+        self, Facts, Known, Opinion, Plugin, Rechecked, Refused, Ruling, Trace,
         trial::{self, Seen},
     },
 };
@@ -177,10 +177,12 @@ fn mode_of(plugin: &Plugin) -> Mode {
 /// # Errors
 /// The case cannot be run.
 pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen: &mut Observed) -> Result<(), String> {
+    if let Some(hook) = case.ask.filter(|hook| !plugin.is_asked(*hook)) {
+        return Err(format!("ask: the plugin exports nothing that `{}` is asked of", hook.name()));
+    }
     let plugins = [Arc::clone(plugin)];
     let handshake = Arc::new(handshake(case, &case.given)?);
     let mode = case.mode.unwrap_or_else(|| mode_of(plugin));
-    let asks = |hook: Hook| case.ask.is_none_or(|only| only == hook);
     let known = known(&handshake, &case.given)?;
     let mut trace = Trace::new(true);
     let ruled = match case.ask {
@@ -195,26 +197,10 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
             return Ok(());
         }
     };
-    let said = &mut seen.said;
-    said.insert("rejected".to_owned(), Value::Null);
-    if mode != Mode::Http && asks(Hook::Role) {
-        said.insert("role".to_owned(), verdict.role.as_ref().map(Role::name).into());
-    }
-    if mode != Mode::Http && asks(Hook::Channel) {
-        said.insert("channel".to_owned(), verdict.channel.as_ref().map(ChannelId::as_str).into());
-    }
-    if asks(Hook::Authorize) {
-        said.insert("identity".to_owned(), verdict.identity.as_deref().map_or(Value::Null, identity));
-    }
-    if mode != Mode::Rendezvous && asks(Hook::Service) {
-        said.insert("service".to_owned(), verdict.resolution.as_ref().map_or(Value::Null, service));
-    }
-    if mode != Mode::Rendezvous && asks(Hook::Rewrite) {
-        said.insert("rewrite".to_owned(), verdict.edits.iter().map(edit).collect());
-    }
+    seen.decided(case, mode, &verdict);
     let own = format!("{}/", plugin.name());
     let left = known.attributes().filter_map(|(name, value)| Some((name.strip_prefix(&own)?.to_owned(), value.into())));
-    said.insert("attributes".to_owned(), Value::Object(left.collect()));
+    seen.said.insert("attributes".to_owned(), Value::Object(left.collect()));
 
     let role = verdict.role.or_else(|| case.given.role.clone()).unwrap_or(match mode {
         Mode::Rendezvous => Role::Client,
@@ -222,7 +208,7 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
     });
     let given = case.given.channel.as_deref().map(channel).transpose()?;
     let channel = verdict.channel.or(given).unwrap_or_else(ChannelId::random);
-    if let Some(holder) = case.holder.as_ref().filter(|_| plugin.pairs() && asks(Hook::Pair)) {
+    if let Some(holder) = case.holder.as_ref().filter(|_| plugin.pairs() && asks(case, Hook::Pair)) {
         let other = Arc::new(self::handshake(case, holder)?);
         let other_role = holder.role.clone().unwrap_or_else(|| role.clone());
         let complementary = other_role != role;
@@ -236,8 +222,8 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
             Err(refused) => return seen.refused_at(refused, &mut trace),
         }
     }
-    if let Some((status, headers)) = case.answer.as_ref().filter(|_| plugin.rewrites_answers() && asks(Hook::Response))
-    {
+    let answer = case.answer.as_ref().filter(|_| plugin.rewrites_answers() && asks(case, Hook::Response));
+    if let Some((status, headers)) = answer {
         let status = StatusCode::from_u16(*status).map_err(|error| format!("answer.status: {error}"))?;
         let mut headers = header_map(headers)?;
         match policy::rewrite_answer(&plugins, &known, status, &mut headers, &mut trace).await {
@@ -247,30 +233,61 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
     }
     let facts = known.facts(role, channel);
     recall(&facts, plugin, &case.given);
-    let opens = asks(Hook::Open) && (case.ask.is_some() || !case.messages.is_empty());
-    let shows = asks(Hook::Message) && !case.messages.is_empty();
+    if let Err(refused) = show_messages(plugin, case, &known, &facts, seen).await? {
+        return seen.refused_at(refused, &mut trace);
+    }
+    ask_of_session(plugin, case, &facts, seen).await
+}
+
+/// Whether a case asks this, or all that a route would.
+fn asks(case: &Case, hook: Hook) -> bool {
+    case.ask.is_none_or(|only| only == hook)
+}
+
+/// What the filter makes of the messages of a case.
+async fn show_messages(
+    plugin: &Arc<Plugin>,
+    case: &Case,
+    known: &Known,
+    facts: &Arc<Facts>,
+    seen: &mut Observed,
+) -> Result<Result<(), Refused>, String> {
+    let opens = asks(case, Hook::Open) && (case.ask.is_some() || !case.messages.is_empty());
+    let shows = asks(case, Hook::Message) && !case.messages.is_empty();
     if (opens || shows) && !plugin.filters() {
         return Err("messages: the plugin does not export `message-filtering`".to_owned());
     }
-    let filters = match opens {
-        true => policy::filter::open(&plugins, &known, &facts).await,
-        false => Ok(shows.then(|| Arc::new(policy::filter::opened(plugin, &facts)))),
+    let filters = if opens {
+        match policy::filter::open(&[Arc::clone(plugin)], known, facts).await {
+            Ok(filters) => filters,
+            Err(refused) => return Ok(Err(refused)),
+        }
+    } else {
+        shows.then(|| Arc::new(policy::filter::opened(plugin, facts)))
     };
-    match filters {
-        Ok(filters) if shows => show(filters.as_deref(), &case.messages, seen).await,
-        Ok(_) => {}
-        Err(refused) => return seen.refused_at(refused, &mut trace),
+    if shows {
+        show(filters.as_deref(), &case.messages, seen).await;
     }
-    if let Some(from) = case.migrate.as_deref().filter(|_| plugin.takes_over() && asks(Hook::Migrate)) {
-        match plugin.migrate_now(&facts, from).await {
+    Ok(Ok(()))
+}
+
+/// What is asked of a session, and told, apart from its messages.
+async fn ask_of_session(
+    plugin: &Arc<Plugin>,
+    case: &Case,
+    facts: &Arc<Facts>,
+    seen: &mut Observed,
+) -> Result<(), String> {
+    if let Some(from) = case.migrate.as_deref().filter(|_| plugin.takes_over() && asks(case, Hook::Migrate)) {
+        match plugin.migrate_now(facts, from).await {
             Ok(Ok(())) => drop(seen.said.insert("migrate".to_owned(), "moves".into())),
             Ok(Err(why)) => drop(seen.said.insert("migrate".to_owned(), json!({ "stays": why }))),
             Err(failure) => seen.failed.push(failure.to_string()),
         }
     }
     let wanted = case.ask == Some(Hook::Recheck) || case.expect.said.iter().any(|(key, _)| *key == "recheck");
-    if plugin.rechecks() && asks(Hook::Recheck) && wanted {
-        match policy::recheck(plugin, &facts).await {
+    if plugin.rechecks() && asks(case, Hook::Recheck) && wanted {
+        match policy::recheck(plugin, facts).await {
             Rechecked::Goes => drop(seen.said.insert("recheck".to_owned(), "goes".into())),
             Rechecked::Ends(frame) => {
                 let frame = json!({ "code": frame.code, "reason": frame.reason });
@@ -283,8 +300,8 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
     if !case.events.is_empty() && !plugin.observes() {
         return Err("events: the plugin does not export `lifecycle`".to_owned());
     }
-    for event in case.events.iter().filter(|_| asks(Hook::Event)) {
-        if let Err(failure) = plugin.tell_now(&facts, event).await {
+    for event in case.events.iter().filter(|_| asks(case, Hook::Event)) {
+        if let Err(failure) = plugin.tell_now(facts, event).await {
             seen.failed.push(failure.to_string());
         }
     }
@@ -295,6 +312,23 @@ impl Observed {
     /// Why a call failed, if one did.
     pub(in crate::cli::plugin) fn failure(&self) -> Option<&str> {
         self.failed.first().map(String::as_str)
+    }
+
+    /// What was decided, as far as the case asks it.
+    fn decided(&mut self, case: &Case, mode: Mode, verdict: &Verdict) {
+        let (role, channel) = (verdict.role.as_ref().map(Role::name), verdict.channel.as_ref().map(ChannelId::as_str));
+        let (named, routed) = (mode != Mode::Http, mode != Mode::Rendezvous);
+        let mut put = |key: &str, hook: Hook, on_route: bool, said: Value| {
+            if on_route && asks(case, hook) {
+                self.said.insert(key.to_owned(), said);
+            }
+        };
+        put("role", Hook::Role, named, role.into());
+        put("channel", Hook::Channel, named, channel.into());
+        put("identity", Hook::Authorize, true, verdict.identity.as_deref().map_or(Value::Null, identity));
+        put("service", Hook::Service, routed, verdict.resolution.as_ref().map_or(Value::Null, service));
+        put("rewrite", Hook::Rewrite, routed, verdict.edits.iter().map(edit).collect());
+        self.said.insert("rejected".to_owned(), Value::Null);
     }
 
     /// What a refusal shows, and what was said before it.
