@@ -30,11 +30,15 @@ pub fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Writes a file that is there whole, as it is to be after a power cut, or as it was before. Its mode is this one, less what
-/// the process takes from every file (umask).
+/// the process takes from every file (umask). A link stays one; a pipe or a device is written to.
 ///
 /// # Errors
 /// When it cannot be written; nothing is left of it then.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    if path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+        return fs::write(path, bytes);
+    }
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", uuid::Uuid::new_v4()));
     let temporary = PathBuf::from(temporary);
@@ -104,10 +108,17 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        replace(&link, b"through it", 0o600).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "through it");
+        replace(Path::new("/dev/null"), b"nothing", 0o600).unwrap();
+        assert!(!Path::new("/dev/null").is_file());
         let folder = dir.path().join("folder");
         fs::create_dir(&folder).unwrap();
         assert!(replace(&folder, b"no file", 0o600).is_err());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

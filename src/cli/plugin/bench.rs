@@ -18,10 +18,9 @@ use tracing::Level;
 use super::{
     build::size,
     heard::Heard,
-    project::{Stop, Target, source},
+    project::{Stop, Target, source, write},
     test::{read, run},
     trial::{Trial, block_on, unloadable},
-    wit::write,
 };
 use crate::{
     cli::{exit, print},

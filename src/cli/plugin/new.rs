@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::{
     embedded::{SDK, template, templates},
-    project::Stop,
-    wit::{self, write},
+    project::{Stop, write},
+    wit,
 };
 use crate::{
     cli::{exit, print},
