@@ -148,8 +148,8 @@ async fn rounds_of(
             let mut seen = run::Observed::default();
             let stop = |why: &str| Stop::failed(format!("cordboard: {}: {why}", case.name));
             run::ask(&plugin, case, &mut seen).await.map_err(|why| stop(&why))?;
-            let failed = heard.take().into_iter().find(|line| line.failure).map(|line| line.text);
-            if let Some(why) = seen.failure().map(ToOwned::to_owned).or(failed) {
+            seen.hear(&heard.take());
+            if let Some(why) = seen.failure() {
                 return Err(stop(&format!("a call fails, so that it cannot be measured: {why}")));
             }
         }

@@ -66,15 +66,7 @@ pub(in crate::cli::plugin) async fn run(trial: &mut Trial, heard: &Heard, case: 
     };
     let took = begun.elapsed();
     let logged = heard.take();
-    // The host says of each failed call why; the calls about messages tell nobody else.
-    let told = logged.iter().filter(|line| line.failure).map(|line| line.text.clone());
-    for failure in told {
-        match seen.failed.iter_mut().find(|known| failure.contains(known.as_str())) {
-            // The log has all of it, the opinion only its beginning.
-            Some(known) => *known = failure,
-            None => seen.failed.push(failure),
-        }
-    }
+    seen.hear(&logged);
     let mut failures: Vec<String> = problem.into_iter().collect();
     if failures.is_empty() {
         judge(case, &seen, &logged, &mut failures);
@@ -309,6 +301,17 @@ async fn ask_of_session(
 }
 
 impl Observed {
+    /// Takes what was logged: the host says of each failed call why, and those about messages tell nobody else.
+    pub(in crate::cli::plugin) fn hear(&mut self, logged: &[Line]) {
+        for failure in logged.iter().filter(|line| line.failure).map(|line| line.text.clone()) {
+            match self.failed.iter_mut().find(|known| failure.contains(known.as_str())) {
+                // The log has all of it, the opinion only its beginning.
+                Some(known) => *known = failure,
+                None => self.failed.push(failure),
+            }
+        }
+    }
+
     /// Why a call failed, if one did.
     pub(in crate::cli::plugin) fn failure(&self) -> Option<&str> {
         self.failed.first().map(String::as_str)
