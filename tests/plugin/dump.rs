@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Said,
-    guests::{FILTERING, Guest, ROLES, SILENT, detect_role},
+    guests::{FILTERING, Guest, ROLES, SILENT, detect_role, migrating_filter},
     plugin,
     support::{
         Proxy, Setup, binary,
@@ -268,6 +268,103 @@ fn a_folder_that_cannot_be_written_is_warned_of_and_costs_nobody_an_answer() {
     let warned = proxy.log().into_iter().filter(|line| line.contains("could not be written down"));
     assert_eq!(warned.count(), 1);
     assert_eq!(fs::read_to_string(proxy.setup.file("file")).unwrap(), "no folder");
+}
+
+/// A plugin that is asked one thing, and traps or has nothing to say.
+fn asked(interface: &str, function: &str, parameters: &str, result: &str, broken: bool) -> Vec<u8> {
+    let items = format!("export cordboard:plugin/meta@0.1.0; export cordboard:plugin/{interface}@0.1.0;");
+    let end = if broken { "unreachable" } else { "" };
+    let value = if result.is_empty() { "" } else { "(i32.const 64)" };
+    // A filter is asked two things; the other one wants nothing.
+    let other = match function {
+        "open" => {
+            r#"(func (export "cordboard:plugin/message-filtering@0.1.0#on-message") (result i32) (i32.const 64))"#
+        }
+        _ => "",
+    };
+    let name = format!("cordboard:plugin/{interface}@0.1.0#{function}");
+    let function = format!(r#"(func (export "{name}") {parameters} {result} {end} {value})"#);
+    Guest::of(&items).build(&format!("(module {SILENT} {other} {function})"))
+}
+
+#[tokio::test]
+async fn whatever_is_asked_and_fails_is_run_again() {
+    const ID: &str = "(result i32)";
+    for (hook, interface, function, parameters, result, on) in [
+        ("authorize", "authorization", "authorize", "", ID, "chat"),
+        ("channel", "channel-extraction", "extract-channel", "", ID, "chat"),
+        ("service", "service-resolution", "resolve", "", ID, "ws"),
+        ("rewrite", "request-rewriting", "rewrite-request", "", ID, "ws"),
+        ("pair", "pairing", "decide", "", ID, "chat"),
+        ("response", "response-rewriting", "rewrite-response", "(param i32 i32 i32)", ID, "chat"),
+        ("open", "message-filtering", "open", "", "", "chat"),
+        ("recheck", "session-authorization", "recheck", "", ID, "chat"),
+        ("event", "lifecycle", "on-event", "(param i32 i32 i64 i32 i32)", "", "chat"),
+    ] {
+        let [broken, mended] = [true, false].map(|broken| asked(interface, function, parameters, result, broken));
+        let recheck = if hook == "recheck" { ", recheck: 1s" } else { "" };
+        let setup = Setup::new(&format!(
+            "plugins:
+  rendezvous: {{component: 'builtin:rendezvous'}}
+  tried: {{component: tried.wasm, dump: failed{recheck}}}
+routes:
+  - {{name: chat, match: {{path: /chat}}, mode: rendezvous, plugins: [tried, rendezvous]}}
+  - {{name: ws, match: {{path: /ws}}, mode: router, plugins: [tried], service: none}}
+services: {{none: {{endpoints: ['ws://127.0.0.1:1']}}}}
+"
+        ));
+        setup.put("tried.wasm", &broken);
+        let proxy = setup.start();
+        let knock = |path: &str| status(&http(proxy.address, &upgrade(path, "Sec-WebSocket-Protocol: a, b\r\n")).0);
+        let mut legs = Vec::new();
+        match hook {
+            "recheck" | "event" => legs.push(dial(&proxy, "/chat?channelId=1").await),
+            "pair" => {
+                legs.push(dial(&proxy, "/chat?channelId=1").await);
+                assert_eq!(knock("/chat/connect?channelId=1"), 503, "{hook}");
+            }
+            _ => assert_eq!(knock(&format!("/{on}?channelId=1")), 503, "{hook}"),
+        }
+        let file = named(&proxy.logged(&["a policy failed: ", "plugin=tried"]));
+        assert!(file.to_str().unwrap().ends_with(&format!("-tried-{hook}.yaml")), "{}", file.display());
+        run(&broken, &file).ends(1).says("FAILED").says("unreachable");
+        run(&mended, &file).ends(0).says("1 passed");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_taken_over_is_run_again() {
+    let yaml = |does: &str| {
+        format!(
+            "reload: {{quiet: 20ms, sessions: migrate}}
+plugins:
+  rendezvous: {{component: 'builtin:rendezvous'}}
+  filter: {{component: filter.wasm, config: {{do: '{does}'}}, dump: failed}}
+routes: [ {{name: chat, match: {{path: /chat}}, mode: rendezvous, plugins: [rendezvous, filter]}} ]
+"
+        )
+    };
+    let setup = Setup::new(&yaml("-"));
+    setup.put("filter.wasm", migrating_filter());
+    let proxy = setup.start();
+    let (mut client, _backend) = pair(&proxy, "1").await;
+    say(&mut client, "kept").await;
+    assert_eq!(hear_text(&mut client).await, "");
+    let before = proxy.generation();
+    proxy.setup.write(&yaml("X"));
+    proxy.reloaded(before);
+    // Both legs are asked about; of one something is kept.
+    let (file, text) = eventually("the leg that sent something", || {
+        let dir = proxy.setup.file("failed");
+        let yaml = files(&dir).into_iter().filter(|name| name.ends_with("-filter-migrate.yaml"));
+        let read = yaml.map(|name| dir.join(name)).map(|file| (fs::read_to_string(&file).unwrap(), file));
+        read.map(|(text, file)| (file, text)).find(|(_, text)| text.contains("attachment: ept"))
+    });
+    assert!(text.contains("migrate: filter@"), "{text}");
+    run(migrating_filter(), &file).ends(1).says("unreachable");
+    // It does what its configuration says.
+    fs::write(&file, text.replace("do: X", "do: B")).unwrap();
+    run(migrating_filter(), &file).ends(0);
 }
 
 #[test]

@@ -181,6 +181,32 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn who_waits_is_told_when_all_that_was_taken_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let dumps = super::super::Dumps::default();
+        let (dump, writer) = (dumps.of(&"a".into()), Writer::default());
+        writer.start();
+        for _ in 0..100 {
+            dump.waiting.fetch_add(1, Ordering::Relaxed);
+            let job = Job {
+                dir: dir.path().join("new"),
+                name: writer.name("a", Hook::Role),
+                most: 60,
+                case: Case { name: "it".to_owned(), ..Case::default() },
+                comment: String::new(),
+                settings: "{}".to_owned(),
+                place: Place(std::sync::Arc::clone(&dump)),
+            };
+            writer.write(job).unwrap();
+        }
+        writer.finish().await;
+        assert_eq!(fs::read_dir(dir.path().join("new")).unwrap().count(), 60);
+        assert_eq!(dump.counted().written, 100);
+        // Whoever waits where nothing is wanted is not held up.
+        Writer::default().finish().await;
+    }
+
     #[test]
     fn room_is_made_of_the_oldest_of_the_same_plugin_alone() {
         let dir = tempfile::tempdir().unwrap();
