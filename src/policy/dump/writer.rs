@@ -161,7 +161,32 @@ fn make_room(dir: &Path, plugin: &str, most: usize) -> io::Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
+    use super::{super::Dumps, *};
+    use crate::{
+        config::author::Message,
+        model::{Direction, MessageKind, Payload},
+    };
+
+    fn job(dumps: &Dumps, dir: &Path, name: String, case: Case) -> Job {
+        let dump = dumps.of(&"a".into());
+        dump.waiting.fetch_add(1, Ordering::Relaxed);
+        let (comment, settings) = (String::new(), "{}".to_owned());
+        Job { dir: dir.to_owned(), name, most: 60, case, comment, settings, place: Place(dump) }
+    }
+
+    #[test]
+    fn what_would_be_longer_than_can_be_read_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        // In a text each of these takes more than one byte.
+        let bytes = vec![1; MAX_BYTES / 2];
+        let payload = Payload { kind: MessageKind::Text, bytes };
+        let message = Message { direction: Direction::ToClient, payload, expect: None };
+        let case = Case { messages: vec![message], ..Case::default() };
+        let (why, told) = write(&job(&Dumps::default(), dir.path(), name(1, "a", Hook::Message), case)).unwrap_err();
+        assert_eq!(why, Undumped::Size);
+        assert!(told.contains("longer than 8 MiB"), "{told}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn names_sort_by_time_and_tell_whose_they_are() {
@@ -184,21 +209,12 @@ mod tests {
     #[tokio::test]
     async fn who_waits_is_told_when_all_that_was_taken_is_written() {
         let dir = tempfile::tempdir().unwrap();
-        let dumps = super::super::Dumps::default();
+        let dumps = Dumps::default();
         let (dump, writer) = (dumps.of(&"a".into()), Writer::default());
         writer.start();
         for _ in 0..100 {
-            dump.waiting.fetch_add(1, Ordering::Relaxed);
-            let job = Job {
-                dir: dir.path().join("new"),
-                name: writer.name("a", Hook::Role),
-                most: 60,
-                case: Case { name: "it".to_owned(), ..Case::default() },
-                comment: String::new(),
-                settings: "{}".to_owned(),
-                place: Place(std::sync::Arc::clone(&dump)),
-            };
-            writer.write(job).unwrap();
+            let name = writer.name("a", Hook::Role);
+            writer.write(job(&dumps, &dir.path().join("new"), name, Case::default())).unwrap();
         }
         writer.finish().await;
         assert_eq!(fs::read_dir(dir.path().join("new")).unwrap().count(), 60);
