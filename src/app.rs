@@ -80,6 +80,7 @@ impl App {
         reload::warn(&generation, None);
         host.serve();
         host.in_use(&generation.plugins.values().cloned().collect::<Vec<_>>());
+        host.serve_dumps(&generation.config.plugins);
         host.serve_services(generation.config.services.values().map(AsRef::as_ref));
         let config = Arc::clone(&generation.config);
         let mut handed_over = options.handed_over;

@@ -1,10 +1,14 @@
-//! Reading files that somebody names: regular ones, of bounded size, and nothing that could keep us waiting.
+//! Reading files that somebody names: regular ones, of bounded size, and nothing that could keep us waiting. And writing
+//! files that are there whole or not at all.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
 };
+
+use rustix::fs::Access;
 
 /// The whole of a regular file of at most so many bytes. A directory, a pipe or a device is refused before it is opened,
 /// for the wait for a pipe's writer would never end.
@@ -25,6 +29,50 @@ pub fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Writes a file that is there whole, as it is to be after a power cut, or as it was before. Its mode is this one, less what
+/// the process takes from every file (umask). A link stays one; a pipe or a device is written to.
+///
+/// # Errors
+/// When it cannot be written; nothing is left of it then.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    if path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+        return fs::write(path, bytes);
+    }
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.tmp", uuid::Uuid::new_v4()));
+    let temporary = PathBuf::from(temporary);
+    let written = (|| {
+        let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    written.inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+/// Whether files can be made in a folder that is there, or that is made when the first one is written. Nothing is made.
+///
+/// # Errors
+/// Why not.
+pub fn can_be_made_in(dir: &Path) -> io::Result<()> {
+    let there = dir.ancestors().map(|dir| if dir == Path::new("") { Path::new(".") } else { dir });
+    for dir in there {
+        match dir.metadata() {
+            Ok(about) if about.is_dir() => {
+                return rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+                    io::Error::new(io::Error::from(error).kind(), format!("{} may not be written to", dir.display()))
+                });
+            }
+            Ok(_) => return Err(io::Error::other(format!("{} is not a directory", dir.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
 /// A bound as people would write it.
 fn size(bytes: u64) -> String {
     match bytes {
@@ -37,7 +85,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -49,6 +97,42 @@ mod tests {
         assert_eq!(bounded(&path, 1024).unwrap().len(), 1024);
         assert_eq!(bounded(&path, 1023).unwrap_err().to_string(), "the file is larger than 1023 bytes");
         assert_eq!([16 << 10, 2 << 20].map(size), ["16 KiB", "2 MiB"]);
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_or_stays_and_nothing_is_left_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for text in ["long before", "new"] {
+            replace(&path, text.as_bytes(), 0o600).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        replace(&link, b"through it", 0o600).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "through it");
+        replace(Path::new("/dev/null"), b"nothing", 0o600).unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+        let folder = dir.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        assert!(replace(&folder, b"no file", 0o600).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_folder_is_there_or_can_be_made_or_stands_behind_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        for fine in ["", "new", "new/below"] {
+            can_be_made_in(&dir.path().join(fine)).unwrap();
+        }
+        for behind in ["file", "file/below", "file/below/that"] {
+            let why = can_be_made_in(&dir.path().join(behind)).unwrap_err().to_string();
+            assert!(why.ends_with("/file is not a directory"), "{why}");
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::{
     balance::Cursor,
     candidate::{Candidate, origin},
     config::{self, Config, Endpoint, OnFailure, Places, PluginConfig, Problem, Secrets},
+    files,
     model::{Mode, RendezvousRules, ServiceId, Terms},
     policy::{Plugin, PluginSpec, PolicyHost},
 };
@@ -225,6 +226,7 @@ impl Generation {
         let mut warnings = candidate.warnings.clone();
         warnings.extend(undecided(config, &plugins, &candidate.places));
         warnings.extend(never_asked(config, &plugins, &candidate.places));
+        warnings.extend(undumpable(config, &candidate.places));
         warnings.extend(plugins.iter().flat_map(|(name, plugin)| {
             plugin.unused_grants().iter().map(|key| candidate.places.unused_grant(name, key))
         }));
@@ -315,6 +317,20 @@ fn never_asked(config: &Config, plugins: &BTreeMap<Arc<str>, Arc<Plugin>>, place
                     format!("`{}` does not export `session-authorization`: nothing is asked again", plugin.name());
                 warnings.push(places.unlikely_plugin(name, key, why));
             }
+        }
+    }
+    warnings
+}
+
+/// The folders for inputs of failed calls that these cannot be written to. What the plugins decide does not hang on it, and
+/// whoever checks a configuration may do so on another machine.
+fn undumpable(config: &Config, places: &Places) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for (name, plugin) in &config.plugins {
+        let Some(dump) = &plugin.dump else { continue };
+        if let Err(why) = files::can_be_made_in(&dump.dir) {
+            let why = format!("the inputs of failed calls cannot be written there: {why}");
+            warnings.push(places.unlikely_plugin(name, "dump", why));
         }
     }
     warnings

@@ -6,7 +6,7 @@
 //!
 //! Who may know whom: [`model`], [`error`], [`files`], [`local`], [`places`], [`signature`] and [`socket`] import nothing of ours; [`metrics`] and [`drain`] only
 //! the first two; [`head`] (pure) → `model`; [`config`] → `head`, `model`, `signature`; [`fetch`] → types of `config`, `files`, `signature`; [`admission`], [`handover`] → types of `config`;
-//! [`policy`] → `head`, `model` and the types of `config`; [`candidate`] and [`generation`] → config, fetch, admission, policy; [`route`] is
+//! [`policy`] → `head`, `model`, `files`, the types of `config` and its test cases; [`candidate`] and [`generation`] → config, fetch, admission, policy; [`route`] is
 //! pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the admin address; [`http`]
 //! composes policy → route → (rendezvous | upstream) → relay; [`listener`] and [`reload`] → http; [`admin`] → reload; [`app`]
 //! imports everything and only [`cli`] imports it. `wasmtime` appears only under `policy`.

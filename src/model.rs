@@ -2,6 +2,7 @@
 //!
 //! Plain data without I/O, shared by every other module. Nothing here knows hyper, wasmtime or the configuration file.
 
+mod hook;
 mod message;
 mod settings;
 
@@ -18,6 +19,7 @@ use std::{
 
 use http::{HeaderMap, Method, Uri, Version};
 
+pub use self::hook::Hook;
 pub use self::message::{CloseFrame, Direction, Event, MessageKind, Oversize, PairingDecision, Payload};
 pub use self::settings::{
     Accept, BackendFirst, HostHeader, HttpRules, Limits, PingMode, PoolRules, RendezvousRules, Second, SubprotocolRule,

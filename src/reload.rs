@@ -274,6 +274,7 @@ impl Control {
         let generation = Arc::new(generation);
         self.state().remember(&generation, why, changes);
         // Whoever is asked under it finds its services.
+        self.host.serve_dumps(&generation.config.plugins);
         self.host.serve_services(generation.config.services.values().map(AsRef::as_ref));
         self.board.current.store(Arc::clone(&generation));
         self.board.sessions.swapped(&generation);

@@ -11,6 +11,8 @@ mod build;
 mod cases;
 #[path = "plugin/check.rs"]
 mod check;
+#[path = "plugin/dump.rs"]
+mod dump;
 #[path = "policy/guests.rs"]
 #[allow(dead_code)] // only the builder is used
 mod guests;

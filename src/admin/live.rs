@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    policy::{Filled, Plugin, Stats},
+    policy::{Dumped, Filled, Plugin, Stats, Undumped},
     reload::Control,
 };
 
@@ -171,6 +171,7 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
     }
+    dumps(control, encoder)?;
     let help = "Failed policy calls by kind, of each version in memory";
     let mut family = encoder.encode_descriptor("plugin_version_failures", help, None, MetricType::Counter)?;
     for plugin in &plugins {
@@ -178,6 +179,24 @@ fn plugins(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
         for (kind, count) in Stats::FAILURES.iter().zip(&plugin.stats().failures) {
             let labels = [name.clone(), version.clone(), ("failure", (*kind).to_owned())];
             ConstCounter::new(count.load(Ordering::Relaxed)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// What became of the inputs of failed calls, where they are to be written down.
+fn dumps(control: &Control, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let dumped = control.host.dumped();
+    let written: [Row<Dumped>; 1] =
+        [("plugin_dumps", "Inputs of failed policy calls that were written down", |dumped| dumped.written)];
+    let labels = |dumped: &Dumped| [("plugin", dumped.plugin.to_string())];
+    families(encoder, MetricType::Counter, &written, &dumped, labels)?;
+    let help = "Inputs of failed policy calls that were not written down";
+    let mut family = encoder.encode_descriptor("plugin_dumps_dropped", help, None, MetricType::Counter)?;
+    for Dumped { plugin, dropped, .. } in &dumped {
+        for (why, count) in Undumped::ALL.iter().zip(dropped) {
+            let labels = [("plugin", &**plugin), ("reason", why.label())];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
     }
     Ok(())

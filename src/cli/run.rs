@@ -1,6 +1,6 @@
 //! `cordboard run --config FILE`: loads, listens, says where, reloads at SIGHUP, and stops at SIGINT or SIGTERM.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,6 +15,9 @@ use crate::{
     handover::Sockets,
     reload::{self, Why},
 };
+
+/// Longest time that the last inputs of failed calls may take to be written.
+const LAST_FILES: Duration = Duration::from_secs(2);
 
 pub(super) fn run(paths: Paths, code_cache: Option<PathBuf>) -> u8 {
     let parsed = match prepare(&paths) {
@@ -152,6 +155,8 @@ pub(super) fn serve<T>(workers: usize, start: impl Future<Output = Result<(App, 
                 tracing::warn!(signal, "a second signal: ending at once");
             })
             .await;
+        // What failed at last is to be looked at, too; a disk that hangs holds nobody up.
+        let _ = tokio::time::timeout(LAST_FILES, control.host.finish_dumps()).await;
         match cut {
             None => tracing::info!(clean = true, "stopped"),
             Some(cut) => tracing::warn!(clean = false, cut, "stopped"),

@@ -6,6 +6,7 @@
 mod cases;
 mod file;
 mod manifest;
+mod write;
 
 pub use self::{
     cases::{Case, Cases, Expectation, Given, Message, Request},

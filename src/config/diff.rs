@@ -253,6 +253,7 @@ fn plugin(one: &PluginConfig, other: &PluginConfig) -> Vec<&'static str> {
             grants => "grants",
             limits => "limits",
             on_failure => "on_failure",
+            dump => "dump",
             recheck => "recheck",
             recheck_on_swap => "recheck_on_swap",
         },

@@ -119,6 +119,7 @@ sections! {
         grants: Option<GrantsFile>,
         limits: Option<PluginLimitsFile>,
         on_failure: Text,
+        dump: Field<DumpFile>,
         recheck: Text,
         recheck_on_swap: Text,
     }
@@ -140,6 +141,15 @@ sections! {
         host_copy: Text,
         handles: Text,
         attachment: Text,
+    }
+
+    /// The long form of `dump` of a plugin.
+    DumpMap {
+        dir: Text,
+        files: Text,
+        per_minute: Text,
+        message: Text,
+        queue: Text,
     }
 
     /// `grants` of a plugin.
@@ -372,6 +382,31 @@ impl Part for MetricsFile {
 
     fn read(node: &Node) -> Self {
         if node.map().is_some() { Self::Map(MetricsMap::read(node)) } else { Self::Flag(String::read(node)) }
+    }
+}
+
+/// `dump` of a plugin: the folder alone, or a map with its bounds.
+#[derive(Debug)]
+pub(super) enum DumpFile {
+    /// The folder.
+    Dir(String),
+    /// With its bounds.
+    Map(DumpMap),
+}
+
+impl Default for DumpFile {
+    fn default() -> Self {
+        Self::Dir(String::new())
+    }
+}
+
+impl Part for DumpFile {
+    fn form() -> Form {
+        Form::Either("a folder or a map with `dir` belongs here", vec![Form::Text, DumpMap::form()])
+    }
+
+    fn read(node: &Node) -> Self {
+        if node.map().is_some() { Self::Map(DumpMap::read(node)) } else { Self::Dir(String::read(node)) }
     }
 }
 

@@ -66,7 +66,7 @@ pub use self::{
     grants::{Bucket, Grants, HttpClient},
     input::{MAX_BYTES, Reading, Source, Values, ValuesFile, parse, read},
     places::Places,
-    plugin_config::{Component, OnFailure, PluginConfig, PluginLimits, PluginSettings},
+    plugin_config::{Component, Dump, OnFailure, PluginConfig, PluginLimits, PluginSettings},
     remote::{Oci, Remote, Url, digest_text},
     schema::schema,
     secrets::Secrets,

@@ -73,7 +73,7 @@ impl Places {
             let mut found = HashMap::new();
             spots(&plugin.key("config"), "", &lines, &mut found);
             configs.insert(Arc::clone(name), found);
-            for key in ["on_failure", "recheck", "recheck_on_swap"] {
+            for key in ["on_failure", "dump", "recheck", "recheck_on_swap"] {
                 keep(&plugin.key(key), plugin.key(key).value());
             }
             let grants = plugin.key("grants");

@@ -3,11 +3,12 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Component, Fetch, Oci, OnFailure, PluginConfig, PluginLimits, PluginSettings, Remote, Trust, Url,
+    Component, Dump, Fetch, Oci, OnFailure, PluginConfig, PluginLimits, PluginSettings, Remote, Trust, Url,
     check::{Check, Range},
     diagnose::quoted,
-    file::{OutputFile, PluginFile, PluginLimitsFile},
+    file::{DumpFile, DumpMap, OutputFile, PluginFile, PluginLimitsFile},
     grants,
+    part::Field,
     plugin_config::Output,
     tree::At,
     trust,
@@ -32,7 +33,7 @@ pub(super) fn plugin(
     let component = component.and_then(|text| self::component(check, &component_at, text, dir));
     let sha_at = at.key("sha256");
     let sha256 = match &file.sha256 {
-        super::part::Field::Set(text) => sha256(check, &sha_at, text),
+        Field::Set(text) => sha256(check, &sha_at, text),
         _ => None,
     };
     let (signature, signed_by) = trust::signature(check, at, &file, dir, trust);
@@ -40,6 +41,7 @@ pub(super) fn plugin(
     let limits = limits(check, &at.key("limits"), &file.limits.unwrap_or_default());
     let outcomes = [("closed", OnFailure::Closed), ("open", OnFailure::Open)];
     let on_failure = check.choice(&at.key("on_failure"), &file.on_failure, OnFailure::default(), &outcomes, &[]);
+    let dump = dump(check, &at.key("dump"), file.dump, dir);
     let interval = Range { min: Duration::from_secs(1), max: Duration::from_hours(24), zero: Some("never") };
     let recheck = check.duration(&at.key("recheck"), &file.recheck, Duration::ZERO, &interval);
     let recheck_on_swap = check.flag(&at.key("recheck_on_swap"), &file.recheck_on_swap, false);
@@ -54,6 +56,7 @@ pub(super) fn plugin(
         grants,
         limits,
         on_failure,
+        dump,
         recheck,
         recheck_on_swap,
     };
@@ -81,6 +84,30 @@ fn component(check: &mut Check, at: &At<'_>, text: &str, dir: &Path) -> Option<C
         };
     }
     Some(Component::File(dir.join(text)))
+}
+
+/// Null is nowhere.
+fn dump(check: &mut Check, at: &At<'_>, file: Field<DumpFile>, base: &Path) -> Option<Dump> {
+    let (dir_at, map) = match file {
+        Field::Absent | Field::Null => return None,
+        Field::Set(DumpFile::Dir(dir)) => (*at, DumpMap { dir: Field::Set(dir), ..DumpMap::default() }),
+        Field::Set(DumpFile::Map(map)) => (at.key("dir"), map),
+    };
+    let default = Dump::default();
+    let message = Range { min: 1, max: 4 << 20, zero: None };
+    let dir = check.required(&dir_at, &map.dir, "the folder to write to");
+    let dump = Dump {
+        dir: base.join(dir.unwrap_or_default()),
+        files: check.count(&at.key("files"), &map.files, default.files, &(1..=10_000)),
+        per_minute: check.count(&at.key("per_minute"), &map.per_minute, default.per_minute, &(1..=6000)),
+        message: check.memory(&at.key("message"), &map.message, default.message, &message),
+        queue: check.count(&at.key("queue"), &map.queue, default.queue, &(1..=1000)),
+    };
+    if dir?.is_empty() || dir?.contains('\0') {
+        check.wrong(&dir_at, format!("{} is not a path", quoted(dir?)), None);
+        return None;
+    }
+    Some(dump)
 }
 
 /// 64 hexadecimal digits as bytes.

@@ -27,6 +27,8 @@ pub struct PluginConfig {
     pub limits: PluginLimits,
     /// What a failure means. Default closed.
     pub on_failure: OnFailure,
+    /// Where the input of a failed call is written, as a test case. Default nowhere.
+    pub dump: Option<Dump>,
     /// How often it is asked whether a session may go on. Default 0, which is never; 1s to 24h.
     pub recheck: Duration,
     /// Whether it is asked about older sessions, too, when another version of it serves. Default false.
@@ -150,6 +152,27 @@ impl Default for PluginLimits {
             output: Output::default(),
             attachment: 4 << 10,
         }
+    }
+}
+
+/// Where the inputs of failed calls are written, and how many of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dump {
+    /// The folder; relative paths are resolved against [`super::Source::dir`].
+    pub dir: PathBuf,
+    /// Files of the plugin in it; the oldest makes way. Default 20, 1 to 10 000.
+    pub files: usize,
+    /// As many at once, and then one each time a new one is earned. Default 10, 1 to 6000.
+    pub per_minute: u32,
+    /// Longest message that is written, in bytes. Default 256KiB, 1B to 4MiB.
+    pub message: usize,
+    /// Those that wait to be written. Default 16, 1 to 1000.
+    pub queue: usize,
+}
+
+impl Default for Dump {
+    fn default() -> Self {
+        Self { dir: PathBuf::new(), files: 20, per_minute: 10, message: 256 << 10, queue: 16 }
     }
 }
 

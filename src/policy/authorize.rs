@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Refused, ask, broken,
     component::Plugin,
-    context::{Call, now_ms},
+    context::{Call, Scene, now_ms},
     trace::Trace,
     v0_1::{Answer, Question},
 };
@@ -42,7 +42,6 @@ pub(super) async fn authorize(
         let Some(Answer::Identity(Some(identity))) = ask(plugin, Question::Authorize, call, trace).await? else {
             continue;
         };
-        let handshake = Arc::clone(&call.handshake);
         let named = bounded(&identity).and_then(|()| {
             // What does not count is looked at all the same, but leaves nothing.
             let mut next = Call::clone(call);
@@ -51,7 +50,7 @@ pub(super) async fn authorize(
         match named {
             Ok(next) if first.is_none() => first = Some((next, named_by(&plugin.name(), identity))),
             Ok(_) => {}
-            Err(why) => broken(plugin, &handshake, why)?,
+            Err(why) => broken(plugin, Question::Authorize, &Scene::about(call), why)?,
         }
     }
     let Some((next, identity)) = first else { return Ok(()) };

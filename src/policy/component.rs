@@ -7,6 +7,7 @@
 mod instances;
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -23,6 +24,7 @@ use wasmtime::{
 use super::{
     context::{Call, Scene},
     deadline::{Stopped, arm, bounded},
+    dump::{Dump, Undumped},
     engine::Runtime,
     events::Queue,
     failure::{Failure, LoadError},
@@ -108,6 +110,8 @@ pub struct Plugin {
     stats: Stats,
     /// Of all versions of this name.
     tally: Arc<Tally>,
+    /// The same.
+    dump: Arc<Dump>,
     /// None where calls are not measured.
     meter: Option<Box<Meter>>,
 }
@@ -165,6 +169,7 @@ impl Plugin {
             users: AtomicUsize::new(0),
             stats: Stats::default(),
             tally: runtime.tallies.of(&spec.name),
+            dump: runtime.dumps.of(&spec.name),
             meter: runtime.measured.then(Box::default),
             spec,
         };
@@ -269,6 +274,16 @@ impl Plugin {
     pub(super) fn failed(&self, failure: &Failure) {
         self.stats.failed(failure);
         self.tally.failed(failure);
+    }
+
+    /// Has the input of a failed call written down, where that is wanted: to this file, or why not.
+    pub(super) fn dump(
+        &self,
+        question: Question<'_>,
+        scene: &Scene,
+        failure: &Failure,
+    ) -> Option<Result<PathBuf, Undumped>> {
+        self.dump.take(self, question, scene, failure)
     }
 
     pub(super) const fn answers(&self, question: Question<'_>) -> bool {

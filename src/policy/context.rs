@@ -12,7 +12,7 @@ use std::{
 use super::interest::Interests;
 use crate::{
     head::target,
-    model::{Attribute, ChannelId, ConnId, Direction, Handshake, Identity, Payload, Role},
+    model::{Attribute, ChannelId, ConnId, Direction, Handshake, Identity, Mode, Payload, Role},
 };
 
 /// Most attributes that the plugins of one handshake may leave, and the longest name and value, in bytes.
@@ -31,11 +31,20 @@ pub(super) struct Call {
     pub(super) channel: Option<ChannelId>,
     /// Few requests have any.
     pub(super) attributes: Option<Arc<Attributes>>,
+    /// The kind of its route, if it matters.
+    pub(super) mode: Option<Mode>,
 }
 
 impl Call {
     pub(super) fn about(handshake: &Arc<Handshake>) -> Self {
-        Self { handshake: Arc::clone(handshake), role: None, identity: None, channel: None, attributes: None }
+        Self {
+            handshake: Arc::clone(handshake),
+            role: None,
+            identity: None,
+            channel: None,
+            attributes: None,
+            mode: None,
+        }
     }
 
     /// Takes a plugin's attributes, under its name: all or, if they break a bound, none.
@@ -132,7 +141,11 @@ impl Facts {
         if let Some(subprotocol) = subprotocol {
             let _ = self.rest().subprotocol.set(subprotocol.into());
         }
-        self.opened_at.store(now_ms(), Ordering::Relaxed);
+        self.opened_then(now_ms());
+    }
+
+    pub(super) fn opened_then(&self, time_ms: u64) {
+        self.opened_at.store(time_ms, Ordering::Relaxed);
     }
 
     /// It is joined with this one.
@@ -163,7 +176,7 @@ impl Facts {
     }
 
     /// A plugin keeps this of it from now on.
-    fn attach(&self, plugin: &Arc<str>, bytes: Vec<u8>) {
+    pub(super) fn attach(&self, plugin: &Arc<str>, bytes: Vec<u8>) {
         let mut attachments = self.rest().attachments.lock().unwrap_or_else(PoisonError::into_inner);
         match attachments.iter_mut().find(|(name, _)| name == plugin) {
             Some((_, kept)) => *kept = bytes,
@@ -177,7 +190,11 @@ impl Facts {
 
     /// An attribute by its full name.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.as_ref()?.get(name).map(String::as_str)
+        self.attributes()?.get(name).map(String::as_str)
+    }
+
+    pub(super) fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_deref()
     }
 
     /// When its 101 went out, in milliseconds since 1970.
@@ -230,6 +247,12 @@ impl Scene {
         {
             live.facts.attach(plugin, bytes);
         }
+    }
+
+    /// The connection whose call it is, and its route.
+    pub(super) fn place(&self) -> Option<(ConnId, &Arc<str>)> {
+        let asker = self.call.as_ref().map(|call| (call.handshake.id, &call.handshake.route));
+        asker.or_else(|| self.live.as_ref().map(|live| (live.facts.id, &live.facts.route)))
     }
 
     /// The connection that it is about, for logs.

@@ -28,6 +28,7 @@ use wasmtime::{
 use super::{
     cache::CodeCache,
     component::Plugin,
+    dump::Dumps,
     granted::Shared,
     host::State,
     measure::Measure,
@@ -58,6 +59,7 @@ pub(super) struct Runtime {
     pub(super) linker: Linker<State>,
     pub(super) ticker: Ticker,
     pub(super) tallies: Tallies,
+    pub(super) dumps: Dumps,
     pub(super) shared: Arc<Shared>,
     compiler: mpsc::Sender<Job>,
     serving: AtomicBool,
@@ -123,6 +125,7 @@ impl Runtime {
             measured: measure != Measure::Nothing,
             compatibility,
             tallies: Tallies::default(),
+            dumps: Dumps::default(),
             shared: Arc::default(),
             serving: AtomicBool::new(false),
             loaded: Mutex::default(),

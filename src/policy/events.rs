@@ -87,7 +87,7 @@ impl Plugin {
                     }
                     drop(waiting);
                     if due {
-                        report(self, facts.id, &facts.route, &failure);
+                        report(self, Question::Event(&event), &scene, &failure);
                     }
                 }
             }

@@ -30,7 +30,7 @@ use super::{
     Known, Plugin, Refused,
     context::{Facts, Message, Scene},
     failure::Failure,
-    interest::{Declared, Rule},
+    interest::{Declared, Interests, Rule},
     refused, report,
     user::User,
     v0_1::{Action, Answer, Question},
@@ -85,25 +85,28 @@ pub async fn open(plugins: &[Arc<Plugin>], known: &Known, facts: &Arc<Facts>) ->
         let mut scene = Scene {
             call: Some(Arc::clone(&known.0)),
             live: Some(facts.live(&plugin.name())),
-            interests: Some(super::interest::Interests::default()),
+            interests: Some(Interests::default()),
             message: None,
         };
         if let Err(failure) = plugin.ask_about(Question::Open, &mut scene).await {
-            refused(plugin, &known.0.handshake, &failure)?;
+            refused(plugin, Question::Open, &scene, &failure)?;
             continue;
         }
         scene.keep(&plugin.name());
-        let filter = Filter {
-            name: plugin.name(),
-            label: RwLock::new(plugin.label()),
-            facts: Arc::clone(facts),
-            declared: Declared::default(),
-            plugin: Mutex::new(User::of(plugin)),
-        };
-        filter.declared.set(scene.interests.unwrap_or_default());
-        filters.push(Arc::new(filter));
+        filters.push(Filter::of(plugin, facts, scene.interests.unwrap_or_default()));
     }
     Ok((!filters.is_empty()).then(|| Arc::new(Filters { filters })))
+}
+
+/// A filter that was opened already, and wants to see all there is.
+#[must_use]
+pub fn opened(plugin: &Arc<Plugin>, facts: &Arc<Facts>) -> Filters {
+    Filters { filters: vec![Filter::of(plugin, facts, Interests::everything())] }
+}
+
+/// What a call of a filter is about, apart from a message.
+pub(super) fn scene(facts: &Arc<Facts>, plugin: &str, interests: Interests) -> Scene {
+    Scene { call: None, live: Some(facts.live(plugin)), message: None, interests: Some(interests) }
 }
 
 impl Filters {
@@ -308,6 +311,18 @@ struct Budget {
 }
 
 impl Filter {
+    fn of(plugin: &Arc<Plugin>, facts: &Arc<Facts>, interests: Interests) -> Arc<Self> {
+        let declared = Declared::default();
+        declared.set(interests);
+        Arc::new(Self {
+            name: plugin.name(),
+            label: RwLock::new(plugin.label()),
+            facts: Arc::clone(facts),
+            declared,
+            plugin: Mutex::new(User::of(plugin)),
+        })
+    }
+
     /// Shows it a message, and carries out what it says.
     async fn show(
         &self,
@@ -321,29 +336,25 @@ impl Filter {
         let again = |payload| if unchanged { Passed::Unchanged(payload) } else { Passed::Made(payload) };
         let plugin = self.plugin.lock().await;
         let mut scene = self.scene();
-        let kind = payload.kind;
+        let (kind, size) = (payload.kind, payload.bytes.len());
         scene.message = Some(Message { direction, payload });
         let said = plugin.ask_about(Question::Message, &mut scene).await;
-        let payload = scene.message.take().map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
         let said = said.and_then(|answer| match answer {
-            Answer::Actions(actions) => budget.take(&plugin, payload.bytes.len(), actions),
+            Answer::Actions(actions) => budget.take(&plugin, size, actions),
             // Nothing else answers this question.
             _ => Ok(vec![Action::Forward]),
         });
-        let actions = match said {
-            Ok(actions) => {
-                self.keep(scene);
-                actions
-            }
-            Err(failure) => {
-                report(&plugin, self.facts.id, &self.facts.route, &failure);
-                match plugin.spec().on_failure {
-                    OnFailure::Open => next.push(again(payload)),
-                    OnFailure::Closed => made.end(close(Cause::FilterFailed)),
-                }
-                return;
-            }
+        if let Err(failure) = &said {
+            report(&plugin, Question::Message, &scene, failure);
+        }
+        let payload = scene.message.take().map_or(Payload { kind, bytes: Vec::new() }, |message| message.payload);
+        let Ok(actions) = said else {
+            return match plugin.spec().on_failure {
+                OnFailure::Open => next.push(again(payload)),
+                OnFailure::Closed => made.end(close(Cause::FilterFailed)),
+            };
         };
+        self.keep(scene);
         let forwards = actions.iter().filter(|action| matches!(action, Action::Forward)).count();
         let mut payload = Some(payload);
         let mut left = forwards;
@@ -373,14 +384,8 @@ impl Filter {
         }
     }
 
-    /// What a call is about, apart from a message.
     fn scene(&self) -> Scene {
-        Scene {
-            call: None,
-            live: Some(self.facts.live(&self.name)),
-            message: None,
-            interests: Some(self.declared.all()),
-        }
+        scene(&self.facts, &self.name, self.declared.all())
     }
 
     /// A call has succeeded: what it has changed counts.
@@ -413,7 +418,7 @@ impl Filter {
                 }
                 Ok(_) => self.keep(scene),
                 Err(failure) => {
-                    report(plugin, self.facts.id, &self.facts.route, &failure);
+                    report(plugin, Question::Migrate(&from), &scene, &failure);
                     return Err(format!("{to} failed: {failure}"));
                 }
             }

@@ -23,6 +23,11 @@ const fn place(direction: Direction, kind: MessageKind) -> usize {
 }
 
 impl Interests {
+    /// In all messages.
+    pub(super) const fn everything() -> Self {
+        Self([Some(Rule { max_bytes: u32::MAX, oversize: Oversize::Pass }); 4])
+    }
+
     pub(super) const fn want(&mut self, direction: Direction, kind: MessageKind, rule: Rule) {
         self.0[place(direction, kind)] = Some(rule);
     }

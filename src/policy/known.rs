@@ -36,6 +36,12 @@ impl Plugin {
         all.into_iter().filter_map(|(is, name)| is.then_some(name)).collect()
     }
 
+    /// Whether it takes over connections of other versions.
+    #[must_use]
+    pub const fn takes_over(&self) -> bool {
+        self.answers(Question::Migrate(""))
+    }
+
     /// Whether it is asked about connections that live, so that what it is to be told of them must be kept.
     #[must_use]
     pub const fn asks_later(&self) -> bool {

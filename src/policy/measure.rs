@@ -51,12 +51,12 @@ impl Meter {
     }
 
     pub(super) fn took(&self, question: Question<'_>, time: Duration) {
-        self.lock().entry(name(question)).or_default().times.push(time);
+        self.lock().entry(question.hook().name()).or_default().times.push(time);
     }
 
     /// A call has been answered that began with [`fill`].
     pub(super) fn left(&self, question: Question<'_>, store: &mut Store<State>) {
-        self.spent(name(question), store);
+        self.spent(question.hook().name(), store);
     }
 
     /// An instance was made.
@@ -82,12 +82,4 @@ impl Meter {
 /// Before a call that is measured.
 pub(super) fn fill(store: &mut Store<State>) {
     let _ = store.set_fuel(FULL);
-}
-
-/// A filter is asked two things, which cost differently.
-const fn name(question: Question<'_>) -> &'static str {
-    match question {
-        Question::Open => "open",
-        other => other.name(),
-    }
 }

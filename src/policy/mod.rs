@@ -11,6 +11,7 @@ mod cache;
 mod component;
 mod context;
 mod deadline;
+mod dump;
 mod engine;
 mod events;
 mod failure;
@@ -35,13 +36,14 @@ pub mod trial;
 mod user;
 mod v0_1;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 pub use builtin::{builtin, builtin_names};
 pub use component::{Plugin, PluginSpec};
 pub use context::Facts;
 pub(crate) use context::now_ms;
 use context::{Call, Scene};
+pub use dump::{Dumped, Undumped};
 pub use engine::MAX_MEMORY;
 pub use failure::{Failure, LoadError};
 pub use granted::Filled;
@@ -58,9 +60,9 @@ pub use trace::{Opinion, Trace};
 use v0_1::{Answer, Question, Wanted};
 
 use crate::{
-    config::{self, OnFailure},
+    config::{self, OnFailure, PluginConfig},
     error::Cause,
-    model::{ChannelId, ConnId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
+    model::{ChannelId, Handshake, Mode, Refusal, Rejection, Resolution, ServiceId, Verdict},
 };
 
 /// The host: one engine, and every version that is still in use.
@@ -137,6 +139,22 @@ impl PolicyHost {
         self.runtime.tallies.read()
     }
 
+    /// Where the inputs of failed calls are written from now on, of these plugins and of no others.
+    pub fn serve_dumps(&self, plugins: &BTreeMap<Arc<str>, Arc<PluginConfig>>) {
+        self.runtime.dumps.serve(plugins);
+    }
+
+    /// What became of the inputs of failed calls, of each plugin whose are wanted.
+    #[must_use]
+    pub fn dumped(&self) -> Vec<Dumped> {
+        self.runtime.dumps.read()
+    }
+
+    /// Waits until the inputs of all calls that have failed are written.
+    pub async fn finish_dumps(&self) {
+        self.runtime.dumps.finish().await;
+    }
+
     /// What plugins may look up from now on.
     pub fn serve_services<'a>(&self, services: impl Iterator<Item = &'a config::Service>) {
         self.runtime.shared.serve(services);
@@ -185,6 +203,7 @@ pub async fn decide(
 async fn decide_from(plugins: &[Arc<Plugin>], known: Known, mode: Mode, trace: &mut Trace) -> Result<Ruling, Refused> {
     let mut verdict = Verdict::default();
     let Known(mut call) = known;
+    Arc::make_mut(&mut call).mode = Some(mode);
     if mode != Mode::Http {
         detect(plugins, &mut call, &mut verdict, mode, trace).await?;
         if mode == Mode::Rendezvous && call.role.is_none() {
@@ -217,7 +236,7 @@ async fn detect(
             let detail = format!("plugin `{}` {why}", plugin.name());
             let failure = Failure::Contract(why);
             plugin.failed(&failure);
-            report(plugin, call.handshake.id, &call.handshake.route, &failure);
+            report(plugin, Question::Role, &Scene::about(call), &failure);
             return Err(Refused::Failed(Refusal::new(Cause::RoleModeMismatch).with_detail(detail)));
         }
         Arc::make_mut(call).role = Some(role.clone());
@@ -240,13 +259,11 @@ async fn extract(
         };
         let id = ChannelId::new(&id)
             .map_err(|why| Refused::Failed(Refusal::because(Cause::BadId, format!("the channel id: {why}"))))?;
-        let handshake = Arc::clone(&call.handshake);
-        let changed = Arc::make_mut(call);
-        if let Err(why) = changed.add(&plugin.name(), attributes) {
-            broken(plugin, &handshake, why)?;
+        if let Err(why) = Arc::make_mut(call).add(&plugin.name(), attributes) {
+            broken(plugin, Question::Channel, &Scene::about(call), why)?;
             continue;
         }
-        changed.channel = Some(id.clone());
+        Arc::make_mut(call).channel = Some(id.clone());
         verdict.channel = Some(id);
         break;
     }
@@ -263,7 +280,7 @@ async fn rewrite(
         if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, call, trace).await? {
             match answer::edits(&edits) {
                 Ok(()) => verdict.edits.extend(edits),
-                Err(why) => broken(plugin, &call.handshake, why)?,
+                Err(why) => broken(plugin, Question::Rewrite, &Scene::about(call), why)?,
             }
         }
     }
@@ -281,13 +298,12 @@ async fn resolve(
         else {
             continue;
         };
-        let handshake = Arc::clone(&call.handshake);
         let checked = answer::target(target, &plugin.spec().grants.endpoints)
             .and_then(|checked| Arc::make_mut(call).add(&plugin.name(), attributes).map(|()| checked));
         let (Wanted { id, scheme, env_tag, path_and_query, connect_timeout }, endpoint) = match checked {
             Ok(checked) => checked,
             Err(why) => {
-                broken(plugin, &handshake, why)?;
+                broken(plugin, Question::Service, &Scene::about(call), why)?;
                 continue;
             }
         };
@@ -310,15 +326,14 @@ async fn ask(
     if !plugin.answers(question) {
         return Ok(None);
     }
-    answered(plugin, question, &mut Scene::about(call), &call.handshake, trace).await
+    answered(plugin, question, &mut Scene::about(call), trace).await
 }
 
-/// The same of a plugin that has something to say, about a scene that belongs to this handshake.
+/// The same of a plugin that has something to say, about a scene.
 async fn answered(
     plugin: &Arc<Plugin>,
     question: Question<'_>,
     scene: &mut Scene,
-    handshake: &Handshake,
     trace: &mut Trace,
 ) -> Result<Option<Answer>, Refused> {
     let asked = trace.asking();
@@ -330,27 +345,35 @@ async fn answered(
             scene.keep(&plugin.name());
             Ok(Some(answer))
         }
-        Err(failure) => refused(plugin, handshake, &failure).map(|()| None),
+        Err(failure) => refused(plugin, question, scene, &failure).map(|()| None),
     }
 }
 
 /// An answer that breaks the contract is a failure like any other.
-fn broken(plugin: &Plugin, handshake: &Handshake, why: String) -> Result<(), Refused> {
+fn broken(plugin: &Plugin, question: Question<'_>, scene: &Scene, why: String) -> Result<(), Refused> {
     let failure = Failure::Contract(why);
     plugin.failed(&failure);
-    refused(plugin, handshake, &failure)
+    refused(plugin, question, scene, &failure)
 }
 
 /// Reports a failure; fine where the plugin is then treated as if it had no opinion.
-fn refused(plugin: &Plugin, handshake: &Handshake, failure: &Failure) -> Result<(), Refused> {
-    report(plugin, handshake.id, &handshake.route, failure);
+fn refused(plugin: &Plugin, question: Question<'_>, scene: &Scene, failure: &Failure) -> Result<(), Refused> {
+    report(plugin, question, scene, failure);
     match plugin.spec().on_failure {
         OnFailure::Open => Ok(()),
         OnFailure::Closed => Err(Refused::Failed(Refusal::new(failure.cause()))),
     }
 }
 
-fn report(plugin: &Plugin, conn: ConnId, route: &str, failure: &Failure) {
+/// Says that a call failed, and has its input written down where that is wanted.
+fn report(plugin: &Plugin, question: Question<'_>, scene: &Scene, failure: &Failure) {
+    let (conn, route) = scene.place().unzip();
+    let taken = plugin.dump(question, scene, failure);
+    let (dump, undumped) = match taken {
+        None => (None, None),
+        Some(Ok(path)) => (Some(path.display().to_string()), None),
+        Some(Err(why)) => (None, Some(why.label())),
+    };
     macro_rules! at {
         ($level:ident) => {
             tracing::event!(
@@ -358,9 +381,11 @@ fn report(plugin: &Plugin, conn: ConnId, route: &str, failure: &Failure) {
                 plugin = %plugin.name(),
                 version = %plugin.identity(),
                 component = plugin.described(),
-                conn = %conn,
-                route,
+                conn = conn.map(tracing::field::display),
+                route = route.map(|route| &**route),
                 failure = failure.label(),
+                dump,
+                undumped,
                 "a policy failed: {failure}"
             )
         };

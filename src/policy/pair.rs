@@ -30,23 +30,19 @@ pub async fn pair(
     complementary: bool,
     trace: &mut Trace,
 ) -> Result<Option<PairingDecision>, Refused> {
-    let handshake = &known.0.handshake;
     for plugin in plugins.iter().filter(|plugin| plugin.pairs()) {
         let mut scene = Scene { live: Some(holder.live(&plugin.name())), ..Scene::about(&known.0) };
-        let said = answered(plugin, Question::Pair, &mut scene, handshake, trace).await?;
+        let said = answered(plugin, Question::Pair, &mut scene, trace).await?;
         let Some(Answer::Pairing(Some(decision))) = said else { continue };
         match (decision, complementary) {
             (PairingDecision::Join, true) | (PairingDecision::Replace, false) => return Ok(Some(decision)),
             (PairingDecision::Join, false) => {
-                broken(
-                    plugin,
-                    handshake,
-                    "wants to join two of the same role; they may replace each other".to_owned(),
-                )?;
+                let why = "wants to join two of the same role; they may replace each other".to_owned();
+                broken(plugin, Question::Pair, &scene, why)?;
             }
             (PairingDecision::Replace, true) => {
                 let why = "wants to replace the holder of another role; the two may be joined".to_owned();
-                broken(plugin, handshake, why)?;
+                broken(plugin, Question::Pair, &scene, why)?;
             }
         }
     }

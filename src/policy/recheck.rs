@@ -55,17 +55,17 @@ pub async fn recheck(plugin: &Arc<Plugin>, facts: &Arc<Facts>) -> Rechecked {
                 };
             }
             Err(Failure::Busy(why)) => {
-                failure = Some(Failure::Busy(why));
+                failure = Some((Failure::Busy(why), scene));
                 sleep(PAUSE).await;
             }
             Err(other) => {
-                failure = Some(other);
+                failure = Some((other, scene));
                 break;
             }
         }
     }
-    let Some(failure) = failure else { return Rechecked::Goes };
-    report(plugin, facts.id, &facts.route, &failure);
+    let Some((failure, scene)) = failure else { return Rechecked::Goes };
+    report(plugin, Question::Recheck, &scene, &failure);
     Rechecked::Failed(match plugin.spec().on_failure {
         OnFailure::Open => None,
         OnFailure::Closed => Some(failure.cause()),

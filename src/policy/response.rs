@@ -43,7 +43,6 @@ pub async fn rewrite_answer(
     if !plugins.iter().any(|plugin| plugin.rewrites_answers()) {
         return Ok(());
     }
-    let handshake = &known.0.handshake;
     let shown: Vec<_> = headers
         .iter()
         .filter_map(|(name, value)| {
@@ -54,11 +53,11 @@ pub async fn rewrite_answer(
     for plugin in plugins.iter().filter(|plugin| plugin.rewrites_answers()) {
         let question = Question::Response(status.as_u16(), &shown);
         let mut scene = Scene::about(&known.0);
-        let said = answered(plugin, question, &mut scene, handshake, trace).await?;
+        let said = answered(plugin, question, &mut scene, trace).await?;
         let Some(Answer::Rewrite(edits)) = said else { continue };
         match answer::edits(&edits).and_then(|()| not_the_channel(&edits)) {
             Ok(()) => all.extend(edits),
-            Err(why) => broken(plugin, handshake, why)?,
+            Err(why) => broken(plugin, question, &scene, why)?,
         }
     }
     headers::apply_edits(headers, &all)

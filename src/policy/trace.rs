@@ -68,7 +68,7 @@ impl Trace {
         opinions.push(Opinion {
             plugin: plugin.name(),
             version: Arc::clone(plugin.identity()),
-            question: question.name(),
+            question: question.hook().name(),
             answer: output::one_line(&shown(said), SHOWN_BYTES).into_owned(),
             took: asked.elapsed(),
         });

@@ -4,14 +4,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Facts, Failure, Known, Plugin, Refused, Ruling, Trace,
+    Facts, Failure, Known, Plugin, Refused, Ruling, Trace, authorize,
     context::{Call, Scene},
-    decide_from, filter,
+    decide_from, detect, extract, filter,
     filter::Filters,
-    v0_1::Question,
+    interest::Interests,
+    resolve, rewrite,
+    v0_1::{Answer, Question},
 };
 use crate::{
-    model::{ChannelId, Direction, Event, Handshake, Identity, Mode, Oversize, Payload, Role},
+    model::{ChannelId, ConnId, Direction, Event, Handshake, Hook, Identity, Mode, Oversize, Payload, Role, Verdict},
     relay::Screened,
 };
 
@@ -49,6 +51,59 @@ pub async fn decide(plugins: &[Arc<Plugin>], known: &Known, mode: Mode, trace: &
     decide_from(plugins, known.clone(), mode, trace).await
 }
 
+/// What the plugins say of one question about a request of which this is known; nothing is asked where `hook` is none of a
+/// request.
+///
+/// # Errors
+/// Those of [`decide`](super::decide).
+pub async fn decide_one(
+    plugins: &[Arc<Plugin>],
+    known: &Known,
+    hook: Hook,
+    mode: Mode,
+    trace: &mut Trace,
+) -> Result<Ruling, Refused> {
+    let (mut call, mut verdict) = (Arc::clone(&known.0), Verdict::default());
+    match hook {
+        Hook::Role => detect(plugins, &mut call, &mut verdict, mode, trace).await?,
+        Hook::Authorize => authorize::authorize(plugins, &mut call, &mut verdict, trace).await?,
+        Hook::Channel => extract(plugins, &mut call, &mut verdict, trace).await?,
+        Hook::Service => resolve(plugins, &mut call, &mut verdict, trace).await?,
+        Hook::Rewrite => rewrite(plugins, &call, &mut verdict, trace).await?,
+        _ => {}
+    }
+    Ok(Ruling { verdict, known: Known(call) })
+}
+
+/// What has become of a connection before it is looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// The subprotocol that was agreed on.
+    pub subprotocol: Option<String>,
+    /// The connection that it is joined with.
+    pub partner: Option<ConnId>,
+    /// When its 101 went out, in milliseconds since 1970; none is now.
+    pub opened_at_ms: Option<u64>,
+    /// What the plugin keeps of it.
+    pub attachment: Vec<u8>,
+}
+
+impl Facts {
+    /// Puts a connection where it was, for this plugin.
+    pub fn recall(&self, plugin: &Plugin, past: Past) {
+        self.opened(past.subprotocol.as_deref());
+        if let Some(partner) = past.partner {
+            self.joined(partner);
+        }
+        if let Some(time) = past.opened_at_ms {
+            self.opened_then(time);
+        }
+        if !past.attachment.is_empty() {
+            self.attach(&plugin.name(), past.attachment);
+        }
+    }
+}
+
 /// What becomes of a message.
 #[derive(Debug)]
 pub enum Seen {
@@ -73,6 +128,39 @@ pub async fn show(filters: &Filters, direction: Direction, message: Payload) -> 
 }
 
 impl Plugin {
+    /// Whether it exports what this is asked of.
+    #[must_use]
+    pub fn is_asked(&self, hook: Hook) -> bool {
+        self.answers(match hook {
+            Hook::Role => Question::Role,
+            Hook::Authorize => Question::Authorize,
+            Hook::Channel => Question::Channel,
+            Hook::Service => Question::Service,
+            Hook::Rewrite => Question::Rewrite,
+            Hook::Pair => Question::Pair,
+            Hook::Response => Question::Response(0, &[]),
+            Hook::Open => Question::Open,
+            Hook::Message => Question::Message,
+            Hook::Migrate => Question::Migrate(""),
+            Hook::Recheck => Question::Recheck,
+            Hook::Event => return self.observes(),
+        })
+    }
+
+    /// Has it take a connection over from a version of this name, `name@identity`; the inner error is its refusal.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn migrate_now(self: &Arc<Self>, facts: &Arc<Facts>, from: &str) -> Result<Result<(), String>, Failure> {
+        let mut scene = filter::scene(facts, &self.name(), Interests::everything());
+        let answer = self.ask_about(Question::Migrate(from), &mut scene).await?;
+        scene.keep(&self.name());
+        Ok(match answer {
+            Answer::Migrated(said) => said,
+            _ => Ok(()),
+        })
+    }
+
     /// Tells it of an event, and waits until it has been told.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, Instance, InstancePre};
 
-use crate::model;
+use crate::model::{self, Hook};
 
 /// Most header fields of a rejection; the rest is left out.
 const REJECTION_HEADERS: usize = 64;
@@ -110,6 +110,26 @@ pub(super) enum Question<'a> {
     Event(&'a model::Event),
 }
 
+impl Question<'_> {
+    /// What is asked.
+    pub(super) const fn hook(self) -> Hook {
+        match self {
+            Self::Role => Hook::Role,
+            Self::Authorize => Hook::Authorize,
+            Self::Channel => Hook::Channel,
+            Self::Service => Hook::Service,
+            Self::Pair => Hook::Pair,
+            Self::Rewrite => Hook::Rewrite,
+            Self::Response(..) => Hook::Response,
+            Self::Open => Hook::Open,
+            Self::Message => Hook::Message,
+            Self::Migrate(_) => Hook::Migrate,
+            Self::Recheck => Hook::Recheck,
+            Self::Event(_) => Hook::Event,
+        }
+    }
+}
+
 /// A plugin's answer; `None` is "no opinion".
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -176,7 +196,7 @@ pub(super) struct Wanted {
 
 /// What each interface is called, and the questions that go to it.
 macro_rules! interfaces {
-    ($($field:ident: $module:ident = $interface:literal, $name:literal for $($question:pat_param)|+, )+) => {
+    ($($field:ident: $module:ident = $interface:literal for $($question:pat_param)|+, )+) => {
         /// The interfaces that a plugin may export, in the order in which they are asked.
         pub(super) const INTERFACES: &[&str] = &[$($interface,)+];
 
@@ -190,13 +210,6 @@ macro_rules! interfaces {
         pub(super) struct Guest {
             meta: exports::meta::Guest,
             $($field: Option<exports::$module::Guest>,)+
-        }
-
-        impl Question<'_> {
-            /// As it is shown.
-            pub(super) const fn name(self) -> &'static str {
-                match self { $($($question)|+ => $name,)+ }
-            }
         }
 
         impl Indices {
@@ -251,17 +264,17 @@ macro_rules! interfaces {
 }
 
 interfaces! {
-    role: role_detection = "role-detection", "role" for Question::Role,
-    authorize: authorization = "authorization", "authorize" for Question::Authorize,
-    channel: channel_extraction = "channel-extraction", "channel" for Question::Channel,
-    service: service_resolution = "service-resolution", "service" for Question::Service,
-    pair: pairing = "pairing", "pair" for Question::Pair,
-    rewrite: request_rewriting = "request-rewriting", "rewrite" for Question::Rewrite,
-    response: response_rewriting = "response-rewriting", "response" for Question::Response(..),
-    filter: message_filtering = "message-filtering", "message" for Question::Open | Question::Message,
-    migrate: filter_migration = "filter-migration", "migrate" for Question::Migrate(_),
-    recheck: session_authorization = "session-authorization", "recheck" for Question::Recheck,
-    observe: lifecycle = "lifecycle", "event" for Question::Event(_),
+    role: role_detection = "role-detection" for Question::Role,
+    authorize: authorization = "authorization" for Question::Authorize,
+    channel: channel_extraction = "channel-extraction" for Question::Channel,
+    service: service_resolution = "service-resolution" for Question::Service,
+    pair: pairing = "pairing" for Question::Pair,
+    rewrite: request_rewriting = "request-rewriting" for Question::Rewrite,
+    response: response_rewriting = "response-rewriting" for Question::Response(..),
+    filter: message_filtering = "message-filtering" for Question::Open | Question::Message,
+    migrate: filter_migration = "filter-migration" for Question::Migrate(_),
+    recheck: session_authorization = "session-authorization" for Question::Recheck,
+    observe: lifecycle = "lifecycle" for Question::Event(_),
 }
 
 fn exported(component: &Component, interface: &str) -> bool {

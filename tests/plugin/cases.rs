@@ -342,3 +342,76 @@ fn what_a_failing_plugin_logged_is_shown() {
     let cases = "config: { level: 7 }\ncases: [ { name: it, request: /, expect: { role: null } } ]\n";
     Project::built(builtin("rendezvous"), "", cases).plugin(&["test"]).ends(1).says("unknown key \"level\"");
 }
+
+/// Who says of `x-who` what it is, and traps without it.
+fn by_header() -> Vec<u8> {
+    let body = "(call $header (i32.const 200) (i32.const 5) (i32.const 300))
+        (if (i32.eqz (i32.load8_u (i32.const 300))) (then unreachable))";
+    let module = format!(
+        r#"(module (import "cordboard:plugin/request@0.1.0" "header" (func $header (param i32 i32 i32)))
+        (data (i32.const 200) "x-who") {SILENT} {})"#,
+        detect_role(body)
+    );
+    Guest::of(&format!("import cordboard:plugin/request@0.1.0; {ROLES}")).build(&module)
+}
+
+#[test]
+fn one_question_is_asked_alone_and_others_are_not() {
+    let tried = |case: &str| {
+        let cases = format!("cases: [ {{ name: it, {case} }} ]\n");
+        Project::built(builtin("rendezvous"), "", &cases).plugin(&["test"])
+    };
+    let request = "request: '/chat/connect?channelId=7'";
+    tried(&format!("{request}, ask: channel, expect: {{ channel: '7' }}")).ends(0);
+    tried(&format!("{request}, ask: channel, expect: {{ role: backend }}"))
+        .ends(1)
+        .says("role: expected \"backend\", but it was not asked: `ask` of the case names another question");
+    tried(&format!("{request}, ask: message, expect: {{ failed: null }}"))
+        .ends(1)
+        .says("ask: the plugin exports nothing that `message` is asked of");
+    tried(&format!("{request}, ask: roles, expect: {{ failed: null }}")).ends(78).warns("did you mean `role`?");
+}
+
+#[test]
+fn that_nothing_fails_may_be_all_that_is_expected() {
+    let cases = |expect: &str| {
+        format!("cases: [ {{ name: it, request: {{ url: /, headers: {{ x-api-key: other }} }}, expect: {expect} }} ]\n")
+    };
+    // It is rejected, which is nobody's fault.
+    Project::built(builtin("api-key"), "", &cases("{ failed: null }")).plugin(&["test"]).ends(0);
+    Project::built(builtin("api-key"), "", &cases("{ role: null }")).plugin(&["test"]).ends(1).says("rejected: ");
+    let broken = Project::built(&by_header(), "", &cases("{ failed: null }"));
+    broken.plugin(&["test"]).ends(1).says("a call failed: ").says("unreachable");
+}
+
+#[test]
+fn a_case_has_bounds_of_its_own_and_fields_that_come_twice() {
+    let cases = "cases:
+  - { name: in its bounds, request: { url: /, headers: { x-who: [ me, you ] } }, expect: { failed: null } }
+  - { name: out of them, limits: { memory: 64KiB, instances: 1 }, request: { url: /, headers: { x-who: me } }, expect: { failed: null } }
+";
+    let two_pages = String::from_utf8(wat_of_two_pages()).unwrap();
+    let project = Project::built(&Guest::of(ROLES).build(&two_pages), "", cases);
+    let said = project.plugin(&["test"]);
+    assert!(said.code == 78 && said.err.contains("limits.memory is 65536"), "{}{}", said.out, said.err);
+}
+
+/// A plugin that needs 128 KiB.
+fn wat_of_two_pages() -> Vec<u8> {
+    let silent = SILENT.replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 2)");
+    format!("(module {silent} {})", detect_role("")).into_bytes()
+}
+
+#[test]
+fn what_is_said_of_a_request_that_cannot_be_is_told() {
+    for (request, why) in [
+        ("remote: nowhere", "request.remote: \"nowhere\" is not an IP address"),
+        ("scheme: ws", "request.scheme: \"ws\" is not http or https"),
+        ("http_version: '3'", "request.http_version: \"3\" is not 1.0, 1.1 or 2"),
+    ] {
+        let request = format!("request: {{ url: /, {request} }}, expect: {{ failed: null }}");
+        case("rendezvous", "{}", &request).ends(1).says(why);
+    }
+    let given = "request: /, given: { id: 7 }, expect: { failed: null }";
+    case("rendezvous", "{}", given).ends(78).warns("a connection has 16 hexadecimal digits");
+}

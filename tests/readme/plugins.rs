@@ -2,7 +2,11 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use super::{ROOT, block_of, support::binary, with_binary};
+use super::{
+    ROOT, block_of,
+    support::{Setup, binary, eventually, http, status, upgrade},
+    with_binary,
+};
 use crate::support::shell::{bash, output};
 
 const PAGE: &str = include_str!("../../docs/plugins.md");
@@ -57,6 +61,32 @@ fn its_manifest_and_its_cases_are_taken() {
     let tried = binary().args(["plugin", "test"]).arg(dir.path()).output().unwrap();
     let said = String::from_utf8_lossy(&tried.stdout);
     assert!(tried.status.success() && said.contains("3 passed"), "{said}{}", String::from_utf8_lossy(&tried.stderr));
+}
+
+#[test]
+fn what_a_plugin_failed_at_is_run_again_as_it_says() {
+    let routes = "routes: [ { name: ws, match: { path: / }, mode: router, plugins: [greeter] } ]\n";
+    let setup = Setup::new(&(block_of(PAGE, "file: dump.yaml") + routes));
+    fs::create_dir(setup.file("build")).unwrap();
+    let golden = |name: &str| fs::read(Path::new(ROOT).join("tests/golden/v0.1").join(name)).unwrap();
+    fs::write(setup.file("build/greeter.wasm"), golden("rust-rendezvous.wasm")).unwrap();
+    setup.put("plugin.yaml", block_of(PAGE, "file: plugin.yaml").as_bytes());
+    let proxy = setup.start();
+    // It says who is client and who backend, and on this route there are none.
+    assert_eq!(status(&http(proxy.address, &upgrade("/chat", "")).0), 503);
+    let failed = proxy.setup.file("failed");
+    let written = |file: &fs::DirEntry| file.path().extension().is_some_and(|extension| extension == "yaml");
+    eventually("a file", || failed.read_dir().ok()?.filter_map(Result::ok).find(written));
+    let run = || {
+        let mut command = with_binary(bash(&block_of(PAGE, "walk-through: run-again")));
+        let ran = command.current_dir(proxy.setup.dir.path()).output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stdout).unwrap())
+    };
+    let (code, said) = run();
+    assert!(code == Some(1) && said.contains("gave role `client` on a router route"), "{said}");
+    fs::write(proxy.setup.file("build/greeter.wasm"), golden("c-router.wasm")).unwrap();
+    let (code, said) = run();
+    assert!(code == Some(0) && said.contains("1 passed"), "{said}");
 }
 
 #[test]

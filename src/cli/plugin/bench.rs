@@ -18,14 +18,14 @@ use tracing::Level;
 use super::{
     build::size,
     heard::Heard,
-    project::{Stop, Target, source},
+    project::{Stop, Target, source, write},
     test::{read, run},
     trial::{Trial, block_on, unloadable},
-    wit::write,
 };
 use crate::{
     cli::{exit, print},
     config::author::Case,
+    model::Hook,
     policy::{
         self, PolicyHost,
         measure::{INSTANCE, Measure, Measured, Spent},
@@ -140,7 +140,7 @@ async fn rounds_of(
     let (mut all, mut memory) = (Measured::new(), 0);
     for case in cases {
         let config = case.config.as_ref().map(Value::to_string);
-        let plugin = trial.load(config.as_deref()).await.map_err(|error| unloadable(&error))?;
+        let plugin = trial.load(config.as_deref(), case.limits).await.map_err(|error| unloadable(&error))?;
         for round in 0..WARM_UP + rounds {
             if round == WARM_UP {
                 let _ = plugin.measured();
@@ -148,8 +148,8 @@ async fn rounds_of(
             let mut seen = run::Observed::default();
             let stop = |why: &str| Stop::failed(format!("cordboard: {}: {why}", case.name));
             run::ask(&plugin, case, &mut seen).await.map_err(|why| stop(&why))?;
-            let failed = heard.take().into_iter().find(|line| line.failure).map(|line| line.text);
-            if let Some(why) = seen.failure().map(ToOwned::to_owned).or(failed) {
+            seen.hear(&heard.take());
+            if let Some(why) = seen.failure() {
                 return Err(stop(&format!("a call fails, so that it cannot be measured: {why}")));
             }
         }
@@ -199,21 +199,7 @@ fn round(value: f64) -> f64 {
 fn table(now: &Value, before: &Value) -> String {
     let mut text =
         format!("{:<10} {:>8} {:>12} {:>12} {:>14}\n", "call", "calls", "median us", "p99 us", "instructions");
-    let order = [
-        "role",
-        "authorize",
-        "channel",
-        "service",
-        "rewrite",
-        "pair",
-        "response",
-        "open",
-        "message",
-        "migrate",
-        "recheck",
-        "event",
-        INSTANCE,
-    ];
+    let order = Hook::ALL.into_iter().map(Hook::name).chain([INSTANCE]);
     let empty = Map::new();
     let calls: BTreeMap<_, _> = now["calls"].as_object().unwrap_or(&empty).iter().collect();
     for name in order {

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use wit_bindgen_core::Files;
 
-use super::{project::Stop, wit, world};
+use super::{
+    project::{Stop, write},
+    world,
+};
 use crate::cli::exit;
 
 /// Of which world, for whom.
@@ -48,7 +51,7 @@ fn generate(asked: &Bindings) -> Result<(), Stop> {
     let generated = generator.generate(&mut resolve, world, &mut files);
     generated.map_err(|error| Stop::failed(format!("cordboard: {}: {error:#}", asked.wit.display())))?;
     for (name, bytes) in files.iter() {
-        wit::write(&asked.output.join(name), bytes)?;
+        write(&asked.output.join(name), bytes)?;
     }
     Ok(())
 }

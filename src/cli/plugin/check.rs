@@ -91,7 +91,7 @@ fn look(asked: &Check) -> Result<Looked, Stop> {
         let loaded = match misfits {
             Err(why) => Err(stop(why)),
             Ok(misfits) if !misfits.is_empty() => Err(stop(misfits.join("\n"))),
-            Ok(_) => trial.load(None).await.map_err(|error| unloadable(&error)),
+            Ok(_) => trial.load(None, None).await.map_err(|error| unloadable(&error)),
         };
         let mut warnings = Vec::new();
         if let Ok(plugin) = &loaded {

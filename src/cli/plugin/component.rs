@@ -13,8 +13,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata, 
 use wit_parser::{Resolve, WorldId, WorldItem};
 
 use super::{
-    project::{self, Stop},
-    wit::write,
+    project::{self, Stop, write},
     world,
 };
 use crate::cli::exit;

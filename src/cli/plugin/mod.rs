@@ -27,7 +27,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use self::release::{component, failed, text, write};
+use self::release::{component, failed, text};
 use super::exit;
 
 /// What to do.

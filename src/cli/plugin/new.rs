@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::{
     embedded::{SDK, template, templates},
-    project::Stop,
-    wit::{self, write},
+    project::{Stop, write},
+    wit,
 };
 use crate::{
     cli::{exit, print},
@@ -124,13 +124,6 @@ fn begin(asked: &New) -> Result<PathBuf, Stop> {
         return Err(Stop::new(exit::CANNOT_CREATE, says));
     }
     let (language, kind) = (word(&asked.lang), word(&asked.kind));
-    if templates(&format!("{language}/{kind}")).next().is_none() {
-        let known = Kind::value_variants().iter().map(word);
-        let known: Vec<_> = known.filter(|kind| templates(&format!("{language}/{kind}")).next().is_some()).collect();
-        let says =
-            format!("cordboard: there is no template of this kind in {language}; there are {}", known.join(", "));
-        return Err(Stop::new(exit::USAGE, says));
-    }
     let mut layers = vec![format!("{language}/common")];
     if matches!(asked.lang, Language::Javascript | Language::Typescript) {
         layers.push(format!("javascript-{}/common", word(&asked.engine.unwrap_or(Engine::Quickjs))));

@@ -14,7 +14,7 @@ use crate::{
         author::{MANIFEST, Manifest},
     },
     fetch::MAX_COMPONENT,
-    files::bounded,
+    files::{self, bounded},
     policy,
 };
 
@@ -170,6 +170,12 @@ impl Target {
 /// A component file.
 pub(super) fn wasm(path: &Path) -> Result<Vec<u8>, Stop> {
     bounded(path, MAX_COMPONENT).map_err(|error| Stop::failed(format!("cordboard: {}: {error}", path.display())))
+}
+
+/// Writes a file whole, and the folders on the way to it.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Stop> {
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| files::replace(path, bytes, 0o666));
+    written.map_err(|error| Stop::new(exit::CANNOT_CREATE, format!("cordboard: {}: {error}", path.display())))
 }
 
 /// A text file that the author wrote.

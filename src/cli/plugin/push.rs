@@ -73,7 +73,8 @@ pub(super) fn push(push: Push) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return failed(&file, error, exit::FAILURE),
     };
-    let pushed = runtime.block_on(async { tokio::time::timeout(PATIENCE, send(&order, wasm, signed.as_ref())).await });
+    let pushed =
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, send(&order, wasm.to_vec(), signed.as_ref())).await });
     match pushed.unwrap_or_else(|_| Err(Trouble::Unreachable(format!("not done within {PATIENCE:?}")))) {
         Ok(digest) => {
             let digested = Oci { digest: Some(digest), ..order.oci };

@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
-use super::{super::print, component, exit, failed, keygen, write};
+use super::{super::print, component, exit, failed, keygen};
 use crate::{
     candidate::beside,
     fetch,
-    files::bounded,
+    files::{self, bounded},
     signature::{MAX_FILE, Signed, hex},
 };
 
@@ -37,7 +37,7 @@ pub(super) fn sign(file: &Path, key: &Path, output: Option<&Path>) -> u8 {
     let signature = private.sign(sha256);
     signed.signatures.retain(|other| other.key() != signature.key());
     signed.signatures.push(signature);
-    if let Err(error) = write(&output, &signed.to_string(), 0o644) {
+    if let Err(error) = files::replace(&output, signed.to_string().as_bytes(), 0o644) {
         return failed(&output, error, exit::CANNOT_CREATE);
     }
     print(&format!("{}: signed with the key {}; sha256 {}\n", output.display(), private.public().id(), hex(&sha256)))

@@ -2,6 +2,7 @@
 
 mod compare;
 mod report;
+mod request;
 pub(super) mod run;
 mod shown;
 
@@ -114,9 +115,9 @@ async fn results(
     let mut trial = Trial::start(target, &wasm, Measure::Nothing)?;
     trial.compile().await?;
     let (cases, mut rows) = (cases?, Vec::new());
-    let by_default = |case: &Case| case.config.is_none() && case.expect.refused.is_none();
+    let by_default = |case: &Case| case.config.is_none() && case.limits.is_none() && case.expect.refused.is_none();
     if cases.iter().flat_map(|file| &file.cases).any(by_default)
-        && let Err(error) = trial.load(None).await
+        && let Err(error) = trial.load(None, None).await
         && error.key == "config"
     {
         // Said once: each case would say the same.

@@ -1,6 +1,6 @@
 //! A component on the bench: the proxy's own policy host, without a proxy around it.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cli::{code_cache_dir, exit},
-    config::OnFailure,
+    config::{OnFailure, PluginLimits},
     policy::{Interfaces, LoadError, Plugin, PluginSpec, PolicyHost, measure::Measure},
 };
 
@@ -21,8 +21,8 @@ const SILENT: Duration = Duration::from_secs(1);
 pub(super) struct Trial {
     host: PolicyHost,
     spec: PluginSpec,
-    /// By configuration.
-    loaded: BTreeMap<String, Arc<Plugin>>,
+    /// Those that may be used again.
+    loaded: Vec<Arc<Plugin>>,
 }
 
 impl Trial {
@@ -39,7 +39,7 @@ impl Trial {
             limits: target.limits,
             on_failure: OnFailure::Closed,
         };
-        Ok(Self { host, spec, loaded: BTreeMap::new() })
+        Ok(Self { host, spec, loaded: Vec::new() })
     }
 
     /// Compiles it, where no earlier run has, and says so if that takes a while.
@@ -61,21 +61,26 @@ impl Trial {
             .map_err(|why| Stop::new(exit::CONFIG, format!("cordboard: {origin}: {why}")))
     }
 
-    /// The component with a configuration, or with the project's.
+    /// The component with a configuration and bounds, or with the project's.
     ///
     /// # Errors
     /// It cannot be loaded, or refuses the configuration.
-    pub(super) async fn load(&mut self, config: Option<&str>) -> Result<Arc<Plugin>, LoadError> {
-        let config = config.unwrap_or(&self.spec.config);
-        if let Some(plugin) = self.loaded.get(config) {
+    pub(super) async fn load(
+        &mut self,
+        config: Option<&str>,
+        limits: Option<PluginLimits>,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let (config, limits) = (config.unwrap_or(&self.spec.config), limits.unwrap_or(self.spec.limits));
+        let known = self.loaded.iter().find(|plugin| plugin.spec().config == config && plugin.spec().limits == limits);
+        if let Some(plugin) = known {
             return Ok(Arc::clone(plugin));
         }
-        let spec = PluginSpec { config: config.to_owned(), ..self.spec.clone() };
+        let spec = PluginSpec { config: config.to_owned(), limits, ..self.spec.clone() };
         // What a case leaves in a bucket is not for the next one to find.
         let alone = !spec.grants.key_value.is_empty();
         let plugin = self.host.load(spec).await?;
         if !alone {
-            self.loaded.insert(config.to_owned(), Arc::clone(&plugin));
+            self.loaded.push(Arc::clone(&plugin));
         }
         Ok(plugin)
     }

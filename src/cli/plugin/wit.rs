@@ -1,11 +1,11 @@
 //! `cordboard plugin wit`: the contract, for toolchains that make bindings of it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use super::{embedded::WIT, project::Stop};
+use super::{
+    embedded::WIT,
+    project::{Stop, write},
+};
 use crate::cli::{exit, print};
 
 /// Where to.
@@ -37,10 +37,4 @@ pub(super) fn packages(dir: &Path) -> Result<(), Stop> {
         write(&folder.join(format!("{stem}.wit")), text)?;
     }
     Ok(())
-}
-
-/// Writes a file, and the folders on the way to it.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Stop> {
-    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, bytes));
-    written.map_err(|error| Stop::new(exit::CANNOT_CREATE, format!("cordboard: {}: {error}", path.display())))
 }

@@ -3,38 +3,39 @@
 //! A case without an expectation of a key does not look at it. What is expected is compared as JSON: of a map only the
 //! keys that stand there, of a list all items.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::{
     super::{
-        Problem, Source,
+        PluginLimits, Problem, Source,
         check::Check,
         diagnose::quoted,
         part::{Any, Field, Text},
+        plugin,
         tree::At,
     },
     file::{
         AnswerFile, CaseFile, CasesFile, EventFile, ExpectFile, GivenFile, IdentityFile, MessageFile, PayloadFile,
-        RequestFile, RequestMap,
+        RequestFile, RequestMap, ValuesFile,
     },
 };
-use crate::model::{Attribute, Direction, Event, Identity, MessageKind, Mode, Payload, Role};
+use crate::model::{Attribute, ConnId, Direction, Event, Hook, Identity, MessageKind, Mode, Payload, Role};
 
 /// Most cases of one file.
 const MAX_CASES: usize = 10_000;
 
 /// A file of test cases.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cases {
     /// In the order of the file.
     pub cases: Vec<Case>,
 }
 
 /// One of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Case {
     /// What holds, as a sentence.
     pub name: String,
@@ -42,8 +43,12 @@ pub struct Case {
     pub line: usize,
     /// What the plugin is configured with; none is what the project says.
     pub config: Option<Value>,
+    /// Its bounds; none is what the project says.
+    pub limits: Option<PluginLimits>,
     /// The kind of route; none is what the plugin's interfaces are for.
     pub mode: Option<Mode>,
+    /// The only question that it is asked; none is all that a route would ask.
+    pub ask: Option<Hook>,
     /// What it is asked about.
     pub request: Request,
     /// What the steps before have said.
@@ -54,6 +59,8 @@ pub struct Case {
     pub answer: Option<(u16, Vec<Attribute>)>,
     /// What passes, in order.
     pub messages: Vec<Message>,
+    /// The version, as `name@identity`, from which the connection is taken over.
+    pub migrate: Option<String>,
     /// What is told of the connection, in order.
     pub events: Vec<Event>,
     /// What is to come of it.
@@ -61,23 +68,35 @@ pub struct Case {
 }
 
 /// A request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// A path, or an absolute URL.
     pub url: String,
     /// Default `GET`.
     pub method: Option<String>,
-    /// Header fields.
-    pub headers: BTreeMap<String, String>,
-    /// The client's IP address. Default `127.0.0.1`.
+    /// Header fields; those of one name follow each other in their order.
+    pub headers: Vec<Attribute>,
+    /// The IP address of the socket's peer. Default `127.0.0.1`.
     pub peer: Option<String>,
     /// It is no WebSocket handshake.
     pub plain: bool,
+    /// `1.0`, `1.1` or `2`. Default `1.1`.
+    pub http_version: Option<String>,
+    /// `http` or `https`, as the client spoke to the first proxy. Default `http`.
+    pub scheme: Option<String>,
+    /// The client's IP address behind proxies that are trusted. Default the peer's.
+    pub remote: Option<String>,
+    /// Name of the listener. Default `main`.
+    pub listener: Option<String>,
+    /// Name of the route. Default `test`.
+    pub route: Option<String>,
 }
 
 /// What is known of a request or a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
+    /// The connection's id; none is a new one.
+    pub id: Option<ConnId>,
     /// What it is.
     pub role: Option<Role>,
     /// The channel's id.
@@ -86,10 +105,18 @@ pub struct Given {
     pub identity: Option<Identity>,
     /// By their full names, `plugin/name`.
     pub attributes: BTreeMap<String, String>,
+    /// What the plugin keeps of the connection.
+    pub attachment: Option<Payload>,
+    /// The one that was agreed on.
+    pub subprotocol: Option<String>,
+    /// The connection that it is joined with.
+    pub partner: Option<ConnId>,
+    /// When its 101 went out, in milliseconds since 1970; none is now.
+    pub opened_at_ms: Option<u64>,
 }
 
 /// A message that a filter may see.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// Which way it goes.
     pub direction: Direction,
@@ -100,10 +127,10 @@ pub struct Message {
 }
 
 /// What is expected; what is none is not looked at. Null is "no opinion".
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Expectation {
     /// Of decisions, by key: `role`, `identity`, `channel`, `service`, `rewrite`, `attributes`, `rejected`, `pair`,
-    /// `answer`, `recheck`.
+    /// `answer`, `migrate`, `recheck`.
     pub said: Vec<(&'static str, Value)>,
     /// Each of these stands in a line that the plugin logs.
     pub logs: Vec<String>,
@@ -111,6 +138,9 @@ pub struct Expectation {
     pub refused: Option<String>,
     /// A call fails, with these words.
     pub failed: Option<String>,
+    /// No call fails, and all else is well: a rejection, too, which is otherwise a failure of the case unless it is
+    /// expected.
+    pub only_no_failure: bool,
 }
 
 impl Cases {
@@ -150,6 +180,9 @@ fn case(check: &mut Check, at: &At<'_>, file: CaseFile) -> Option<Case> {
     let name = check.required(&at.key("name"), &file.name, "what holds, as a sentence");
     let mode = mode(check, &at.key("mode"), &file.mode);
     let config = settings(check, &at.key("config"), file.config);
+    let limits = file.limits.map(|limits| plugin::limits(check, &at.key("limits"), &limits));
+    let ask = check.choice(&at.key("ask"), &file.ask, None, &Hook::ALL.map(|hook| (hook.name(), Some(hook))), &[]);
+    let migrate = check.text(&at.key("migrate"), &file.migrate).map(ToOwned::to_owned);
     let request = request(check, &at.key("request"), file.request);
     let given = given(check, &at.key("given"), file.given.unwrap_or_default());
     let holder = file.holder.map(|holder| self::given(check, &at.key("holder"), holder));
@@ -170,7 +203,10 @@ fn case(check: &mut Check, at: &At<'_>, file: CaseFile) -> Option<Case> {
         name: name?.to_owned(),
         line: at.value().line,
         config,
+        limits,
         mode,
+        ask,
+        migrate,
         request: request?,
         given,
         holder,
@@ -204,15 +240,20 @@ fn request(check: &mut Check, at: &At<'_>, field: Field<RequestFile>) -> Option<
         Field::Absent => return Some(Request { url: "/".to_owned(), ..Request::default() }),
         Field::Null => return check.text(at, &Field::Null).map(|_| Request::default()),
         Field::Set(RequestFile::Url(url)) => RequestMap { url: Field::Set(url), ..RequestMap::default() },
-        Field::Set(RequestFile::Map(file)) => file,
+        Field::Set(RequestFile::Map(file)) => *file,
     };
     let url = check.required(&at.key("url"), &file.url, "a path, or an absolute URL");
     let text = |check: &mut Check, key: &str, field: &Text| check.text(&at.key(key), field).map(ToOwned::to_owned);
     Some(Request {
         method: text(check, "method", &file.method),
-        headers: file.headers.unwrap_or_default(),
         peer: text(check, "peer", &file.peer),
         plain: check.flag(&at.key("plain"), &file.plain, false),
+        http_version: text(check, "http_version", &file.http_version),
+        scheme: text(check, "scheme", &file.scheme),
+        remote: text(check, "remote", &file.remote),
+        listener: text(check, "listener", &file.listener),
+        route: text(check, "route", &file.route),
+        headers: fields(file.headers),
         url: url?.to_owned(),
     })
 }
@@ -227,24 +268,54 @@ fn given(check: &mut Check, at: &At<'_>, file: GivenFile) -> Given {
         other => Role::Other(other.into()),
     });
     let identity = file.identity.map(|identity| self::identity(check, &at.key("identity"), identity));
+    let attachment = match file.attachment {
+        Field::Absent => None,
+        field => payload(check, &at.key("attachment"), field),
+    };
     Given {
+        id: parsed(check, &at.key("id"), &file.id),
         role,
         channel: check.text(&at.key("channel"), &file.channel).map(ToOwned::to_owned),
         identity,
         attributes: file.attributes.unwrap_or_default(),
+        attachment,
+        subprotocol: check.text(&at.key("subprotocol"), &file.subprotocol).map(ToOwned::to_owned),
+        partner: parsed(check, &at.key("partner"), &file.partner),
+        opened_at_ms: milliseconds(check, &at.key("opened_at_ms"), &file.opened_at_ms),
     }
+}
+
+/// A text that something is read from.
+fn parsed<T: FromStr<Err: Display>>(check: &mut Check, at: &At<'_>, field: &Text) -> Option<T> {
+    match check.text(at, field)?.parse() {
+        Ok(read) => Some(read),
+        Err(why) => {
+            check.wrong(at, why.to_string(), None);
+            None
+        }
+    }
+}
+
+/// A time, if there is one.
+fn milliseconds(check: &mut Check, at: &At<'_>, field: &Text) -> Option<u64> {
+    match field {
+        Field::Absent => None,
+        field => Some(check.count(at, field, 0, &(0..=u64::MAX))),
+    }
+}
+
+/// Header fields, in the order of their names.
+fn fields(file: Option<BTreeMap<String, ValuesFile>>) -> Vec<Attribute> {
+    let all = file.unwrap_or_default().into_iter();
+    all.flat_map(|(name, ValuesFile(values))| values.into_iter().map(move |value| (name.clone(), value))).collect()
 }
 
 fn identity(check: &mut Check, at: &At<'_>, file: IdentityFile) -> Identity {
     let text = |check: &mut Check, key: &str, field: &Text| check.text(&at.key(key), field).map(ToOwned::to_owned);
-    let expires_at = match &file.expires_at_ms {
-        Field::Absent => None,
-        field => Some(check.count(&at.key("expires_at_ms"), field, 0, &(0..=u64::MAX))),
-    };
     Identity {
         subject: text(check, "subject", &file.subject),
         roles: file.roles.unwrap_or_default(),
-        expires_at_ms: expires_at,
+        expires_at_ms: milliseconds(check, &at.key("expires_at_ms"), &file.expires_at_ms),
         token_id: text(check, "token_id", &file.token_id),
         attributes: file.attributes.unwrap_or_default().into_iter().collect(),
     }
@@ -252,7 +323,7 @@ fn identity(check: &mut Check, at: &At<'_>, file: IdentityFile) -> Identity {
 
 fn answer(check: &mut Check, at: &At<'_>, file: AnswerFile) -> (u16, Vec<Attribute>) {
     let status = check.count(&at.key("status"), &file.status, 101, &(100..=599));
-    (status, file.headers.unwrap_or_default().into_iter().collect())
+    (status, fields(file.headers))
 }
 
 fn message(check: &mut Check, at: &At<'_>, file: MessageFile) -> Option<Message> {
@@ -269,20 +340,7 @@ fn message(check: &mut Check, at: &At<'_>, file: MessageFile) -> Option<Message>
             return None;
         }
     };
-    let payload = match field {
-        Field::Set(PayloadFile::Text(text)) => Payload { kind: MessageKind::Text, bytes: text.into_bytes() },
-        Field::Set(PayloadFile::Map(map)) => {
-            let base64_at = at_payload.key("base64");
-            let text = check.required(&base64_at, &map.base64, "the bytes of a binary message")?;
-            let Ok(bytes) = STANDARD.decode(text) else {
-                check.wrong(&base64_at, format!("{} is not base64", quoted(text)), None);
-                return None;
-            };
-            Payload { kind: MessageKind::Binary, bytes }
-        }
-        // Blank is the empty text.
-        Field::Null | Field::Absent => Payload { kind: MessageKind::Text, bytes: Vec::new() },
-    };
+    let payload = payload(check, &at_payload, field)?;
     let expect = match file.expect {
         Field::Set(Any(value)) => Some(value),
         Field::Absent => None,
@@ -293,6 +351,23 @@ fn message(check: &mut Check, at: &At<'_>, file: MessageFile) -> Option<Message>
         }
     };
     Some(Message { direction, payload, expect })
+}
+
+/// A text, or the bytes of something binary. Blank is the empty text.
+fn payload(check: &mut Check, at: &At<'_>, field: Field<PayloadFile>) -> Option<Payload> {
+    match field {
+        Field::Set(PayloadFile::Text(text)) => Some(Payload { kind: MessageKind::Text, bytes: text.into_bytes() }),
+        Field::Set(PayloadFile::Map(map)) => {
+            let base64_at = at.key("base64");
+            let text = check.required(&base64_at, &map.base64, "the bytes of a binary message")?;
+            let Ok(bytes) = STANDARD.decode(text) else {
+                check.wrong(&base64_at, format!("{} is not base64", quoted(text)), None);
+                return None;
+            };
+            Some(Payload { kind: MessageKind::Binary, bytes })
+        }
+        Field::Null | Field::Absent => Some(Payload { kind: MessageKind::Text, bytes: Vec::new() }),
+    }
 }
 
 fn event(check: &mut Check, at: &At<'_>, file: EventFile) -> Option<Event> {
@@ -316,6 +391,7 @@ fn expectation(check: &mut Check, at: &At<'_>, file: ExpectFile) -> Expectation 
         ("rejected", file.rejected),
         ("pair", file.pair),
         ("answer", file.answer),
+        ("migrate", file.migrate),
         ("recheck", file.recheck),
     ];
     let said = said.into_iter().filter_map(|(key, field)| match field {
@@ -324,10 +400,12 @@ fn expectation(check: &mut Check, at: &At<'_>, file: ExpectFile) -> Expectation 
         Field::Set(Any(value)) => Some((key, value)),
     });
     let text = |check: &mut Check, key: &str, field: &Text| check.text(&at.key(key), field).map(ToOwned::to_owned);
+    let only_no_failure = matches!(file.failed, Field::Null);
     Expectation {
         said: said.collect(),
         logs: file.logs.unwrap_or_default(),
         refused: text(check, "refused", &file.refused),
-        failed: text(check, "failed", &file.failed),
+        failed: if only_no_failure { None } else { text(check, "failed", &file.failed) },
+        only_no_failure,
     }
 }

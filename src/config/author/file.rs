@@ -44,12 +44,15 @@ sections! {
     CaseFile {
         name: Text,
         config: Field<Any>,
+        limits: Option<PluginLimitsFile>,
         mode: Text,
+        ask: Text,
         request: Field<RequestFile>,
         given: Option<GivenFile>,
         holder: Option<GivenFile>,
         answer: Option<AnswerFile>,
         messages: Option<Vec<MessageFile>>,
+        migrate: Text,
         events: Option<Vec<EventFile>>,
         expect: Option<ExpectFile>,
     }
@@ -58,17 +61,27 @@ sections! {
     RequestMap {
         url: Text,
         method: Text,
-        headers: Option<BTreeMap<String, String>>,
+        headers: Option<BTreeMap<String, ValuesFile>>,
         peer: Text,
         plain: Text,
+        http_version: Text,
+        scheme: Text,
+        remote: Text,
+        listener: Text,
+        route: Text,
     }
 
     /// What is known of a request or a connection.
     GivenFile {
+        id: Text,
         role: Text,
         channel: Text,
         identity: Option<IdentityFile>,
         attributes: Option<BTreeMap<String, String>>,
+        attachment: Field<PayloadFile>,
+        subprotocol: Text,
+        partner: Text,
+        opened_at_ms: Text,
     }
 
     /// `identity` of what is known.
@@ -83,7 +96,7 @@ sections! {
     /// An answer that goes out.
     AnswerFile {
         status: Text,
-        headers: Option<BTreeMap<String, String>>,
+        headers: Option<BTreeMap<String, ValuesFile>>,
     }
 
     /// One of `messages`.
@@ -116,6 +129,7 @@ sections! {
         rejected: Field<Any>,
         pair: Field<Any>,
         answer: Field<Any>,
+        migrate: Field<Any>,
         recheck: Field<Any>,
         logs: Option<Vec<String>>,
         refused: Text,
@@ -129,7 +143,7 @@ pub(super) enum RequestFile {
     /// The URL alone.
     Url(String),
     /// With header fields and more.
-    Map(RequestMap),
+    Map(Box<RequestMap>),
 }
 
 impl Default for RequestFile {
@@ -144,7 +158,21 @@ impl Part for RequestFile {
     }
 
     fn read(node: &Node) -> Self {
-        if node.map().is_some() { Self::Map(RequestMap::read(node)) } else { Self::Url(String::read(node)) }
+        if node.map().is_some() { Self::Map(Box::new(RequestMap::read(node))) } else { Self::Url(String::read(node)) }
+    }
+}
+
+/// The value of a header field, or a list of those of several lines of one name.
+#[derive(Debug, Default)]
+pub(super) struct ValuesFile(pub(super) Vec<String>);
+
+impl Part for ValuesFile {
+    fn form() -> Form {
+        Form::Either("a text or a list of texts belongs here", vec![Form::Scalar, Vec::<String>::form()])
+    }
+
+    fn read(node: &Node) -> Self {
+        Self(if node.list().is_some() { Vec::read(node) } else { vec![String::read(node)] })
     }
 }
 

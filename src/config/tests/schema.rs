@@ -77,6 +77,7 @@ fn every_key_of_the_schema_has_its_default_and_a_description() {
         "allow",
         "ca_file",
         "component",
+        "dir",
         "docker_config",
         "env_tag",
         "exact_path",

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -15,22 +15,18 @@ use super::{
         trial::{Trial, unloadable},
     },
     compare,
+    request::{channel, handshake, header_map, known, recall},
     shown::{actions, closes, edit, fields, identity, service},
 };
 use crate::{
-    config::author::{Case, Given, Message},
+    config::author::{Case, Message},
     error::Cause,
-    http::explain::Asked,
-    model::{ChannelId, Handshake, Mode, Oversize, Role},
+    model::{ChannelId, Hook, Mode, Oversize, Role, Verdict},
     policy::{
-        self, Known, Opinion, Plugin, Rechecked, Refused, Ruling, Trace,
+        self, Facts, Known, Opinion, Plugin, Rechecked, Refused, Ruling, Trace,
         trial::{self, Seen},
     },
 };
-
-/// Names of listener and route, as a plugin sees them.
-const LISTENER: &str = "main";
-const ROUTE: &str = "test";
 
 /// What came of a case.
 pub(in crate::cli::plugin) struct Ran {
@@ -60,7 +56,7 @@ pub(in crate::cli::plugin) async fn run(trial: &mut Trial, heard: &Heard, case: 
     let begun = Instant::now();
     let mut seen = Observed::default();
     let config = case.config.as_ref().map(Value::to_string);
-    let problem = match trial.load(config.as_deref()).await {
+    let problem = match trial.load(config.as_deref(), case.limits).await {
         Ok(plugin) => ask(&plugin, case, &mut seen).await.err(),
         Err(error) if error.key == "config" => {
             seen.refused = Some(error.reason);
@@ -70,15 +66,7 @@ pub(in crate::cli::plugin) async fn run(trial: &mut Trial, heard: &Heard, case: 
     };
     let took = begun.elapsed();
     let logged = heard.take();
-    // The host says of each failed call why; the calls about messages tell nobody else.
-    let told = logged.iter().filter(|line| line.failure).map(|line| line.text.clone());
-    for failure in told {
-        match seen.failed.iter_mut().find(|known| failure.contains(known.as_str())) {
-            // The log has all of it, the opinion only its beginning.
-            Some(known) => *known = failure,
-            None => seen.failed.push(failure),
-        }
-    }
+    seen.hear(&logged);
     let mut failures: Vec<String> = problem.into_iter().collect();
     if failures.is_empty() {
         judge(case, &seen, &logged, &mut failures);
@@ -112,7 +100,8 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
         None => failures.extend(seen.failed.iter().map(|why| format!("a call failed: {}", said_first(why)))),
     }
     let wants = |key: &str| expect.said.iter().any(|(known, _)| *known == key);
-    if let Some(rejection) = seen.said.get("rejected").filter(|said| !said.is_null() && !wants("rejected")) {
+    let unexpected = !wants("rejected") && !expect.only_no_failure;
+    if let Some(rejection) = seen.said.get("rejected").filter(|said| !said.is_null() && unexpected) {
         failures.push(format!("rejected: {rejection}"));
     }
     if let Some(status) = seen.said.get("rejected").and_then(|said| said["status"].as_u64())
@@ -125,7 +114,10 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
             Some(actual) => failures.extend(compare::mismatch(key, expected, actual)),
             // Something failed before, which has been said.
             None if !seen.failed.is_empty() => {}
-            None => failures.push(format!("{key}: expected {expected}, but it was not asked: {}", unasked(key))),
+            None => {
+                let why = unasked(case, key);
+                failures.push(format!("{key}: expected {expected}, but it was not asked: {why}"));
+            }
         }
     }
     for (index, (message, actual)) in case.messages.iter().zip(&seen.messages).enumerate() {
@@ -133,7 +125,7 @@ fn judge(case: &Case, seen: &Observed, logged: &[Line], failures: &mut Vec<Strin
             failures.extend(compare::actions(&format!("messages[{index}]"), expected, actual));
         }
     }
-    if seen.messages.len() < case.messages.len() && seen.failed.is_empty() {
+    if seen.messages.len() < case.messages.len() && seen.failed.is_empty() && !expect.only_no_failure {
         let (at, all) = (seen.messages.len(), case.messages.len());
         let why = if at == 0 { "the request was rejected" } else { "the session was closed" };
         failures.push(format!("messages[{at}]: expected to be shown, like all {all}, but {why} before"));
@@ -155,8 +147,10 @@ fn said_first(why: &str) -> String {
 }
 
 /// Why a question was not asked.
-fn unasked(key: &str) -> &'static str {
+fn unasked(case: &Case, key: &str) -> &'static str {
     match key {
+        _ if case.ask.is_some() => "`ask` of the case names another question",
+        "migrate" => "the case has no `migrate`, or the plugin does not export `filter-migration`",
         "pair" => "the case has no `holder`, or the plugin does not export `pairing`",
         "answer" => "the case has no `answer`, or the plugin does not export `response-rewriting`",
         "recheck" => "the plugin does not export `session-authorization`",
@@ -170,17 +164,23 @@ fn mode_of(plugin: &Plugin) -> Mode {
     if plugin.decides(Mode::Rendezvous) && !plugin.decides(Mode::Router) { Mode::Rendezvous } else { Mode::Router }
 }
 
-/// Asks all that there is to ask.
+/// Asks all that there is to ask, or what the case names.
 ///
 /// # Errors
 /// The case cannot be run.
 pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen: &mut Observed) -> Result<(), String> {
+    if let Some(hook) = case.ask.filter(|hook| !plugin.is_asked(*hook)) {
+        return Err(format!("ask: the plugin exports nothing that `{}` is asked of", hook.name()));
+    }
     let plugins = [Arc::clone(plugin)];
-    let handshake = Arc::new(handshake(case)?);
+    let handshake = Arc::new(handshake(case, &case.given)?);
     let mode = case.mode.unwrap_or_else(|| mode_of(plugin));
     let known = known(&handshake, &case.given)?;
     let mut trace = Trace::new(true);
-    let ruled = trial::decide(&plugins, &known, mode, &mut trace).await;
+    let ruled = match case.ask {
+        None => trial::decide(&plugins, &known, mode, &mut trace).await,
+        Some(hook) => trial::decide_one(&plugins, &known, hook, mode, &mut trace).await,
+    };
     let opinions = trace.take().unwrap_or_default();
     let Ruling { verdict, known } = match ruled {
         Ok(ruling) => ruling,
@@ -189,20 +189,10 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
             return Ok(());
         }
     };
-    let said = &mut seen.said;
-    said.insert("rejected".to_owned(), Value::Null);
-    if mode != Mode::Http {
-        said.insert("role".to_owned(), verdict.role.as_ref().map(Role::name).into());
-        said.insert("channel".to_owned(), verdict.channel.as_ref().map(ChannelId::as_str).into());
-    }
-    said.insert("identity".to_owned(), verdict.identity.as_deref().map_or(Value::Null, identity));
-    if mode != Mode::Rendezvous {
-        said.insert("service".to_owned(), verdict.resolution.as_ref().map_or(Value::Null, service));
-        said.insert("rewrite".to_owned(), verdict.edits.iter().map(edit).collect());
-    }
+    seen.decided(case, mode, &verdict);
     let own = format!("{}/", plugin.name());
     let left = known.attributes().filter_map(|(name, value)| Some((name.strip_prefix(&own)?.to_owned(), value.into())));
-    said.insert("attributes".to_owned(), Value::Object(left.collect()));
+    seen.said.insert("attributes".to_owned(), Value::Object(left.collect()));
 
     let role = verdict.role.or_else(|| case.given.role.clone()).unwrap_or(match mode {
         Mode::Rendezvous => Role::Client,
@@ -210,11 +200,12 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
     });
     let given = case.given.channel.as_deref().map(channel).transpose()?;
     let channel = verdict.channel.or(given).unwrap_or_else(ChannelId::random);
-    if let Some(holder) = case.holder.as_ref().filter(|_| plugin.pairs()) {
-        let other = Arc::new(self::handshake(case)?);
+    if let Some(holder) = case.holder.as_ref().filter(|_| plugin.pairs() && asks(case, Hook::Pair)) {
+        let other = Arc::new(self::handshake(case, holder)?);
         let other_role = holder.role.clone().unwrap_or_else(|| role.clone());
         let complementary = other_role != role;
         let facts = self::known(&other, holder)?.facts(other_role, channel.clone());
+        recall(&facts, plugin, holder);
         match policy::pair(&plugins, &known, &facts, complementary, &mut trace).await {
             Ok(decision) => {
                 let word = decision.map(|decision| format!("{decision:?}").to_lowercase());
@@ -223,7 +214,8 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
             Err(refused) => return seen.refused_at(refused, &mut trace),
         }
     }
-    if let Some((status, headers)) = case.answer.as_ref().filter(|_| plugin.rewrites_answers()) {
+    let answer = case.answer.as_ref().filter(|_| plugin.rewrites_answers() && asks(case, Hook::Response));
+    if let Some((status, headers)) = answer {
         let status = StatusCode::from_u16(*status).map_err(|error| format!("answer.status: {error}"))?;
         let mut headers = header_map(headers)?;
         match policy::rewrite_answer(&plugins, &known, status, &mut headers, &mut trace).await {
@@ -232,18 +224,62 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
         }
     }
     let facts = known.facts(role, channel);
-    facts.opened(None);
-    if !case.messages.is_empty() {
-        if !plugin.filters() {
-            return Err("messages: the plugin does not export `message-filtering`".to_owned());
+    recall(&facts, plugin, &case.given);
+    if let Err(refused) = show_messages(plugin, case, &known, &facts, seen).await? {
+        return seen.refused_at(refused, &mut trace);
+    }
+    ask_of_session(plugin, case, &facts, seen).await
+}
+
+/// Whether a case asks this, or all that a route would.
+fn asks(case: &Case, hook: Hook) -> bool {
+    case.ask.is_none_or(|only| only == hook)
+}
+
+/// What the filter makes of the messages of a case.
+async fn show_messages(
+    plugin: &Arc<Plugin>,
+    case: &Case,
+    known: &Known,
+    facts: &Arc<Facts>,
+    seen: &mut Observed,
+) -> Result<Result<(), Refused>, String> {
+    let opens = asks(case, Hook::Open) && (case.ask.is_some() || !case.messages.is_empty());
+    let shows = asks(case, Hook::Message) && !case.messages.is_empty();
+    if (opens || shows) && !plugin.filters() {
+        return Err("messages: the plugin does not export `message-filtering`".to_owned());
+    }
+    let filters = if opens {
+        match policy::filter::open(&[Arc::clone(plugin)], known, facts).await {
+            Ok(filters) => filters,
+            Err(refused) => return Ok(Err(refused)),
         }
-        match policy::filter::open(&plugins, &known, &facts).await {
-            Ok(filters) => show(filters.as_deref(), &case.messages, seen).await,
-            Err(refused) => return seen.refused_at(refused, &mut trace),
+    } else {
+        shows.then(|| Arc::new(policy::filter::opened(plugin, facts)))
+    };
+    if shows {
+        show(filters.as_deref(), &case.messages, seen).await;
+    }
+    Ok(Ok(()))
+}
+
+/// What is asked of a session, and told, apart from its messages.
+async fn ask_of_session(
+    plugin: &Arc<Plugin>,
+    case: &Case,
+    facts: &Arc<Facts>,
+    seen: &mut Observed,
+) -> Result<(), String> {
+    if let Some(from) = case.migrate.as_deref().filter(|_| plugin.takes_over() && asks(case, Hook::Migrate)) {
+        match plugin.migrate_now(facts, from).await {
+            Ok(Ok(())) => drop(seen.said.insert("migrate".to_owned(), "moves".into())),
+            Ok(Err(why)) => drop(seen.said.insert("migrate".to_owned(), json!({ "stays": why }))),
+            Err(failure) => seen.failed.push(failure.to_string()),
         }
     }
-    if plugin.rechecks() && case.expect.said.iter().any(|(key, _)| *key == "recheck") {
-        match policy::recheck(plugin, &facts).await {
+    let wanted = case.ask == Some(Hook::Recheck) || case.expect.said.iter().any(|(key, _)| *key == "recheck");
+    if plugin.rechecks() && asks(case, Hook::Recheck) && wanted {
+        match policy::recheck(plugin, facts).await {
             Rechecked::Goes => drop(seen.said.insert("recheck".to_owned(), "goes".into())),
             Rechecked::Ends(frame) => {
                 let frame = json!({ "code": frame.code, "reason": frame.reason });
@@ -256,8 +292,8 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
     if !case.events.is_empty() && !plugin.observes() {
         return Err("events: the plugin does not export `lifecycle`".to_owned());
     }
-    for event in &case.events {
-        if let Err(failure) = plugin.tell_now(&facts, event).await {
+    for event in case.events.iter().filter(|_| asks(case, Hook::Event)) {
+        if let Err(failure) = plugin.tell_now(facts, event).await {
             seen.failed.push(failure.to_string());
         }
     }
@@ -265,9 +301,37 @@ pub(in crate::cli::plugin) async fn ask(plugin: &Arc<Plugin>, case: &Case, seen:
 }
 
 impl Observed {
+    /// Takes what was logged: the host says of each failed call why, and those about messages tell nobody else.
+    pub(in crate::cli::plugin) fn hear(&mut self, logged: &[Line]) {
+        for failure in logged.iter().filter(|line| line.failure).map(|line| line.text.clone()) {
+            match self.failed.iter_mut().find(|known| failure.contains(known.as_str())) {
+                // The log has all of it, the opinion only its beginning.
+                Some(known) => *known = failure,
+                None => self.failed.push(failure),
+            }
+        }
+    }
+
     /// Why a call failed, if one did.
     pub(in crate::cli::plugin) fn failure(&self) -> Option<&str> {
         self.failed.first().map(String::as_str)
+    }
+
+    /// What was decided, as far as the case asks it.
+    fn decided(&mut self, case: &Case, mode: Mode, verdict: &Verdict) {
+        let (role, channel) = (verdict.role.as_ref().map(Role::name), verdict.channel.as_ref().map(ChannelId::as_str));
+        let (named, routed) = (mode != Mode::Http, mode != Mode::Rendezvous);
+        let mut put = |key: &str, hook: Hook, on_route: bool, said: Value| {
+            if on_route && asks(case, hook) {
+                self.said.insert(key.to_owned(), said);
+            }
+        };
+        put("role", Hook::Role, named, role.into());
+        put("channel", Hook::Channel, named, channel.into());
+        put("identity", Hook::Authorize, true, verdict.identity.as_deref().map_or(Value::Null, identity));
+        put("service", Hook::Service, routed, verdict.resolution.as_ref().map_or(Value::Null, service));
+        put("rewrite", Hook::Rewrite, routed, verdict.edits.iter().map(edit).collect());
+        self.said.insert("rejected".to_owned(), Value::Null);
     }
 
     /// What a refusal shows, and what was said before it.
@@ -328,41 +392,4 @@ async fn show(filters: Option<&policy::filter::Filters>, messages: &[Message], s
             break;
         }
     }
-}
-
-fn handshake(case: &Case) -> Result<Handshake, String> {
-    let request = &case.request;
-    let mut asked = json!({ "url": request.url, "websocket": !request.plain });
-    if let Some(method) = &request.method {
-        asked["method"] = method.as_str().into();
-    }
-    if let Some(peer) = &request.peer {
-        asked["peer"] = peer.as_str().into();
-    }
-    asked["headers"] = request.headers.iter().map(|(name, value)| json!([name, value])).collect();
-    let asked = Asked::from_json(&asked).map_err(|why| format!("request: {why}"))?;
-    asked.handshake(&LISTENER.into(), &ROUTE.into()).map_err(|refusal| {
-        let (status, why) = (refusal.cause.row().status, refusal.detail.unwrap_or(refusal.reason));
-        format!("request: the proxy refuses it with {status} before any policy: {why}")
-    })
-}
-
-fn known(handshake: &Arc<Handshake>, given: &Given) -> Result<Known, String> {
-    let channel = given.channel.as_deref().map(channel).transpose()?;
-    let Given { role, identity, attributes, .. } = given.clone();
-    Ok(Known::given(handshake, role, channel, identity, attributes))
-}
-
-fn channel(id: &str) -> Result<ChannelId, String> {
-    ChannelId::new(id).map_err(|why| format!("channel {id:?}: {why}"))
-}
-
-fn header_map(fields: &[(String, String)]) -> Result<HeaderMap, String> {
-    let mut map = HeaderMap::new();
-    for (name, value) in fields {
-        let field: HeaderName = name.parse().map_err(|_| format!("answer.headers: {name:?} is not a name"))?;
-        let value = HeaderValue::from_str(value).map_err(|_| format!("answer.headers.{name}: not a value"))?;
-        map.append(field, value);
-    }
-    Ok(map)
 }
