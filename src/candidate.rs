@@ -183,6 +183,17 @@ impl Candidate {
         self.code.values().map(|code| code.sha256).collect()
     }
 
+    /// What was fetched for it, for another that wants the same.
+    #[must_use]
+    pub fn supply(&self) -> Supply {
+        let given = self.config.plugins.values().filter_map(|plugin| {
+            let Code { wasm, sha256 } = self.code.get(&plugin.name)?;
+            let given = Given { wasm: Arc::clone(wasm), sha256: *sha256, copy: None };
+            Some((Wanted::by(plugin, &self.config.trust)?, given))
+        });
+        given.collect()
+    }
+
     /// Whether nothing is wrong but components that are not yet what `sha256` pins or a signature is of: they may be on
     /// their way.
     #[must_use]

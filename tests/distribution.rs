@@ -214,7 +214,7 @@ async fn tls_alone_vouches_where_nothing_more_is_required_and_new_content_serves
     let now = proxy.reloaded(before);
     assert_eq!((handshake(&proxy), server.asked().len()), (101, 1));
     reload(&proxy);
-    assert_eq!(proxy.generation(), now + 1);
+    assert_eq!(proxy.generation(), now + 1, "{}", proxy.log().join("\n"));
     assert_eq!(handshake(&proxy), 403);
     proxy.logged(&["a new generation serves", "why=asked", "plugins.rendezvous changed: component"]);
 }

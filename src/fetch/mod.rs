@@ -83,7 +83,20 @@ pub enum Look {
 #[derive(Debug, Default)]
 pub struct Supply(BTreeMap<Wanted, Result<Given, Trouble>>);
 
+impl FromIterator<(Wanted, Given)> for Supply {
+    /// What is here already.
+    fn from_iter<T: IntoIterator<Item = (Wanted, Given)>>(all: T) -> Self {
+        Self(all.into_iter().map(|(wanted, given)| (wanted, Ok(given))).collect())
+    }
+}
+
 impl Supply {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What came of it; none if nobody has tried.
     #[must_use]
     pub fn get(&self, wanted: &Wanted) -> Option<&Result<Given, Trouble>> {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     candidate::{Candidate, supply_for},
     config::{Oldest, Reload},
-    fetch::Supply,
+    fetch::{Look, Supply},
     generation::Generation,
     http::hooks,
 };
@@ -72,13 +72,21 @@ impl Control {
         // Until when what was found first is waited for.
         let mut limit: Option<(Instant, Option<String>)> = None;
         // What is fetched counts for this order, whatever it takes to carry it out: nobody is asked twice.
-        let (look, mut supply) = (why.look(), Arc::new(Supply::default()));
+        let (mut look, mut supply) = (why.look(), Arc::new(self.supply(why)));
+        // Which generation served by then.
+        let mut before = served;
         let reloaded = loop {
             // While it is not its turn, so that nobody waits for the network but this order.
             if let Some(supply) = Arc::get_mut(&mut supply) {
                 supply_for(&self.paths, &self.fetcher, look, supply).await;
             }
             let one = self.reloading.lock().await;
+            let now = self.board.current.load().number;
+            if now != before && !supply.is_empty() {
+                // That one may be made of something newer, which this order is not to take back.
+                (before, look, supply) = (now, Look::Known, Arc::new(self.supply(why)));
+                continue;
+            }
             // Once: it may be pinned again while it waits.
             if unpinned.is_none() {
                 unpinned = Some(why == Why::Resume && self.unpin());
@@ -120,6 +128,12 @@ impl Control {
             reloaded => reloaded,
         };
         (reloaded, unpinned == Some(true))
+    }
+
+    /// What need not be fetched for an order: whoever saves a file did not ask for another component than the one that
+    /// serves.
+    fn supply(&self, why: Why) -> Supply {
+        if why == Why::Files { self.board.current.load().candidate.supply() } else { Supply::default() }
     }
 
     /// Looks at the files once.

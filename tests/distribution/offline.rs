@@ -1,7 +1,15 @@
 //! Without a network, and with a cache that somebody has been at.
 
+use std::sync::{
+    Arc, Barrier,
+    atomic::{AtomicBool, Ordering},
+};
+
 use super::{
-    support::files::{Answer, Files},
+    support::{
+        eventually,
+        files::{Answer, Files},
+    },
     *,
 };
 
@@ -159,4 +167,35 @@ async fn check_fetches_what_it_checks() {
     drop(server);
     let (code, text) = check();
     assert_eq!(code, 0, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_save_that_takes_long_does_not_bring_back_what_was_replaced_meanwhile() {
+    let place = Place::new();
+    let server = place.server().await;
+    let (new, newer) = (Arc::new(AtomicBool::new(false)), Arc::new(Barrier::new(2)));
+    server.say({
+        let (new, newer) = (Arc::clone(&new), Arc::clone(&newer));
+        move |asked| match asked.target.as_str() {
+            "/slow.wasm" => {
+                newer.wait();
+                Answer::ok(GIVES_ROLES)
+            }
+            _ if new.load(Ordering::SeqCst) => Answer::ok(GIVES_NO_ROLES),
+            _ => Answer::ok(GIVES_ROLES),
+        }
+    });
+    let yaml = mutable(&place, &server);
+    let proxy = place.start(&yaml);
+    // Saved, and taken back while what it wants is on its way.
+    let slow = format!("plugins:\n  slow: {{component: '{}'}}\n", server.url("/slow.wasm"));
+    proxy.setup.write(&yaml.replacen("plugins:\n", &slow, 1));
+    eventually("the question", || server.asked().iter().any(|asked| asked.target == "/slow.wasm").then_some(()));
+    proxy.setup.write(&yaml);
+    new.store(true, Ordering::SeqCst);
+    reload(&proxy);
+    assert_eq!((proxy.generation(), handshake(&proxy)), (2, 403));
+    newer.wait();
+    proxy.metric_becomes("cordboard_reloads_total{result=\"unchanged\"}", 1.0);
+    assert_eq!((proxy.generation(), handshake(&proxy)), (2, 403));
 }
