@@ -80,7 +80,12 @@ fn project(language: &str, more: &[&str], kind: &str) {
     let begun = tempfile::tempdir().unwrap();
     let name = format!("{kind}-in-{language}");
     let plugin = |dir: &Path, arguments: &[&str]| {
-        let output = binary().arg("plugin").args(arguments).current_dir(dir).output().unwrap();
+        let mut command = binary();
+        if language == "rust" {
+            // Without a network, and as on a machine that never had one.
+            command.env("CARGO_NET_OFFLINE", "true").env("CARGO_HOME", empty("cargo-home"));
+        }
+        let output = command.arg("plugin").args(arguments).current_dir(dir).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let (out, err) = (text(output.stdout), text(output.stderr));
         assert!(output.status.success(), "{name}: plugin {arguments:?}: {}\n{out}{err}", output.status);
@@ -102,6 +107,14 @@ fn project(language: &str, more: &[&str], kind: &str) {
     if let Some(table) = env::var_os("CORDBOARD_LANGUAGES_TABLE") {
         row(&PathBuf::from(table), &language, kind, &plugin(&dir, &["bench", "--json"]));
     }
+}
+
+/// A folder in which nothing is; of the same path each time, which is among the compiler's flags.
+fn empty(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages").join(name);
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
+    dir
 }
 
 /// Adds what `plugin bench` measured to a file, a line of JSON for each project.
