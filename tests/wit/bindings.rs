@@ -39,13 +39,15 @@ const EXPORTS: [(&str, bool); 12] = [
     ("lifecycle", true),
 ];
 
+/// Interfaces that use none of the contract's types.
 const UNTYPED: [&str; 2] = ["meta", "filter-migration"];
+/// Where the types are that all share.
 const TYPES: (&str, &str) = ("cordboard:plugin/types@0.1.0", "crate::bindings::imports::cordboard::plugin::types");
 const HEAD: &str = "// @generated from wit/v0.1 by wit-bindgen; `make bindings` writes it anew.\n";
 
 /// The modules, by the names of their files.
 pub(crate) fn generate(contract: &Path) -> BTreeMap<String, String> {
-    let imports: String = IMPORTS.iter().map(|name| format!("import {name};")).collect();
+    let imports = IMPORTS.map(|name| format!("import {name};")).concat();
     let opts = Opts { generate_all: true, additional_derive_attributes: derives(true), ..common() };
     let mut modules = BTreeMap::from([("imports.rs".to_owned(), module(contract, "imports", &imports, opts))]);
     for (name, compared) in EXPORTS {
@@ -54,7 +56,7 @@ pub(crate) fn generate(contract: &Path) -> BTreeMap<String, String> {
             additional_derive_attributes: derives(compared),
             export_macro_name: Some(format!("export_{file}")),
             pub_export_macro: true,
-            // The types are those of the imports; to name them where none is used is refused.
+            // The generator refuses what is not used.
             with: if UNTYPED.contains(&name) {
                 vec![]
             } else {
