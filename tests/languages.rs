@@ -52,7 +52,11 @@ fn policies_in_typescript_on_quickjs() {
 #[test]
 #[ignore = "`make languages` runs it"]
 fn policies_in_typescript_on_starlingmonkey() {
-    all("typescript", &["--engine", "starlingmonkey"]);
+    // QuickJS has checked and run each of the sources, and this engine all kinds in JavaScript, which is what it gets here,
+    // too. What is left is that the two go together, for decisions and for messages.
+    for kind in ["rendezvous", "filter"] {
+        project("typescript", &["--engine", "starlingmonkey"], kind);
+    }
 }
 
 #[test]
@@ -110,7 +114,7 @@ elsewhere: denied
     fs::write(begun.join("said.txt"), SAID).unwrap();
     let world = fs::read_to_string(begun.join("wit/world.wit")).unwrap();
     let imports = ["random", "metrics", "key-value", "discovery", "http-client"];
-    let imports: String = imports.iter().map(|name| format!("import cordboard:host/{name}@0.1.0;\n")).collect();
+    let imports = imports.map(|name| format!("import cordboard:host/{name}@0.1.0;\n")).concat();
     fs::write(begun.join("wit/world.wit"), world.replace("  include", &format!("{imports}  include"))).unwrap();
     let dir = workshop(&begun, "go");
     plugin("go", &dir, &["build", "--install"]);
