@@ -11,7 +11,7 @@
 #![allow(unsafe_code, reason = "the component model's calls are those of C")]
 
 #[rustfmt::skip]
-#[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::unwrap_used)]
+#[allow(missing_docs, unreachable_pub, rustdoc::broken_intra_doc_links, clippy::pedantic, clippy::unwrap_used)]
 mod generated {
     /// The host's side: types, what the running call is about, log, clock, and the capabilities that a grant opens.
     pub mod imports;
