@@ -32,7 +32,7 @@ NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test languages build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir
+.PHONY: help run test languages build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir bindings
 .PHONY: setup test-tools bench bench-tools micro micro-guard micro-accept micro-tools clean-cache
 
 help: ## this list
@@ -185,6 +185,9 @@ plugin: plugin-dir setup ## builds the guest crate in DIR=... as the built-in po
 plugin-dir:
 	@[ -n "$(DIR)" ] || { echo "usage: make plugin DIR=path/to/crate" >&2; exit 2; }
 	@[ -f "$(DIR)/Cargo.toml" ] || { echo "make plugin: $(DIR)/Cargo.toml does not exist" >&2; exit 2; }
+
+bindings: setup ## writes the bindings of the SDK for Rust anew, after a change of wit/
+	@$(WITH_GUESTS) cargo test --locked --test wit write_the_bindings -- --ignored
 
 setup: ## installs the WebAssembly target (FALLBACK=1: Debian's compiler, where rustup cannot fetch it)
 	@command -v cargo >/dev/null 2>&1 || { echo "cargo is missing; install Rust with rustup: https://rustup.rs" >&2; exit 1; }

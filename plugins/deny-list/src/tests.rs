@@ -76,7 +76,7 @@ fn a_bad_configuration_is_told() {
         (r#"{"id": "a", "literal": "x"}, {"id": "a", "literal": "y"}"#, "rules[1]: id: rules[0] has the same, \"a\""),
         (r#"{"id": "a", "regex": "(?=x)"}"#, "rules[0]: regex: "),
         (r#"{"id": "a", "longerThan": 65536}"#, "rules[0]: longerThan: 65536 is not less than maxBytes (65536), "),
-        (r#"{"id": "a", "longerThan": -1}"#, "rules[0]: longerThan: invalid value: integer `-1`, expected u32"),
+        (r#"{"id": "a", "longerThan": -1}"#, "rules[0]: longerThan: -1 is no whole number from 0 to 4294967295"),
         (r#"{"id": "a", "literal": "x", "action": "log"}"#, "rules[0]: action: \"log\" is none of close, drop, reply"),
         (
             r#"{"id": "a", "literal": "x", "action": "reply"}"#,

@@ -3,7 +3,6 @@
 use cordboard_plugin_sdk::{
     config::{Object, Value},
     filter::{Fallback, Size},
-    json,
 };
 
 use crate::schema::Schema;
@@ -33,23 +32,19 @@ impl Config {
     /// Names the key and what would be right.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut keys = Object::parse(text)?;
-        for name in ["toBackend", "toClient"] {
-            keys.take(name, Value::Null)?;
-        }
+        let to_backend: Option<Value> = keys.take("toBackend", None)?;
+        let to_client: Option<Value> = keys.take("toClient", None)?;
         let on_violation =
             keys.choose("onViolation", &[("close", OnViolation::Close), ("reply", OnViolation::Reply)])?;
         let on_invalid = Fallback::take(&mut keys, "onInvalid", Fallback::Close)?;
         let on_binary = Fallback::take(&mut keys, "onBinary", Fallback::Close)?;
         let size = Size::take(&mut keys)?;
         keys.finish()?;
-        // Once more, with all digits of the schemas' numbers.
-        let exact = json::parse(text).map_err(|error| error.to_string())?;
-        let schema = |name: &str| match exact.members(name).last() {
-            None => Ok(None),
-            Some(null) if *null == json::Value::NULL => Ok(None),
-            Some(value) => Schema::compile(value).map(Some).map_err(|error| format!("{name}{error}")),
+        let schema = |name: &str, value: Option<Value>| {
+            let schema = value.map(|value| Schema::compile(&value)).transpose();
+            schema.map_err(|error| format!("{name}{error}"))
         };
-        let (to_backend, to_client) = (schema("toBackend")?, schema("toClient")?);
+        let (to_backend, to_client) = (schema("toBackend", to_backend)?, schema("toClient", to_client)?);
         if to_backend.is_none() && to_client.is_none() {
             return Err("toBackend, toClient: neither has a schema, so nothing would be checked".to_owned());
         }

@@ -2,9 +2,9 @@
 
 use cordboard_plugin_sdk::{
     Direction,
-    config::{Object, Value as Configured},
+    config::{Object, Read, Value},
     filter::{self, Fallback, Size},
-    json::{self, Pointer, Value},
+    json::Pointer,
 };
 
 /// A checked configuration.
@@ -12,7 +12,7 @@ use cordboard_plugin_sdk::{
 pub(crate) struct Config {
     pub(crate) directions: &'static [Direction],
     pub(crate) remove: Vec<Pointer>,
-    pub(crate) set: Vec<(Pointer, Value<'static>)>,
+    pub(crate) set: Vec<(Pointer, Value)>,
     pub(crate) enrich: Vec<(Pointer, Fact)>,
     pub(crate) on_invalid: Fallback,
     pub(crate) size: Size,
@@ -45,14 +45,8 @@ impl Config {
         if remove.iter().any(Pointer::is_root) {
             return Err(format!("remove: {WHOLE}"));
         }
-        // Once more, with all digits of the numbers to set.
-        let exact = json::parse(text).map_err(|error| error.to_string())?;
-        let written = |pointer: &str, _: &Configured| {
-            let written = exact.members("set").last().and_then(|set| set.members(pointer).last());
-            written.cloned().map(Value::into_owned).ok_or_else(|| "it has no value".to_owned())
-        };
-        let set = each(set, &written).map_err(|error| format!("set: {error}"))?;
-        let enrich = each(enrich, &|_, value| Fact::read(value)).map_err(|error| format!("enrich: {error}"))?;
+        let set = each(set).map_err(|error| format!("set: {error}"))?;
+        let enrich = each(enrich).map_err(|error| format!("enrich: {error}"))?;
         if remove.is_empty() && set.is_empty() && enrich.is_empty() {
             return Err("neither remove nor set nor enrich: there is nothing to do".to_owned());
         }
@@ -63,21 +57,21 @@ impl Config {
 const WHOLE: &str = "the empty pointer is the whole message; a pointer to a member begins with \"/\"";
 
 /// Reads pointers and what belongs to them.
-fn each<T>(object: Object, read: &dyn Fn(&str, &Configured) -> Result<T, String>) -> Result<Vec<(Pointer, T)>, String> {
-    let read = |(pointer, value): (String, Configured)| {
+fn each<T: Read>(object: Object) -> Result<Vec<(Pointer, T)>, String> {
+    let read = |(pointer, value): (String, Value)| {
         if pointer.is_empty() {
             return Err(WHOLE.to_owned());
         }
-        let read = read(&pointer, &value).map_err(|error| format!("{pointer}: {error}"))?;
+        let read = T::read(value).map_err(|error| format!("{pointer}: {error}"))?;
         Ok((Pointer::parse(&pointer)?, read))
     };
     object.into_iter().map(read).collect()
 }
 
-impl Fact {
-    fn read(value: &Configured) -> Result<Self, String> {
-        let name = value.as_str().unwrap_or_default();
-        match (name, name.strip_prefix("attribute:")) {
+impl Read for Fact {
+    fn read(value: Value) -> Result<Self, String> {
+        let text = value.as_string().unwrap_or_default();
+        match (text.as_ref(), text.strip_prefix("attribute:")) {
             ("subject", _) => Ok(Self::Subject),
             ("roles", _) => Ok(Self::Roles),
             ("connection-id", _) => Ok(Self::ConnectionId),

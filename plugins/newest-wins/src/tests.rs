@@ -60,7 +60,7 @@ fn another_role_s_seat_is_not_its_affair() {
 fn a_bad_configuration_is_told() {
     for (config, told) in [
         ("[]", "the configuration must be an object: "),
-        (r#"{"anonymous": "yes"}"#, "anonymous: invalid type: string \"yes\", expected a boolean"),
+        (r#"{"anonymous": "yes"}"#, "anonymous: a text is neither true nor false"),
         (r#"{"subject": true}"#, "unknown key \"subject\"; the keys are sameSubject, anonymous"),
     ] {
         let error = NewestWins::init(config).unwrap_err();

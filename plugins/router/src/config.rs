@@ -35,7 +35,7 @@ impl Config {
         let default_env_tag =
             env_tag(&keys.take("defaultEnvTag", String::new())?).map_err(|error| format!("defaultEnvTag: {error}"))?;
         let overrides: Vec<String> = keys.take("allowOverrides", Vec::new())?;
-        let prefixes = Prefixes::parse(keys.take("pathPrefixService", Value::Null)?)
+        let prefixes = Prefixes::parse(keys.take("pathPrefixService", Value::NULL)?)
             .map_err(|error| format!("pathPrefixService: {error}"))?;
         keys.finish()?;
         if let Some(other) = overrides.iter().find(|name| !matches!(name.as_str(), "protocol" | "envTag")) {

@@ -5,7 +5,7 @@
 //! percent-decoded segments, so `/a`, `a` and `/a/` are the same one, and `/` stands for every path.
 
 use cordboard_plugin_sdk::{
-    config::{Object, Value},
+    config::{Object, Read as _, Value},
     id, path, query,
 };
 
@@ -37,13 +37,13 @@ impl Prefixes {
     /// # Errors
     /// Names the entry and what is wrong with it.
     pub(crate) fn parse(value: Value) -> Result<Self, String> {
-        let entries = match value {
-            Value::Null => return Ok(Self::default()),
-            Value::Object(map) => map.into_iter().collect(),
-            Value::String(text) if text.trim_start().starts_with('{') => text.parse::<Object>()?,
-            Value::String(text) => pairs(&text)?,
-            other => {
-                return Err(format!("{other} is neither a map nor a string such as \"/a=service-1 & /b=service-2\""));
+        let entries = match value.as_string() {
+            Some(text) if text.trim_start().starts_with('{') => text.parse::<Object>()?,
+            Some(text) => pairs(&text)?,
+            None if value == Value::NULL => return Ok(Self::default()),
+            None if matches!(value, Value::Object(_)) => Object::read(value)?,
+            None => {
+                return Err(format!("{value} is neither a map nor a string such as \"/a=service-1 & /b=service-2\""));
             }
         };
         let mut prefixes: Vec<(String, Prefix)> = Vec::new();
@@ -82,7 +82,7 @@ fn pairs(text: &str) -> Result<Object, String> {
         return Ok(Object::default());
     }
     let entry = |pair: &str| match pair.split_once('=') {
-        Some((prefix, service)) => Ok((prefix.trim().to_owned(), Value::String(service.trim().to_owned()))),
+        Some((prefix, service)) => Ok((prefix.trim().to_owned(), Value::string(service.trim()))),
         None => Err(format!("entry {:?}: no \"=\"; write /prefix=service, with \" & \" between entries", pair.trim())),
     };
     text.split('&').map(entry).collect()
@@ -91,11 +91,11 @@ fn pairs(text: &str) -> Result<Object, String> {
 impl Prefix {
     fn parse(name: &str, value: Value) -> Result<Self, String> {
         let segments = segments(name)?;
-        let mut service = match value {
-            Value::String(id) => Service { id, protocol: None, env_tag: None },
-            Value::Object(map) => Service::parse(map.into_iter().collect())?,
-            other => {
-                return Err(format!("{other} is neither a service id nor {{serviceId, protocol?, envTag?}}"));
+        let mut service = match value.as_string() {
+            Some(id) => Service { id: id.into_owned(), protocol: None, env_tag: None },
+            None if matches!(value, Value::Object(_)) => Service::parse(Object::read(value)?)?,
+            None => {
+                return Err(format!("{value} is neither a service id nor {{serviceId, protocol?, envTag?}}"));
             }
         };
         service.id = service.id.trim().to_owned();

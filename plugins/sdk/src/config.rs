@@ -19,16 +19,19 @@
 //! ```
 //!
 //! A policy without keys says so with [`nothing`]: then a key that somebody hopes for is refused, not ignored.
+//!
+//! `init` gets a text: who would rather read it with another crate, such as `serde_json`, does.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+use std::{mem, ops::RangeInclusive, str::FromStr};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor},
-};
+use crate::json;
 
-/// Any JSON value, for keys that take several forms.
-pub use serde_json::Value;
+mod read;
+
+pub use read::Read;
+
+/// Any JSON value, for keys that take several forms. Numbers have all their digits.
+pub type Value = json::Value<'static>;
 
 /// The configuration of a policy that takes none.
 ///
@@ -60,17 +63,17 @@ impl Object {
     /// # Errors
     /// Where the text is not JSON or not an object.
     pub fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("the configuration must be an object: {error}"))
+        object(text).map_err(|error| format!("the configuration must be an object: {error}"))
     }
 
     /// Takes a key's value; the default stands in where the key is absent or null.
     ///
     /// # Errors
     /// Names the key, what it holds and what it should, or that it stands there twice.
-    pub fn take<T: DeserializeOwned>(&mut self, key: &'static str, default: T) -> Result<T, String> {
+    pub fn take<T: Read>(&mut self, key: &'static str, default: T) -> Result<T, String> {
         match self.find(key)? {
             None => Ok(default),
-            Some(value) => serde_json::from_value(value).map_err(|error| format!("{key}: {error}")),
+            Some(value) => T::read(value).map_err(|error| format!("{key}: {error}")),
         }
     }
 
@@ -79,10 +82,10 @@ impl Object {
     ///
     /// # Errors
     /// "KEY must WHAT", or that the key stands there twice.
-    pub fn must<T: DeserializeOwned>(&mut self, key: &'static str, what: &str, default: T) -> Result<T, String> {
+    pub fn must<T: Read>(&mut self, key: &'static str, what: &str, default: T) -> Result<T, String> {
         match self.find(key)? {
             None => Ok(default),
-            Some(value) => serde_json::from_value(value).map_err(|_| format!("{key} must {what}")),
+            Some(value) => T::read(value).map_err(|_| format!("{key} must {what}")),
         }
     }
 
@@ -129,14 +132,13 @@ impl Object {
         self.left.retain_mut(|(name, value)| {
             let taken = name == key;
             if taken {
-                repeated |= found.replace(value.take()).is_some();
+                repeated |= found.replace(mem::replace(value, Value::NULL)).is_some();
             }
             !taken
         });
         match found {
             _ if repeated => Err(format!("{key}: stands there twice")),
-            None | Some(Value::Null) => Ok(None),
-            found => Ok(found),
+            found => Ok(found.filter(|value| *value != Value::NULL)),
         }
     }
 
@@ -173,7 +175,7 @@ impl FromStr for Object {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+        object(text).map_err(|error| format!("not a JSON object: {error}"))
     }
 }
 
@@ -192,28 +194,8 @@ impl FromIterator<(String, Value)> for Object {
     }
 }
 
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut object = Object::default();
-                while let Some(pair) = map.next_entry()? {
-                    object.left.push(pair);
-                }
-                Ok(object)
-            }
-        }
-
-        deserializer.deserialize_map(Pairs)
-    }
+fn object(text: &str) -> Result<Object, String> {
+    Object::read(json::parse(text).map_err(|error| error.to_string())?.into_owned())
 }
 
 #[cfg(test)]
@@ -232,7 +214,7 @@ mod tests {
     fn a_mistake_is_named_together_with_what_would_be_right() {
         let mut keys = Object::parse(r#"{"backendpath": "/x", "list": "one", "on": true, "on": false}"#).unwrap();
         let error = keys.take("list", vec![String::new()]).unwrap_err();
-        assert_eq!(error, "list: invalid type: string \"one\", expected a sequence");
+        assert_eq!(error, "list: a text is no list");
         assert_eq!(keys.take("on", true).unwrap_err(), "on: stands there twice");
         assert_eq!(keys.finish().unwrap_err(), "unknown key \"backendpath\"; the keys are list, on");
     }
@@ -243,7 +225,7 @@ mod tests {
         let choices = [("one", 1), ("two", 2)];
         assert_eq!((keys.choose("a", &choices), keys.choose("b", &choices)), (Ok(2), Ok(1)));
         assert_eq!(keys.choose("c", &choices).unwrap_err(), "c: \"Two\" is none of one, two");
-        assert_eq!(keys.choose("d", &choices).unwrap_err(), "d: invalid type: integer `2`, expected a string");
+        assert_eq!(keys.choose("d", &choices).unwrap_err(), "d: 2 is no text");
     }
 
     #[test]

@@ -115,7 +115,7 @@ mod tests {
     fn a_bad_bound_is_told() {
         for (text, told) in [
             (r#"{"maxBytes": 0}"#, "maxBytes: 0 is no size; the least is 1"),
-            (r#"{"maxBytes": -1}"#, "maxBytes: invalid value: integer `-1`, expected u32"),
+            (r#"{"maxBytes": -1}"#, "maxBytes: -1 is no whole number from 0 to 4294967295"),
             (r#"{"oversize": "cut"}"#, "oversize: \"cut\" is none of close, drop, pass"),
         ] {
             assert_eq!(Size::take(&mut Object::parse(text).unwrap()).unwrap_err(), told);

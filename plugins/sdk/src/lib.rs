@@ -130,12 +130,10 @@
 #[doc(hidden)]
 pub mod bindings;
 pub mod clock;
-#[cfg(feature = "config")]
 pub mod config;
 mod connection;
 pub mod discovery;
 mod export;
-#[cfg(feature = "config")]
 pub mod filter;
 pub mod http;
 pub mod id;

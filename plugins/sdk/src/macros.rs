@@ -56,6 +56,13 @@ macro_rules! export {
             );
             $($crate::__export_interface!($interface Exports);)+
 
+            // Here and not in the SDK: the linker leaves out of a library what nothing calls.
+            #[unsafe(export_name = "cabi_realloc")]
+            unsafe extern "C" fn cabi_realloc(old: *mut u8, old_len: usize, align: usize, len: usize) -> *mut u8 {
+                // SAFETY: as the host calls it.
+                unsafe { $crate::__private::bindings::runtime::cabi_realloc(old, old_len, align, len) }
+            }
+
             // On wasm a static of a named section is a custom section of the module.
             $(
                 #[used]

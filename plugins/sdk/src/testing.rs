@@ -62,7 +62,6 @@ mod log;
 mod message;
 mod metrics;
 mod request;
-#[cfg(feature = "config")]
 mod schema;
 mod session;
 
@@ -78,6 +77,5 @@ pub use message::{TestInterest, TestMessage, Wanted};
 pub(crate) use metrics::record as record_metric;
 pub use metrics::{Measure, Metric, take_metrics};
 pub use request::TestRequest;
-#[cfg(feature = "config")]
 pub use schema::assert_schema_names_the_keys;
 pub use session::{Seen, Session};

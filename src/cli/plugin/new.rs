@@ -146,8 +146,6 @@ fn begin(asked: &New) -> Result<PathBuf, Stop> {
     }
     if asked.lang == Language::Rust {
         sdk(&dir.join("sdk"))?;
-        // The versions that the SDK was tried with; cargo leaves out what the project does not need.
-        write(&dir.join("Cargo.lock"), include_bytes!("../../../Cargo.lock"))?;
     } else {
         wit::packages(&dir.join("wit/deps"))?;
     }

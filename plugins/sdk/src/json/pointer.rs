@@ -110,14 +110,6 @@ impl Pointer {
     }
 }
 
-/// From a string of a configuration.
-#[cfg(feature = "config")]
-impl<'de> serde::Deserialize<'de> for Pointer {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
-
 fn each<'t>(segments: &[Segment], value: &mut Value<'t>, edit: &mut impl FnMut(&mut Value<'t>)) {
     let Some((first, rest)) = segments.split_first() else { return edit(value) };
     match value {

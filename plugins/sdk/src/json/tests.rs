@@ -159,10 +159,8 @@ fn a_bad_pointer_is_told() {
 }
 
 /// A small generator (xorshift64*): the same texts in every run.
-#[cfg(feature = "config")]
 struct Random(u64);
 
-#[cfg(feature = "config")]
 impl Random {
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
@@ -172,7 +170,6 @@ impl Random {
     }
 }
 
-#[cfg(feature = "config")]
 #[test]
 fn a_text_is_json_here_where_it_is_elsewhere_and_edits_leave_it_json() {
     const PIECES: &[&str] = &[
