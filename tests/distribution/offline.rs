@@ -1,9 +1,11 @@
 //! Without a network, and with a cache that somebody has been at.
 
 use std::sync::{
-    Arc, Barrier,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
+
+use tokio::sync::Notify;
 
 use super::{
     support::{
@@ -169,33 +171,32 @@ async fn check_fetches_what_it_checks() {
     assert_eq!(code, 0, "{text}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_save_that_takes_long_does_not_bring_back_what_was_replaced_meanwhile() {
     let place = Place::new();
     let server = place.server().await;
-    let (new, newer) = (Arc::new(AtomicBool::new(false)), Arc::new(Barrier::new(2)));
+    let new = Arc::new(AtomicBool::new(false));
+    let gate = Arc::new(Notify::new());
     server.say({
-        let (new, newer) = (Arc::clone(&new), Arc::clone(&newer));
+        let (new, gate) = (Arc::clone(&new), Arc::clone(&gate));
         move |asked| match asked.target.as_str() {
-            "/slow.wasm" => {
-                newer.wait();
-                Answer::ok(GIVES_ROLES)
-            }
+            "/slow.wasm" => Answer::Held(Arc::clone(&gate), Box::new(Answer::ok(GIVES_ROLES))),
             _ if new.load(Ordering::SeqCst) => Answer::ok(GIVES_NO_ROLES),
             _ => Answer::ok(GIVES_ROLES),
         }
     });
-    let yaml = mutable(&place, &server);
+    let plugin = format!("component: '{}'", server.url("/own.wasm"));
+    let yaml = place.chat(&plugin, "timeout: 20s", "trust: {require: never}\n");
     let proxy = place.start(&yaml);
     // Saved, and taken back while what it wants is on its way.
-    let slow = format!("plugins:\n  slow: {{component: '{}'}}\n", server.url("/slow.wasm"));
-    proxy.setup.write(&yaml.replacen("plugins:\n", &slow, 1));
+    let slow = format!("plugins: {{slow: {{component: '{}'}}, ", server.url("/slow.wasm"));
+    proxy.setup.write(&yaml.replacen("plugins: {", &slow, 1));
     eventually("the question", || server.asked().iter().any(|asked| asked.target == "/slow.wasm").then_some(()));
     proxy.setup.write(&yaml);
     new.store(true, Ordering::SeqCst);
     reload(&proxy);
     assert_eq!((proxy.generation(), handshake(&proxy)), (2, 403));
-    newer.wait();
+    gate.notify_one();
     proxy.metric_becomes("cordboard_reloads_total{result=\"unchanged\"}", 1.0);
     assert_eq!((proxy.generation(), handshake(&proxy)), (2, 403));
 }

@@ -18,6 +18,7 @@ use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpListener,
+    sync::Notify,
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
@@ -33,6 +34,8 @@ pub struct Asked {
 /// What is answered.
 #[derive(Clone, Debug)]
 pub enum Answer {
+    /// This one, once it may go.
+    Held(Arc<Notify>, Box<Self>),
     /// Head lines after the status, and the body.
     Whole(u16, Vec<(String, String)>, Vec<u8>),
     /// Says that it is longer than it is.
@@ -225,7 +228,15 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<
     };
     let answer = say.lock().unwrap()(&asked);
     seen.lock().unwrap().push(asked);
+    let answer = match answer {
+        Answer::Held(gate, held) => {
+            gate.notified().await;
+            *held
+        }
+        other => other,
+    };
     let bytes = match answer {
+        Answer::Held(..) => unreachable!("held once"),
         Answer::Whole(status, head, body) => {
             let fields = head.iter().fold(String::new(), |text, (name, value)| text + name + ": " + value + "\r\n");
             let head = format!("HTTP/1.1 {status} Whatever\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
