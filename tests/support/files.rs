@@ -229,9 +229,9 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<
     let answer = say.lock().unwrap()(&asked);
     seen.lock().unwrap().push(asked);
     let answer = match answer {
-        Answer::Held(gate, held) => {
+        Answer::Held(gate, inner) => {
             gate.notified().await;
-            *held
+            *inner
         }
         other => other,
     };
