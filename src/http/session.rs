@@ -282,7 +282,7 @@ pub(super) struct OnLine {
     conn: ConnId,
     leg: Arc<OneLeg>,
     /// None where somebody else holds it, too.
-    place: Option<Place>,
+    _place: Option<Place>,
     _awaited: TaskTrackerToken,
 }
 
@@ -347,7 +347,7 @@ impl OnLine {
                 }
             });
         }
-        let line = Self { board: Arc::clone(board), conn, leg, place, _awaited: drain.token() };
+        let line = Self { board: Arc::clone(board), conn, leg, _place: place, _awaited: drain.token() };
         (line, mailbox)
     }
 
@@ -410,9 +410,7 @@ impl OnLine {
     }
 
     /// Leaves it to be accounted for: its session, in which `guest` was the other leg, is over. Does not block.
-    pub(super) fn over(mut self, opened: Instant, report: Report, guest: Option<Box<Seated>>) {
-        // Others may have it at once.
-        self.place = None;
+    pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Box<Seated>>) {
         let over = self.board.sessions.over.clone();
         // Nobody accounts for anything when the whole process goes down.
         let _ = over.send(Over { line: self, opened, report, _guest: guest });

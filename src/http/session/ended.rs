@@ -2,10 +2,7 @@
 
 use std::{borrow::Cow, error::Error, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::mpsc::UnboundedReceiver,
-    time::{Instant, sleep},
-};
+use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
 use super::{LegInfo, OnLine, OneLeg};
 use crate::{
@@ -18,9 +15,6 @@ use crate::{
 
 /// Sessions accounted for before others have their turn.
 const BATCH: usize = 64;
-
-/// How long those that are over are gathered after one was accounted for: each would wake a thread otherwise.
-const GATHER: Duration = Duration::from_millis(5);
 
 /// A session that is over.
 pub(super) struct Over {
@@ -38,9 +32,6 @@ pub(super) async fn account(mut over: UnboundedReceiver<Over>) {
         for Over { line, opened, report, _guest } in batch.drain(..) {
             let cut = line.board.drain.is_cut().filter(|_| report.cut);
             ended(&line, &report, opened, cut);
-        }
-        if over.is_empty() {
-            sleep(GATHER).await;
         }
     }
 }
