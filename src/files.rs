@@ -29,8 +29,9 @@ pub fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a file that is there whole, as it is to be after a power cut, or as it was before. Its mode is this one, less what
-/// the process takes from every file (umask). A link stays one; a pipe or a device is written to.
+/// Writes a file that is there whole, as it is to be after a power cut, or as it was before. A new one has this mode, less
+/// what the process takes from every file (umask), another keeps its own. A symbolic link stays one, if what it leads to is
+/// there; a pipe or a device is written to.
 ///
 /// # Errors
 /// When it cannot be written; nothing is left of it then.
@@ -39,11 +40,13 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         return fs::write(path, bytes);
     }
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let kept = path.metadata().ok().map(|about| about.permissions());
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", uuid::Uuid::new_v4()));
     let temporary = PathBuf::from(temporary);
     let written = (|| {
         let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
+        kept.map_or(Ok(()), |kept| file.set_permissions(kept))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)

@@ -111,6 +111,7 @@ elsewhere: denied
     let begun = begun.path().join("probe");
     fs::copy(sources.join("capabilities.go"), begun.join("policy.go")).unwrap();
     fs::copy(sources.join("capabilities_test.go"), begun.join("policy_test.go")).unwrap();
+    fs::copy(sources.join("lifetimes_test.go"), begun.join("cordboard/lifetimes_test.go")).unwrap();
     fs::write(begun.join("said.txt"), SAID).unwrap();
     let world = fs::read_to_string(begun.join("wit/world.wit")).unwrap();
     let imports = ["random", "metrics", "key-value", "discovery", "http-client"];

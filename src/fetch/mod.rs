@@ -91,6 +91,14 @@ impl FromIterator<(Wanted, Given)> for Supply {
 }
 
 impl Supply {
+    /// This, and what was refused to another.
+    #[must_use]
+    pub fn with_refusals_of(mut self, other: &Self) -> Self {
+        let refused = other.0.iter().filter(|(_, given)| matches!(given, Err(Trouble::Refused(_))));
+        self.0.extend(refused.map(|(wanted, given)| (wanted.clone(), given.clone())));
+        self
+    }
+
     /// Whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

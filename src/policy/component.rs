@@ -170,7 +170,7 @@ impl Plugin {
             stats: Stats::default(),
             tally: runtime.tallies.of(&spec.name),
             dump: runtime.dumps.of(&spec.name),
-            meter: runtime.measured.then(Box::default),
+            meter: Meter::of(runtime.measure),
             spec,
         };
         let refuse =
@@ -239,6 +239,11 @@ impl Plugin {
     #[must_use]
     pub fn unused_grants(&self) -> &[&'static str] {
         &self.unused_grants
+    }
+
+    /// See [`micro::run_on`](super::micro::run_on).
+    pub(super) fn run_on(&self) {
+        self.runtime.ticker.rest();
     }
 
     /// What was loaded.
@@ -397,8 +402,8 @@ impl Plugin {
         };
         instance.store.data_mut().begin(std::mem::take(scene));
         let armed = arm(&mut instance.store, limit);
-        if self.meter.is_some() {
-            measure::fill(&mut instance.store);
+        if let Some(meter) = &self.meter {
+            meter.fill(&mut instance.store);
         }
         // If this fails or is dropped, the instance goes with it: nothing a guest left half done is entered again.
         let asked = instance.guest.ask(&mut instance.store, question);

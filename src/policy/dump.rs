@@ -32,7 +32,7 @@ use crate::config::{self, PluginConfig};
 pub enum Undumped {
     /// They come faster than `per_minute`.
     Rate,
-    /// Its message is longer than `message`, or all of it than a file of test cases may be.
+    /// Its message or attachment is longer than `message`, or all of it than a file of test cases may be.
     Size,
     /// `queue` of them wait for the disk.
     Queue,
@@ -118,7 +118,9 @@ impl Dump {
         failure: &Failure,
     ) -> Result<PathBuf, Undumped> {
         let config = &wanted.config;
-        let place = self.admit(wanted, scene.message.as_ref().map_or(0, |message| message.payload.bytes.len()))?;
+        let message = scene.message.as_ref().map_or(0, |message| message.payload.bytes.len());
+        let attachment = scene.live.as_ref().map_or(0, |live| live.attachment.len());
+        let place = self.admit(wanted, message.max(attachment))?;
         let name = self.writer.name(&self.plugin, question.hook());
         let path = config.dir.join(&name);
         let (case, comment) = case::of(plugin, question, scene, failure);

@@ -63,8 +63,8 @@ pub(super) struct Runtime {
     pub(super) shared: Arc<Shared>,
     compiler: mpsc::Sender<Job>,
     serving: AtomicBool,
-    /// Calls are measured.
-    pub(super) measured: bool,
+    /// What is measured of calls.
+    pub(super) measure: Measure,
     /// Distinguishes engine configurations in cache keys.
     compatibility: String,
     /// Every version still in memory, oldest first.
@@ -122,7 +122,7 @@ impl Runtime {
             linker: linker(&engine)?,
             ticker: Ticker::start(&engine)?,
             compiler: compilers(&engine, cache)?,
-            measured: measure != Measure::Nothing,
+            measure,
             compatibility,
             tallies: Tallies::default(),
             dumps: Dumps::default(),

@@ -42,19 +42,35 @@ pub struct Spent {
 }
 
 /// Keeps what was measured of one version.
-#[derive(Default)]
-pub(super) struct Meter(Mutex<Measured>);
+pub(super) struct Meter {
+    measured: Mutex<Measured>,
+    /// Instructions are counted. Who asks an engine for fuel that has none gets an error that takes longer than the call.
+    counts: bool,
+}
 
 impl Meter {
+    /// For this; none where nothing is measured.
+    pub(super) fn of(measure: Measure) -> Option<Box<Self>> {
+        let counts = measure == Measure::Instructions;
+        (measure != Measure::Nothing).then(|| Box::new(Self { measured: Mutex::default(), counts }))
+    }
+
+    /// Before a call that is measured.
+    pub(super) fn fill(&self, store: &mut Store<State>) {
+        if self.counts {
+            let _ = store.set_fuel(FULL);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Measured> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn took(&self, question: Question<'_>, time: Duration) {
         self.lock().entry(question.hook().name()).or_default().times.push(time);
     }
 
-    /// A call has been answered that began with [`fill`].
+    /// A call has been answered that began with [`Meter::fill`].
     pub(super) fn left(&self, question: Question<'_>, store: &mut Store<State>) {
         self.spent(question.hook().name(), store);
     }
@@ -66,8 +82,7 @@ impl Meter {
     }
 
     fn spent(&self, name: &'static str, store: &mut Store<State>) {
-        // An engine without fuel says so with an error.
-        let Ok(left) = store.get_fuel() else { return };
+        let Some(left) = self.counts.then(|| store.get_fuel().ok()).flatten() else { return };
         let mut all = self.lock();
         let spent = all.entry(name).or_default();
         spent.instructions += FULL.saturating_sub(left);
@@ -77,9 +92,4 @@ impl Meter {
     pub(super) fn take(&self) -> Measured {
         std::mem::take(&mut *self.lock())
     }
-}
-
-/// Before a call that is measured.
-pub(super) fn fill(store: &mut Store<State>) {
-    let _ = store.set_fuel(FULL);
 }

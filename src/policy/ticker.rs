@@ -41,6 +41,11 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
+    /// No guest is interrupted any more, for who counts instructions.
+    pub(super) fn rest(&self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+    }
+
     pub(super) fn busy(&self) -> Busy<'_> {
         self.shared.calls.fetch_add(1, Ordering::SeqCst);
         // The thread announces its sleep before it looks at `calls` a last time, so one of the two sees the other.

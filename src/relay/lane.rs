@@ -30,6 +30,7 @@ use self::{
 };
 use super::{
     Leg, LegReport, Mailbox, Report,
+    buffer::Buffer,
     close::CloseFrame,
     mailbox::Command,
     owner::Owned,
@@ -71,6 +72,8 @@ pub(super) struct Lane {
     /// Whose turn it is.
     ready: Vec<usize>,
     timers: Timers,
+    /// The buffer of the short way, from the first message on.
+    spare: Option<Buffer>,
 }
 
 impl Lane {
@@ -88,6 +91,7 @@ impl Lane {
             free: Vec::new(),
             ready: Vec::new(),
             timers: Timers::default(),
+            spare: None,
         })
     }
 
@@ -242,9 +246,9 @@ impl Lane {
     fn turn(&mut self, place: usize, now: Instant) {
         let Some(resident) = &mut self.residents[place] else { return };
         resident.queued = false;
-        let registry = self.poll.registry();
+        let (registry, spare) = (self.poll.registry(), &mut self.spare);
         // A session that panics takes no other with it. Nothing of it is used again.
-        match catch_unwind(AssertUnwindSafe(|| resident.turn(registry, place, now))) {
+        match catch_unwind(AssertUnwindSafe(|| resident.turn(registry, spare, place, now))) {
             Ok(Turn::Again) => self.queue(place),
             Ok(Turn::Wait(None)) => {}
             Ok(Turn::Wait(Some(deadline))) => {
@@ -276,8 +280,8 @@ impl Resident {
         self.armed.take_if(|armed| *armed == at).is_some()
     }
 
-    fn turn(&mut self, registry: &Registry, place: usize, now: Instant) -> Turn {
-        if !self.rung && self.session.pass_straight(now) {
+    fn turn(&mut self, registry: &Registry, spare: &mut Option<Buffer>, place: usize, now: Instant) -> Turn {
+        if !self.rung && self.session.pass_straight(spare, now) {
             return Turn::Wait(self.session.calm.end());
         }
         for _ in 0..STEPS {

@@ -199,7 +199,7 @@ impl<I: Io> Session<I> {
 
     /// Does what can be done now.
     pub(super) fn step(&mut self, now: Instant) -> Next {
-        if self.pass_straight(now) {
+        if self.pass_straight(&mut None, now) {
             return Next::Wait(Wants { read: [true; 2], write: [false; 2], deadline: self.calm.end() });
         }
         self.straight = false;

@@ -20,9 +20,9 @@ impl<I: Io> Session<I> {
     }
 
     /// Passes on what one leg has; whether that was all there was to do. Then the next thing is read, or the
-    /// [calm](Session::calm) ends.
+    /// [calm](Session::calm) ends. Reads go to `spare`, which is taken from the pool where there is none, and stays for the next.
     #[inline]
-    pub(super) fn pass_straight(&mut self, now: Instant) -> bool {
+    pub(super) fn pass_straight(&mut self, spare: &mut Option<Buffer>, now: Instant) -> bool {
         if !self.straight || self.calm.is_over(now) {
             return false;
         }
@@ -38,7 +38,7 @@ impl<I: Io> Session<I> {
         {
             return false;
         }
-        let mut buffer = Buffer::take();
+        let mut buffer = spare.take().unwrap_or_else(Buffer::take);
         let read = from.read(&mut buffer[READ]);
         let there = HEADROOM..HEADROOM + read.as_ref().copied().unwrap_or_default();
         let message = &buffer[there.clone()];
@@ -57,6 +57,8 @@ impl<I: Io> Session<I> {
             if sent < message.len() {
                 from.flow.pending.put(buffer, &Digest::whole(there));
                 from.flow.pending.advance(sent);
+            } else {
+                *spare = Some(buffer);
             }
         }
         self.straight

@@ -83,8 +83,10 @@ impl Control {
             let one = self.reloading.lock().await;
             let now = self.board.current.load().number;
             if now != before && !supply.is_empty() {
-                // That one may be made of something newer, which this order is not to take back.
-                (before, look, supply) = (now, Look::Known, Arc::new(self.supply(why)));
+                // That one may be made of something newer, which this order is not to take back. What was refused to it
+                // stays refused.
+                let again = self.supply(why).with_refusals_of(&supply);
+                (before, look, supply) = (now, Look::Known, Arc::new(again));
                 continue;
             }
             // Once: it may be pinned again while it waits.
@@ -131,9 +133,10 @@ impl Control {
     }
 
     /// What need not be fetched for an order: whoever saves a file did not ask for another component than the one that
-    /// serves.
+    /// serves. Unless something was refused: it may be the configuration for a newer one that is mended.
     fn supply(&self, why: Why) -> Supply {
-        if why == Why::Files { self.board.current.load().candidate.supply() } else { Supply::default() }
+        let mends = self.state().refused.is_some();
+        if why == Why::Files && !mends { self.board.current.load().candidate.supply() } else { Supply::default() }
     }
 
     /// Looks at the files once.

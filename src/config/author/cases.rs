@@ -322,7 +322,7 @@ fn identity(check: &mut Check, at: &At<'_>, file: IdentityFile) -> Identity {
 }
 
 fn answer(check: &mut Check, at: &At<'_>, file: AnswerFile) -> (u16, Vec<Attribute>) {
-    let status = check.count(&at.key("status"), &file.status, 101, &(100..=599));
+    let status = check.count(&at.key("status"), &file.status, 101, &(100..=999));
     (status, fields(file.headers))
 }
 

@@ -15,7 +15,6 @@ use crate::{
         deadline::{self, REASON_BYTES, Stopped, arm, bounded},
         failure::Failure,
         host::State,
-        measure,
         output::one_line,
         stats::nanoseconds,
     },
@@ -96,8 +95,8 @@ impl Plugin {
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|context| deadline::at_tick(context.data()));
         let armed = arm(&mut store, limit);
-        if self.meter.is_some() {
-            measure::fill(&mut store);
+        if let Some(meter) = &self.meter {
+            meter.fill(&mut store);
         }
         let begun = Instant::now();
         let made = bounded(&self.runtime.ticker, &armed, async {

@@ -27,6 +27,8 @@ const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
 /// Digits of the time that a name begins with: microseconds since 1970, so that names sort by time until 2286.
 const DIGITS: usize = 16;
+/// Microseconds after which nobody writes a file any more, not even another process.
+const WRITTEN_WITHIN: u64 = 600 * 1_000_000;
 
 /// A file that is to be written.
 pub(super) struct Job {
@@ -129,8 +131,8 @@ fn write(job: &Job) -> Result<(), (Undumped, String)> {
         return Err(size(format!("it would be longer than {} MiB, which is what can be read of it", MAX_BYTES >> 20)));
     }
     let written = make_folder(dir)
-        .and_then(|()| make_room(dir, &place.0.plugin, most.saturating_sub(1)))
-        .and_then(|()| files::replace(&dir.join(name), text.as_bytes(), FILE_MODE));
+        .and_then(|()| files::replace(&dir.join(name), text.as_bytes(), FILE_MODE))
+        .and_then(|()| make_room(dir, &place.0.plugin, *most, time_of(name)));
     written.map_err(|error| (Undumped::Disk, format!("{}: {error}", dir.display())))
 }
 
@@ -138,17 +140,32 @@ fn make_folder(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
 }
 
-/// Leaves the latest so many files of a plugin: what fails now is what is to be mended.
-fn make_room(dir: &Path, plugin: &str, most: usize) -> io::Result<()> {
-    let mut own = Vec::new();
+/// The piece of a file that a process was writing when it was ended.
+fn is_piece_of(file: &str, plugin: &str) -> bool {
+    let whole = file.strip_suffix(".tmp").and_then(|rest| rest.rsplit_once('.'));
+    whole.is_some_and(|(whole, _)| is_of(whole, plugin))
+}
+
+/// When a file was named, in microseconds since 1970.
+fn time_of(file: &str) -> u64 {
+    file.get(..DIGITS).and_then(|digits| digits.parse().ok()).unwrap_or_default()
+}
+
+/// Leaves the latest so many files of a plugin, for what fails now is what is to be mended, and no piece of one that nobody
+/// writes any more.
+fn make_room(dir: &Path, plugin: &str, most: usize, now: u64) -> io::Result<()> {
+    let (mut own, mut pieces) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        if name.to_str().is_some_and(|name| is_of(name, plugin)) {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        if is_of(&name, plugin) {
             own.push(name);
+        } else if is_piece_of(&name, plugin) && time_of(&name) + WRITTEN_WITHIN < now {
+            pieces.push(name);
         }
     }
     own.sort();
-    for old in own.iter().take(own.len().saturating_sub(most)) {
+    own.truncate(own.len().saturating_sub(most));
+    for old in own.iter().chain(&pieces) {
         match fs::remove_file(dir.join(old)) {
             // Somebody was faster.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -230,11 +247,17 @@ mod tests {
         for file in kept.iter().cloned().chain([name(2, "a", Hook::Role), name(3, "a", Hook::Message)]) {
             fs::write(dir.path().join(file), "").unwrap();
         }
-        make_room(dir.path(), "a", 1).unwrap();
+        let piece = |time| name(time, "a", Hook::Role) + ".0000.tmp";
+        let written_now = piece(5 + WRITTEN_WITHIN);
+        for file in [&written_now, &piece(5), &piece(4)] {
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        make_room(dir.path(), "a", 1, 6 + WRITTEN_WITHIN).unwrap();
         let mut left: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         let mut kept = kept.to_vec();
+        kept.push(written_now);
         kept.sort();
         assert_eq!(left, kept);
     }

@@ -43,7 +43,14 @@ impl Timers {
     }
 
     /// The next session whose timer has fired, if `is_set` says of its place and time that it means something.
-    pub(super) fn due(&mut self, now: Instant, mut is_set: impl FnMut(usize, Instant) -> bool) -> Option<usize> {
+    #[inline]
+    pub(super) fn due(&mut self, now: Instant, is_set: impl FnMut(usize, Instant) -> bool) -> Option<usize> {
+        // Nearly always none is.
+        let Reverse((at, _)) = self.0.peek()?;
+        if *at > now { None } else { self.take_due(now, is_set) }
+    }
+
+    fn take_due(&mut self, now: Instant, mut is_set: impl FnMut(usize, Instant) -> bool) -> Option<usize> {
         while let Some(Reverse((at, place))) = self.0.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.0.pop();
             if is_set(place, at) {

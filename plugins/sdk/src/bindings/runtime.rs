@@ -9,7 +9,8 @@ use std::{
 /// The answer to the host's `cabi_realloc`, by which it has memory made for what it hands over.
 ///
 /// # Safety
-/// `old` is null and `old_len` 0, or they are what an earlier call answered and was asked for. `align` is a power of two.
+/// `old` is null and `old_len` 0, or they are what an earlier call answered and was asked for, and then `len` is not 0.
+/// `align` is a power of two.
 pub unsafe fn cabi_realloc(old: *mut u8, old_len: usize, align: usize, len: usize) -> *mut u8 {
     let size = if old_len == 0 { len } else { old_len };
     if size == 0 {
@@ -17,10 +18,12 @@ pub unsafe fn cabi_realloc(old: *mut u8, old_len: usize, align: usize, len: usiz
     }
     // SAFETY: sizes and alignments of the component model are those of a memory of 32 bits.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-    // SAFETY: the size is not 0, and what is made larger was made here, with this layout.
+    debug_assert!(len > 0, "nothing is made smaller to nothing");
+    // SAFETY: neither size is 0, and what is made larger was made here, with this layout.
     let made = unsafe { if old_len == 0 { alloc(layout) } else { realloc(old, layout, len) } };
     if made.is_null() {
-        handle_alloc_error(layout);
+        // SAFETY: as above.
+        handle_alloc_error(unsafe { Layout::from_size_align_unchecked(len, align) });
     }
     made
 }

@@ -53,9 +53,16 @@ func (b Bucket) CompareAndSet(key string, expected, value []byte, lifetime time.
 	return bucketCompareAndSet(b, key, expected, value, milliseconds(lifetime))
 }
 
-// What is asked for is never 0, which would be for ever.
+// Rounded up, so that only 0 is 0, which the host takes for the longest there is. A time that is over is the shortest.
 func milliseconds(lifetime time.Duration) uint64 {
-	return uint64((max(lifetime, 0) + time.Millisecond - 1) / time.Millisecond)
+	if lifetime < 0 {
+		return 1
+	}
+	whole := uint64(lifetime / time.Millisecond)
+	if lifetime%time.Millisecond > 0 {
+		whole++
+	}
+	return whole
 }
 
 // Endpoint is where a service is.

@@ -10,7 +10,7 @@ import (
 
 // What a test says the host would.
 var (
-	// Kept is what is in the buckets; nothing in it ends by itself. nil is empty.
+	// Kept is what is in the buckets; nothing in it ends by itself, and a key without a value is not there. nil is empty.
 	Kept = map[Bucket]map[string][]byte{}
 	// Endpoints are those of each service.
 	Endpoints = map[string][]Endpoint{}
@@ -33,6 +33,9 @@ func histogramRecord(string, float64, []Header) {}
 func bucketGet(bucket Bucket, key string) ([]byte, error) { return Kept[bucket][key], nil }
 
 func bucketSet(bucket Bucket, key string, value []byte, _ uint64) error {
+	if Kept == nil {
+		Kept = map[Bucket]map[string][]byte{}
+	}
 	if Kept[bucket] == nil {
 		Kept[bucket] = map[string][]byte{}
 	}
