@@ -44,6 +44,12 @@ impl Ticker {
     /// No guest is interrupted any more, for who counts instructions.
     pub(super) fn rest(&self) {
         self.shared.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+            while !thread.is_finished() {
+                thread::yield_now();
+            }
+        }
     }
 
     pub(super) fn busy(&self) -> Busy<'_> {
