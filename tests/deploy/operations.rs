@@ -119,9 +119,22 @@ fn links_of_the_guides_lead_somewhere() {
     for name in ["operations.md", "deploy/README.md"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
         for link in file(name).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            assert!(folder.parent().unwrap().join(link).exists(), "{link} of {name}");
+            let (path, heading) = link.split_once('#').map_or((link, None), |(path, heading)| (path, Some(heading)));
+            let path = folder.parent().unwrap().join(path);
+            assert!(path.exists(), "{link} of {name}");
+            if let Some(heading) = heading {
+                let text = fs::read_to_string(path).unwrap();
+                assert!(text.lines().any(|line| anchor(line).as_deref() == Some(heading)), "{link} of {name}");
+            }
         }
     }
+}
+
+/// How links name a heading.
+fn anchor(line: &str) -> Option<String> {
+    let text = line.strip_prefix('#')?.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+    Some(kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect())
 }
 
 /// All code, in one text.
