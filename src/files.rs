@@ -111,6 +111,9 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        replace(&path, b"new", 0o600).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640, "another's mode stays");
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         replace(&link, b"through it", 0o600).unwrap();

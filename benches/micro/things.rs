@@ -268,7 +268,7 @@ fn filter<const LEN: usize>(clock: &mut Clock) {
         let deny = Policies::one("deny-list", config, limits).await;
         Onlooker::open(&deny, &Arc::new(handshake())).await.expect("it looks at messages")
     });
-    // Like a thread of the relay, outside: what runs in the runtime makes way now and then, and a message goes elsewhere.
+    // Outside, like a thread of the relay: what runs in the runtime makes way now and then, and a message goes elsewhere.
     let mut message = Some(Payload { kind: MessageKind::Text, bytes: vec![b'x'; LEN] });
     clock.rounds(|| message = message.take().and_then(|message| filter.look(message)));
     assert!(message.is_some(), "it came back each time");

@@ -7,7 +7,7 @@ use super::{
     context::{Call, Facts},
     v0_1::Question,
 };
-use crate::model::{ChannelId, Identity, Role, Verdict};
+use crate::model::{ChannelId, Hook, Identity, Role, Verdict};
 
 /// A request with all that was said of it.
 #[derive(Clone)]
@@ -22,18 +22,31 @@ pub struct Ruling {
 }
 
 impl Plugin {
+    /// Whether it exports what this is asked of.
+    #[must_use]
+    pub fn is_asked(&self, hook: Hook) -> bool {
+        self.answers(match hook {
+            Hook::Role => Question::Role,
+            Hook::Authorize => Question::Authorize,
+            Hook::Channel => Question::Channel,
+            Hook::Service => Question::Service,
+            Hook::Rewrite => Question::Rewrite,
+            Hook::Pair => Question::Pair,
+            Hook::Response => Question::Response(0, &[]),
+            Hook::Open => Question::Open,
+            Hook::Message => Question::Message,
+            Hook::Migrate => Question::Migrate(""),
+            Hook::Recheck => Question::Recheck,
+            Hook::Event => return self.observes(),
+        })
+    }
+
     /// What it is asked or told once a request is let in, as questions are shown: of who sits on its channel, of its
     /// answer, of its messages, of whether it may go on, of its life.
     #[must_use]
     pub fn later(&self) -> Vec<&'static str> {
-        let all = [
-            (self.pairs(), "pair"),
-            (self.rewrites_answers(), "response"),
-            (self.answers(Question::Open), "message"),
-            (self.rechecks(), "recheck"),
-            (self.observes(), "event"),
-        ];
-        all.into_iter().filter_map(|(is, name)| is.then_some(name)).collect()
+        let all = [Hook::Pair, Hook::Response, Hook::Message, Hook::Recheck, Hook::Event];
+        all.into_iter().filter(|hook| self.is_asked(*hook)).map(Hook::name).collect()
     }
 
     /// Whether it takes over connections of other versions.

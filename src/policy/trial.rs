@@ -128,25 +128,6 @@ pub async fn show(filters: &Filters, direction: Direction, message: Payload) -> 
 }
 
 impl Plugin {
-    /// Whether it exports what this is asked of.
-    #[must_use]
-    pub fn is_asked(&self, hook: Hook) -> bool {
-        self.answers(match hook {
-            Hook::Role => Question::Role,
-            Hook::Authorize => Question::Authorize,
-            Hook::Channel => Question::Channel,
-            Hook::Service => Question::Service,
-            Hook::Rewrite => Question::Rewrite,
-            Hook::Pair => Question::Pair,
-            Hook::Response => Question::Response(0, &[]),
-            Hook::Open => Question::Open,
-            Hook::Message => Question::Message,
-            Hook::Migrate => Question::Migrate(""),
-            Hook::Recheck => Question::Recheck,
-            Hook::Event => return self.observes(),
-        })
-    }
-
     /// Has it take a connection over from a version of this name, `name@identity`; the inner error is its refusal.
     ///
     /// # Errors

@@ -200,3 +200,23 @@ async fn a_save_that_takes_long_does_not_bring_back_what_was_replaced_meanwhile(
     proxy.metric_becomes("cordboard_reloads_total{result=\"unchanged\"}", 1.0);
     assert_eq!((proxy.generation(), handshake(&proxy)), (2, 403));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_is_mended_for_a_newer_component_serves_with_that_at_the_save() {
+    let place = Place::new();
+    let server = place.server().await;
+    server.serve(&[("/own.wasm", GIVES_ROLES)]);
+    let at = |config: &str| {
+        let plugin = format!("component: '{}'{config}", server.url("/own.wasm"));
+        place.chat(&plugin, "timeout: 5s", "trust: {require: never}\n")
+    };
+    let proxy = place.start(&at(", config: {channelQuery: [channelId]}"));
+    server.serve(&[("/own.wasm", GIVES_NO_ROLES)]);
+    let said = reload(&proxy);
+    assert!(said.contains("channelQuery"), "{said}");
+    assert_eq!((proxy.generation(), handshake(&proxy)), (1, 101));
+    let asked = server.asked().len();
+    proxy.setup.write(&at(""));
+    proxy.reloaded(1);
+    assert_eq!((handshake(&proxy), server.asked().len()), (403, asked));
+}
