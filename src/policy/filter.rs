@@ -39,7 +39,7 @@ use crate::{
     config::OnFailure,
     error::Cause,
     model::{CloseFrame, Direction, MessageKind, Oversize, Payload},
-    relay::{Passed, Reply, Screen, Screened, is_allowed},
+    relay::{Passed, Reply, Screen, Screened, Wanted, is_allowed},
 };
 
 /// A look that takes longer is a long one. One alone may be the machine's doing.
@@ -113,7 +113,7 @@ impl Filters {
     /// Whether any message is wanted, so that there must be no compression.
     #[must_use]
     pub fn want_any(&self) -> bool {
-        Direction::ALL.into_iter().any(|direction| wants_any(&self.filters, direction))
+        self.filters.iter().any(|filter| Direction::ALL.into_iter().any(|direction| filter.declared.any(direction)))
     }
 
     /// `name@identity` of each.
@@ -166,8 +166,15 @@ pub(super) fn screen_of(
         let stands = |filter: &&Arc<Filter>| !sender.iter().any(|other| other.name == filter.name);
         sender.iter().chain(receiver.iter().filter(stands)).cloned().collect()
     };
+    let ways = [chain(&client, &backend), chain(&backend, &client)];
+    let wanted = Arc::new(Wanted::default());
+    for filter in client.iter().chain(&backend) {
+        let stands = |way: &Arc<[Arc<Filter>]>| way.iter().any(|other| Arc::ptr_eq(other, filter));
+        filter.declared.stand([stands(&ways[0]), stands(&ways[1])], &wanted);
+    }
     Some(Arc::new(Chains {
-        ways: [chain(&client, &backend), chain(&backend, &client)],
+        ways,
+        wanted,
         runtime: Handle::current(),
         patience: long,
         long: AtomicU32::new(0),
@@ -179,6 +186,7 @@ pub(super) fn screen_of(
 struct Chains {
     /// By [`Direction`].
     ways: [Arc<[Arc<Filter>]>; 2],
+    wanted: Arc<Wanted>,
     runtime: Handle,
     /// Looks that take longer are long ones.
     patience: Duration,
@@ -198,14 +206,9 @@ impl Chains {
     }
 }
 
-fn wants_any(chain: &[Arc<Filter>], direction: Direction) -> bool {
-    let wants = |filter: &Filter| MessageKind::ALL.iter().any(|kind| filter.declared.rule(direction, *kind).is_some());
-    chain.iter().any(|filter| wants(filter))
-}
-
 impl Screen for Chains {
-    fn wants_any(&self, direction: Direction) -> bool {
-        wants_any(self.chain(direction), direction)
+    fn wanted(&self) -> Arc<Wanted> {
+        Arc::clone(&self.wanted)
     }
 
     fn wants(&self, direction: Direction, kind: MessageKind) -> Option<u32> {

@@ -59,7 +59,7 @@ pub use self::{
     leaving::leave,
     mailbox::{Handle, Mailbox, mailbox},
     owner::Owner,
-    screen::{Passed, Promise, Reply, Screen, Screened},
+    screen::{Passed, Promise, Reply, Screen, Screened, Wanted},
 };
 use crate::{
     error::Cause,

@@ -4,6 +4,11 @@
 //! direction; until it knows what becomes of one, nothing behind it goes anywhere. What it is told in the end it carries
 //! out. It neither knows who decides nor how long that takes, only that a [`Promise`] is kept or dropped.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
 use super::mailbox::Handle;
 use crate::{
     error::Cause,
@@ -12,8 +17,8 @@ use crate::{
 
 /// Looks at the messages of both legs of one session. Called on a thread of the relay, so nothing here may block.
 pub trait Screen: Send + Sync {
-    /// Whether any messages of this direction are wanted now.
-    fn wants_any(&self, direction: Direction) -> bool;
+    /// Where it says whether any messages are wanted now.
+    fn wanted(&self) -> Arc<Wanted>;
 
     /// Longest message of this direction and kind that is wanted now, in bytes; none if none is.
     fn wants(&self, direction: Direction, kind: MessageKind) -> Option<u32>;
@@ -23,6 +28,29 @@ pub trait Screen: Send + Sync {
 
     /// Looks at a message: says at once what becomes of it, or later by a promise made of `reply`.
     fn look(&self, direction: Direction, message: Payload, reply: &Reply) -> Option<Screened>;
+}
+
+/// By how many any messages are wanted now, in each direction. The relay looks at it for each message, so it is a number to
+/// be read and not a question to be asked.
+#[derive(Debug, Default)]
+pub struct Wanted([AtomicU32; 2]);
+
+impl Wanted {
+    /// Somebody more wants some of this direction, or somebody less. To be said once what is wanted can be asked for.
+    pub fn change(&self, direction: Direction, wants: bool) {
+        let by = &self.0[direction as usize];
+        if wants {
+            by.fetch_add(1, Ordering::SeqCst)
+        } else {
+            by.fetch_sub(1, Ordering::SeqCst)
+        };
+    }
+
+    /// Whether anybody wants any of this direction.
+    #[must_use]
+    pub fn any(&self, direction: Direction) -> bool {
+        self.0[direction as usize].load(Ordering::Relaxed) > 0
+    }
 }
 
 /// What becomes of a message.

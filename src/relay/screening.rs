@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     Party,
     mailbox::Handle,
-    screen::{Reply, Screen, Screened},
+    screen::{Reply, Screen, Screened, Wanted},
     session::Session,
     side::Io,
     sieve::{Ended, Sieve, Sifted},
@@ -20,13 +20,14 @@ use crate::model::Direction;
 /// Who looks, and the ways back.
 pub(super) struct Screening {
     screen: Arc<dyn Screen>,
+    wanted: Arc<Wanted>,
     replies: [Reply; 2],
 }
 
 impl Screening {
     /// Whether anything that this party sends is wanted.
     pub(super) fn wants(&self, sender: Party) -> bool {
-        self.screen.wants_any(direction(sender))
+        self.wanted.any(direction(sender))
     }
 }
 
@@ -43,7 +44,7 @@ impl<I: Io> Session<I> {
     pub(super) fn screen_with(&mut self, screen: Arc<dyn Screen>, session: &Handle, now: Instant) {
         self.straight = false;
         let replies = [0, 1].map(|at| Reply { session: session.clone(), at });
-        self.screening = Some(Box::new(Screening { screen, replies }));
+        self.screening = Some(Box::new(Screening { wanted: screen.wanted(), screen, replies }));
         for at in 0..self.sides.len() {
             // Held from the beginning of its stream, whatever the pump is in the midst of by now.
             if self.wanted(at)

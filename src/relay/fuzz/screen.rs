@@ -13,7 +13,7 @@ use crate::{
     fuzzing::Input,
     model::{CloseFrame, Direction, MessageKind, Oversize, Payload},
     relay::{
-        Passed, Promise, Reply, Screen, Screened,
+        Passed, Promise, Reply, Screen, Screened, Wanted,
         buffer::SIZE,
         mailbox::{Command, Mailbox, mailbox},
         session::Next,
@@ -49,17 +49,29 @@ struct State {
 }
 
 #[derive(Default)]
-struct Look(Mutex<State>);
+struct Look {
+    state: Mutex<State>,
+    wanted: Arc<Wanted>,
+}
 
 impl Look {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Look {
+    fn want(&self, direction: Direction, most: Option<u32>) {
+        let before = std::mem::replace(&mut self.state().most[direction as usize], most);
+        if before.is_some() != most.is_some() {
+            self.wanted.change(direction, most.is_some());
+        }
     }
 }
 
 impl Screen for Look {
-    fn wants_any(&self, direction: Direction) -> bool {
-        self.state().most[direction as usize].is_some()
+    fn wanted(&self) -> Arc<Wanted> {
+        Arc::clone(&self.wanted)
     }
 
     fn wants(&self, direction: Direction, _: MessageKind) -> Option<u32> {
@@ -186,7 +198,8 @@ pub fn screen(data: &[u8]) {
     let look = Arc::<Look>::default();
     *look.state() = State { slow: flags & 16 != 0, close: flags & 32 != 0, ..State::default() };
     if flags & 8 == 0 {
-        look.state().most = [Some(u32::MAX); 2];
+        look.want(Direction::ALL[0], Some(u32::MAX));
+        look.want(Direction::ALL[1], Some(u32::MAX));
     }
     let actors = [Actor::new(&rig.client, true), Actor::new(&rig.backend, waits || !routed)];
     let (_, mailbox) = mailbox();
@@ -224,7 +237,7 @@ impl Play {
             13..=14 => actor.says(usize::MAX),
             15..=16 => {
                 let most = [None, Some(u32::MAX), Some(u32::from(input.byte()))][usize::from(act >> 5) % 3];
-                self.look.state().most[who] = most;
+                self.look.want(Direction::ALL[who], most);
             }
             17 => {
                 let mut state = self.look.state();

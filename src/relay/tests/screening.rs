@@ -15,7 +15,7 @@ use crate::{
     error::Cause,
     model::{CloseFrame, Direction, MessageKind, Oversize, Payload},
     relay::{
-        Passed, Promise, Reply, Screen, Screened,
+        Passed, Promise, Reply, Screen, Screened, Wanted,
         mailbox::{Command, Mailbox, mailbox},
         screen,
     },
@@ -29,15 +29,28 @@ struct Script {
     judge: Judge,
     /// Longest message that is wanted, for each direction; none if nothing is.
     most: Mutex<[Option<u32>; 2]>,
+    wanted: Arc<Wanted>,
     oversize: Oversize,
     slow: AtomicBool,
     asked: Mutex<Vec<(Promise, Direction, Payload)>>,
     seen: Mutex<Vec<(Direction, Payload)>>,
 }
 
+impl Script {
+    fn want(&self, most: [Option<u32>; 2]) {
+        let before = std::mem::replace(&mut *self.most.lock().unwrap(), most);
+        for direction in Direction::ALL {
+            let [before, now] = [before, most].map(|most| most[direction as usize].is_some());
+            if before != now {
+                self.wanted.change(direction, now);
+            }
+        }
+    }
+}
+
 impl Screen for Script {
-    fn wants_any(&self, direction: Direction) -> bool {
-        self.most.lock().unwrap()[direction as usize].is_some()
+    fn wanted(&self) -> Arc<Wanted> {
+        Arc::clone(&self.wanted)
     }
 
     fn wants(&self, direction: Direction, _: MessageKind) -> Option<u32> {
@@ -91,12 +104,14 @@ impl Stage {
     fn new(rig: Rig, most: [Option<u32>; 2], oversize: Oversize) -> Self {
         let screen = Arc::new(Script {
             judge: by_word,
-            most: Mutex::new(most),
+            most: Mutex::default(),
+            wanted: Arc::default(),
             oversize,
             slow: AtomicBool::new(false),
             asked: Mutex::default(),
             seen: Mutex::default(),
         });
+        screen.want(most);
         let (_, mailbox) = mailbox();
         let mut this = Self { rig, screen, mailbox };
         if this.rig.session.sides.len() == 2 {
@@ -246,7 +261,7 @@ fn a_close_comes_behind_the_answer_and_reaches_both() {
 #[test]
 fn what_comes_behind_a_slow_message_waits_and_the_other_direction_does_not() {
     let mut it = Stage::routed().slowly();
-    *it.screen.most.lock().unwrap() = [Some(100), None];
+    it.screen.want([Some(100), None]);
     it.rig.client.says(&[masked(TEXT, b"one"), masked(BINARY, b"two"), masked(PING, b"p")].concat());
     it.rig.backend.says(&plain(TEXT, b"back"));
     it.run();
@@ -328,12 +343,12 @@ fn a_change_of_interest_takes_effect_at_the_next_message() {
     it.rig.client.says(&frame(false, TEXT, b"dr", key));
     it.rig.client.says(&frame(false, CONT, b"o", key)[..4]);
     it.run();
-    *it.screen.most.lock().unwrap() = EVERYTHING;
+    it.screen.want(EVERYTHING);
     it.rig.client.says(&frame(false, CONT, b"o", key)[4..]);
     it.rig.client.says(&[frame(true, CONT, b"p", key), masked(TEXT, b"drop"), masked(TEXT, b"emit")].concat());
     it.run();
     assert_eq!(messages(&it.rig.backend.frames()), [&b"drop"[..], b"made"]);
-    *it.screen.most.lock().unwrap() = [None, None];
+    it.screen.want([None, None]);
     it.rig.client.says(&masked(TEXT, b"emit"));
     it.run();
     assert_eq!(messages(&it.rig.backend.frames()), [b"emit"]);
