@@ -8,7 +8,7 @@
 use tokio::time::Instant;
 
 use super::{
-    End, Party,
+    Party,
     close::{CloseFrame, across},
     frame::Violation,
     session::{Ending, Farewell, Session},
@@ -237,25 +237,25 @@ impl<I: Io> Session<I> {
     /// Ends TCP where it is time, and lets go of what has ended. Returns whether something changed.
     pub(super) fn settle(&mut self, at: usize) -> bool {
         let side = &mut self.sides[at];
-        let Some(io) = &mut side.io else { return false };
+        if side.io.is_none() {
+            return false;
+        }
         if !side.shut {
             let over = match side.output {
                 Output::Cut => true,
-                // Towards a peer that dialled us we end TCP first; one that we dialled does.
-                Output::Closed => match side.input {
-                    Input::Open => false,
-                    Input::Closed => side.end == End::Server || side.eof,
-                    Input::Failed => true,
-                },
+                Output::Closed => side.ends_first(),
                 _ => false,
             };
             if !over {
                 return false;
             }
-            io.shutdown_write();
+            if let Some(io) = side.io.as_mut().filter(|_| !side.eof) {
+                io.shutdown_write();
+            }
             side.shut = true;
         }
         if side.eof {
+            // Nothing is left to be read, so that closing it ends it in order.
             side.release();
         }
         side.io.is_none()

@@ -31,6 +31,13 @@ pub(super) struct Staged {
     close: Option<u16>,
 }
 
+impl Staged {
+    /// Whether a Close is among them, which is the last then.
+    pub(super) const fn closes(&self) -> bool {
+        self.close.is_some()
+    }
+}
+
 impl Owed {
     pub(super) const fn is_nothing(&self) -> bool {
         self.pong.is_none() && self.replies.is_empty() && self.staged.is_none()

@@ -395,7 +395,7 @@ impl<I: Io> Session<I> {
             return 0;
         }
         // A failure comes again when the rest is written.
-        side.send(Writable::Bytes(bytes), now).unwrap_or_default()
+        side.send(Writable::Bytes(bytes), false, now).unwrap_or_default()
     }
 
     /// Writes what a leg is owed.

@@ -22,8 +22,9 @@ pub(super) trait Io {
     fn is_readable(&self) -> bool;
     /// Reads into a buffer that is not empty; 0 is the end of the stream.
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Writes from a buffer that is not empty.
-    fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize>;
+    /// Writes from a buffer that is not empty. It may be held back where `more` follows at once: then by the end at the latest,
+    /// with which it goes in one segment.
+    fn try_write(&mut self, buffer: &[u8], more: bool) -> io::Result<usize>;
     /// Payload from which on a frame can pass by a pipe; [`u64::MAX`] where none can.
     fn big(&self) -> u64;
     /// What the next read would read, which stays to be read.
@@ -318,7 +319,8 @@ impl<I: Io> Side<I> {
         }
         loop {
             if let Some(mut staged) = self.owed.as_mut().and_then(|owed| owed.staged.take()) {
-                let sent = self.send(Writable::Bytes(&staged.bytes[staged.sent..]), now);
+                let last = staged.closes() && self.ends_first();
+                let sent = self.send(Writable::Bytes(&staged.bytes[staged.sent..]), last, now);
                 staged.sent += sent.unwrap_or_default();
                 if staged.sent < staged.bytes.len() {
                     self.owed.get_or_insert_default().staged = Some(staged);
@@ -361,7 +363,11 @@ impl<I: Io> Side<I> {
                 }
                 return outcome;
             }
-            let Ok(sent) = self.send(source.pending.writable(self.until()), now) else { return Flushed::Failed };
+            let last = matches!(self.output, Output::Relaying(_)) && !source.is_busy() && self.ends_first();
+            let until = self.until();
+            let what = source.pending.writable(until);
+            let last = last && until == Until::End;
+            let Ok(sent) = self.send(what, last, now) else { return Flushed::Failed };
             if sent == 0 {
                 return outcome;
             }
@@ -374,12 +380,22 @@ impl<I: Io> Side<I> {
         }
     }
 
-    /// Writes; 0 if the socket takes nothing now.
-    pub(super) fn send(&mut self, mut what: Writable<'_>, now: Instant) -> Result<usize, ()> {
+    /// Whether we end TCP as soon as a Close is written.
+    pub(super) fn ends_first(&self) -> bool {
+        match self.input {
+            Input::Open => false,
+            // Towards a peer that dialled us we end TCP first; one that we dialled does.
+            Input::Closed => self.end == End::Server || self.eof,
+            Input::Failed => true,
+        }
+    }
+
+    /// Writes; 0 if the socket takes nothing now. What is `last` goes out with the end.
+    pub(super) fn send(&mut self, mut what: Writable<'_>, last: bool, now: Instant) -> Result<usize, ()> {
         let Some(io) = &mut self.io else { return Err(()) };
         loop {
             let sent = match &mut what {
-                Writable::Bytes(bytes) => io.try_write(bytes),
+                Writable::Bytes(bytes) => io.try_write(bytes, last),
                 Writable::Pipe(pipe) => io.try_drain(pipe),
             };
             match sent {

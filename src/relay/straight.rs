@@ -52,7 +52,7 @@ impl<I: Io> Session<I> {
             to.report.messages_out += 1;
             self.active = now;
             // A failure comes again when the rest is written.
-            let sent = to.send(Writable::Bytes(message), now).unwrap_or_default();
+            let sent = to.send(Writable::Bytes(message), false, now).unwrap_or_default();
             self.straight = sent == message.len() && !from.may_have_more();
             if sent < message.len() {
                 from.flow.pending.put(buffer, &Digest::whole(there));

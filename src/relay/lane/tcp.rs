@@ -11,6 +11,13 @@ use socket2::SockRef;
 
 use crate::relay::{pipe::Pipe, side::Io};
 
+const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+/// Linux holds it back for 200 ms at most.
+#[cfg(target_os = "linux")]
+const MORE: SendFlags = SendFlags::MORE;
+#[cfg(not(target_os = "linux"))]
+const MORE: SendFlags = SendFlags::empty();
+
 /// A socket and what it is ready for. After a short read or write a flag goes out without the call that would only say
 /// "not now": the kernel tells of what comes later as a new edge.
 #[allow(clippy::struct_excessive_bools)] // what is known of a socket, not a state machine
@@ -31,8 +38,13 @@ impl Tcp {
     /// When the system watches no more sockets (`fs.epoll.max_user_watches`).
     pub(super) fn register(stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
         registry.register(&mut SourceFd(&stream.as_raw_fd()), token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self::watched(stream))
+    }
+
+    /// One that has just been taken on for watching.
+    pub(super) const fn watched(stream: TcpStream) -> Self {
         // Nothing is known yet, but a new connection nearly always takes bytes; the first edges tell.
-        Ok(Self { stream, readable: false, writable: true, ended: false, insist: false })
+        Self { stream, readable: false, writable: true, ended: false, insist: false }
     }
 
     /// Keeps what the kernel says.
@@ -63,11 +75,11 @@ impl Io for Tcp {
         Ok(read?)
     }
 
-    fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+    fn try_write(&mut self, buffer: &[u8], more: bool) -> io::Result<usize> {
         if !std::mem::take(&mut self.insist) && !self.writable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let sent = send(&self.stream, buffer, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let sent = send(&self.stream, buffer, if more { FLAGS.union(MORE) } else { FLAGS });
         if !matches!(sent, Ok(sent) if sent == buffer.len()) && !matches!(sent, Err(Errno::INTR)) {
             self.writable = false;
         }

@@ -39,6 +39,8 @@ struct Wire {
     aborted: bool,
     closed: bool,
     reads: usize,
+    /// What was written waits for what follows.
+    held_back: bool,
     /// What it says in frames of so many bytes passes by a pipe.
     big: u64,
     piped: usize,
@@ -66,6 +68,7 @@ impl Peer {
             aborted: false,
             closed: false,
             reads: 0,
+            held_back: false,
             big: u64::MAX,
             piped: 0,
         }));
@@ -195,9 +198,10 @@ impl Io for Fake {
         Ok(length)
     }
 
-    fn try_write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+    fn try_write(&mut self, buffer: &[u8], more: bool) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
         let length = wire.writable(buffer.len())?;
+        wire.held_back = more && length == buffer.len();
         wire.from_us.extend_from_slice(&buffer[..length]);
         Ok(length)
     }
@@ -236,7 +240,9 @@ impl Io for Fake {
     }
 
     fn shutdown_write(&mut self) {
-        self.0.borrow_mut().shut = true;
+        let mut wire = self.0.borrow_mut();
+        wire.shut = true;
+        wire.held_back = false;
     }
 
     fn insist(&mut self) {
@@ -259,7 +265,9 @@ impl Io for Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        self.0.borrow_mut().closed = true;
+        let mut wire = self.0.borrow_mut();
+        wire.closed = true;
+        wire.held_back = false;
     }
 }
 
@@ -356,7 +364,11 @@ impl Rig {
             match self.session.step(self.now) {
                 Next::Again => {}
                 Next::Wait(wants) if is_ready(&self.session, &wants) => {}
-                next => return next,
+                next => {
+                    let held_back = [&self.client, &self.backend].map(|peer| peer.0.borrow().held_back);
+                    assert_eq!(held_back, [false; 2], "nothing follows what was held back");
+                    return next;
+                }
             }
             idle = if self.moved() == moved { idle + 1 } else { 0 };
             assert!(idle < 100, "it runs without end");
