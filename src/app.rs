@@ -112,7 +112,7 @@ impl App {
             });
             Control::new(board, host, fetcher, population, options.paths)
         });
-        let prepared = control.listeners.prepare(&config.listeners, &mut handed_over);
+        let prepared = control.listeners.prepare(&config.listeners, &mut handed_over, &control.board.relay);
         let prepared = prepared.map_err(|errors| StartError::Bind(reload::unbound(&candidate, &errors)))?;
         control.listeners.commit(prepared, &control.board);
         let drain = &control.board.drain;

@@ -25,7 +25,10 @@ use tokio::{
     sync::SetOnce,
     time::{Instant, sleep_until, timeout},
 };
-use tokio_util::task::{AbortOnDropHandle, TaskTracker, task_tracker::TaskTrackerToken};
+use tokio_util::task::{
+    AbortOnDropHandle, TaskTracker,
+    task_tracker::{TaskTrackerToken, TrackedFuture},
+};
 
 /// How sessions are told that we stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,11 @@ impl Drain {
     #[allow(clippy::disallowed_methods)] // the one place that spawns
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
+    }
+
+    /// What the end waits for as for a task, and somebody else runs.
+    pub fn track<F: Future>(&self, task: F) -> TrackedFuture<F> {
+        self.tasks.track_future(task)
     }
 
     /// Spawns a task that the end does not wait for: it lives as long as the answer.

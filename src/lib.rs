@@ -13,6 +13,7 @@
 
 pub mod admin;
 pub mod admission;
+mod alarm;
 pub mod app;
 pub mod balance;
 pub mod candidate;
@@ -40,4 +41,5 @@ pub mod rendezvous;
 pub mod route;
 pub mod signature;
 pub mod socket;
+pub mod stream;
 pub mod upstream;

@@ -1,4 +1,5 @@
-//! Accepting: one task a listener, one a connection. Nothing slow happens in the accept loop.
+//! Accepting: one errand a listener, one a connection, on the threads of the [relay](crate::relay), so that a connection is
+//! accepted, judged and joined where its frames will pass. Nothing slow happens in the accept loop.
 //!
 //! Errors of accept (no descriptors left) are waited out, counted and said once a second, never fatal. A connection takes
 //! a [place](crate::places) before anything else; one for which there is none is told so, unread, and closed. The others
@@ -11,7 +12,13 @@ mod http1;
 mod http2;
 mod set;
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpStream as Bare},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -29,21 +36,23 @@ use crate::{
     config,
     head::raw::Bounds,
     http::{Connection, Switchboard, edge::Times},
-    metrics::Counted,
     places::Most,
+    relay::{LaneListener, Relay},
     socket::Pulse,
     upstream,
 };
 
 /// Connections that the kernel holds until we accept them.
 const BACKLOG: u32 = 4096;
+/// Connections that are accepted before others have their turn.
+const IN_A_ROW: u32 = 16;
 /// How long accept rests after an error.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// A listener that holds its address and does not accept yet.
 struct Bound {
     open: Arc<Open>,
-    socket: TcpListener,
+    socket: LaneListener,
     /// Whether a service manager has it, too.
     handed_over: bool,
 }
@@ -99,60 +108,91 @@ impl Bound {
         listener: &config::Listener,
         shared: Arc<Shared>,
         handed_over: Option<std::net::TcpListener>,
+        relay: &Relay,
     ) -> Result<Self, BindError> {
         let key = format!("`address` of the listener `{}`", listener.name);
         let is_handed_over = handed_over.is_some();
-        let socket = bind_or_take(listener.address, key, handed_over)?;
+        let socket = bind_or_take(listener.address, key.clone(), handed_over)?;
         if let Err(error) = upstream::tune(&socket) {
             tracing::warn!(listener = %listener.name, %error, "its connections have the system's TCP settings");
         }
         let address = socket.local_addr().unwrap_or(listener.address);
+        let watched = socket.into_std().and_then(|socket| relay.watch_listener(socket));
+        let socket = watched.map_err(|error| BindError { address, key, error })?;
         let settings = ArcSwap::from_pointee(listener.clone());
         let open = Arc::new(Open { settings, shared, address, gone: CancellationToken::new() });
         Ok(Self { open, socket, handed_over: is_handed_over })
     }
 
-    /// Accepts until we stop or the listener is gone. What the kernel has taken on our behalf by then is still answered.
-    async fn serve(self, board: Arc<Switchboard>) {
-        let mut errors = Seldom::default();
-        let (mut begun, mut gone) = (pin!(board.drain.begun()), pin!(self.open.gone.cancelled()));
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
-                () = &mut begun => break,
-                () = &mut gone => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.admit(&board, stream, peer),
-                Err(error) => {
-                    board.metrics.accept_errors.inc();
-                    if errors.say().is_some() {
-                        tracing::warn!(listener = %self.open.settings.load().name, %error, "a connection could not be accepted");
-                    }
-                    tokio::time::sleep(BACK_OFF).await;
+    /// Accepts from now on.
+    fn serve(self, board: &Arc<Switchboard>) {
+        let Self { open, socket, handed_over } = self;
+        socket.run(|socket| board.drain.track(serve(open, socket, handed_over, Arc::clone(board))));
+    }
+}
+
+/// Accepts until we stop or the listener is gone. What the kernel has taken on our behalf by then is still answered.
+async fn serve(open: Arc<Open>, socket: LaneListener, handed_over: bool, board: Arc<Switchboard>) {
+    accept(&open, &socket, &board).await;
+    let socket = match socket.into_std().and_then(TcpListener::from_std) {
+        Ok(socket) => socket,
+        Err(error) => {
+            let listener = &open.settings.load().name;
+            return tracing::error!(%listener, %error, "whoever dials in the moment that the socket is closed may be reset");
+        }
+    };
+    let admit = |stream: TcpStream, peer| {
+        // One that cannot be had any more is gone.
+        let _ = stream.into_std().map(|stream| open.admit(&board, stream, peer));
+    };
+    if !handed_over {
+        closing::close(&socket, board.drain.cut_off(), admit).await;
+    } else if open.gone.is_cancelled() {
+        // What else waits in the queue of a socket that the manager has, too, is for whoever gets it next.
+        closing::empty(&socket, admit);
+    }
+}
+
+async fn accept(open: &Open, socket: &LaneListener, board: &Arc<Switchboard>) {
+    let mut errors = Seldom::default();
+    let (mut begun, mut gone) = (pin!(board.drain.begun()), pin!(open.gone.cancelled()));
+    let mut in_a_row = 0;
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = &mut begun => return,
+            () = &mut gone => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => open.admit(board, stream, peer),
+            Err(error) => {
+                board.metrics.accept_errors.inc();
+                if errors.say().is_some() {
+                    tracing::warn!(listener = %open.settings.load().name, %error, "a connection could not be accepted");
                 }
+                tokio::time::sleep(BACK_OFF).await;
             }
         }
-        let admit = |stream, peer| self.admit(&board, stream, peer);
-        if !self.handed_over {
-            closing::close(&self.socket, board.drain.cut_off(), admit).await;
-        } else if self.open.gone.is_cancelled() {
-            // What else waits in the queue of a socket that the manager has, too, is for whoever gets it next.
-            closing::empty(&self.socket, admit);
+        in_a_row += 1;
+        if in_a_row == IN_A_ROW {
+            in_a_row = 0;
+            tokio::task::yield_now().await;
         }
     }
+}
 
-    fn admit(&self, board: &Arc<Switchboard>, stream: TcpStream, peer: SocketAddr) {
+impl Open {
+    fn admit(&self, board: &Arc<Switchboard>, stream: Bare, peer: SocketAddr) {
         board.metrics.accepted.inc();
         let accepted = Instant::now();
-        let settings = self.open.settings.load();
+        let settings = self.settings.load();
         // The clients of a trusted proxy share its address.
         let trusted = settings.trusted_proxies.iter().any(|network| network.contains(&peer.ip().to_canonical()));
         let per_ip = if trusted { 0 } else { settings.connections_per_ip };
-        let place = match self.open.shared.places.take(peer.ip(), Most { connections: settings.connections, per_ip }) {
+        let place = match self.shared.places.take(peer.ip(), Most { connections: settings.connections, per_ip }) {
             Ok(place) => Arc::new(place),
             Err(why) => {
-                let told = &self.open.shared.turned_away;
+                let told = &self.shared.turned_away;
                 return told.tell(board, &settings.name, (stream, peer), why, settings.linger);
             }
         };
@@ -167,7 +207,7 @@ impl Bound {
             head: settings.head,
             fields: settings.head_fields,
             chunk_extensions: settings.chunk_extensions,
-            http2: false,
+            http2: true,
         };
         let connection = Arc::new(Connection {
             board: Arc::clone(board),
@@ -181,22 +221,10 @@ impl Bound {
             pulse: Pulse::new(),
             place,
         });
-        board.drain.spawn(converse(connection, stream, bounds, times));
-    }
-}
-
-/// Serves requests until the connection is upgraded or ends.
-async fn converse(connection: Arc<Connection>, stream: TcpStream, bounds: Bounds, times: Times) {
-    let _counted = Counted::one(&connection.board.metrics.connections);
-    let board = Arc::clone(&connection.board);
-    let http2 = tokio::select! {
-        http2 = http2::is_spoken(&stream, connection.accepted + connection.establish) => http2,
-        _ = board.drain.cut_off() => return,
-    };
-    if http2 {
-        http2::converse(connection, stream, bounds.head).await;
-    } else {
-        http1::converse(connection, stream, bounds, times).await;
+        let converse = |stream| board.drain.track(http1::converse(connection, stream, bounds, times));
+        if let Err(error) = board.relay.run_errand(stream, converse) {
+            tracing::error!(%error, "a socket cannot be watched; a connection ends at its beginning");
+        }
     }
 }
 

@@ -250,7 +250,7 @@ impl Control {
         let generation = Generation::build(Arc::clone(&candidate), &self.host, Some(current), &self.population).await;
         let generation = generation.map_err(|problems| Unbuilt::Wrong(texts(&problems)))?;
         // Last, so that no address is held for a candidate that is refused.
-        let prepared = self.listeners.prepare(&candidate.config.listeners, &mut Sockets::default());
+        let prepared = self.listeners.prepare(&candidate.config.listeners, &mut Sockets::default(), &self.board.relay);
         let prepared = prepared.map_err(|errors| Unbuilt::Wrong(texts(&unbound(&candidate, &errors))))?;
         Ok((generation, prepared))
     }

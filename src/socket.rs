@@ -15,12 +15,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Instant,
 };
+
+use crate::stream::Stream;
 
 /// When bytes last passed, shared by a socket and those who watch it.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +30,7 @@ pub struct Pulse(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Milliseconds, as [`now`] counts them.
+    /// Milliseconds, as [`uptime_ms`] counts them.
     last: AtomicU64,
     /// The peer takes nothing at the moment.
     blocked: AtomicBool,
@@ -38,7 +40,7 @@ struct State {
 }
 
 /// Milliseconds since the first call.
-fn now() -> u64 {
+pub(crate) fn uptime_ms() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
 }
@@ -54,13 +56,13 @@ impl Pulse {
 
     /// Something has passed.
     pub fn beat(&self) {
-        self.0.last.store(now(), Ordering::Relaxed);
+        self.0.last.store(uptime_ms(), Ordering::Relaxed);
     }
 
     /// How long nothing has passed, to the millisecond.
     #[must_use]
     pub fn silence(&self) -> Duration {
-        Duration::from_millis(now().saturating_sub(self.0.last.load(Ordering::Relaxed)))
+        Duration::from_millis(uptime_ms().saturating_sub(self.0.last.load(Ordering::Relaxed)))
     }
 
     /// Whether bytes wait for the peer to take them.
@@ -103,24 +105,33 @@ impl Drop for Watched {
 #[derive(Debug)]
 pub struct Socket {
     /// None once it was taken out.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     pulse: Pulse,
     upstream: bool,
     /// The first write that failed, on a socket towards an upstream.
     broken: Option<io::ErrorKind>,
+    /// What was read of it elsewhere, and comes first here.
+    early: Bytes,
 }
 
 impl Socket {
     /// One that dialled us.
     #[must_use]
-    pub fn accepted(stream: TcpStream, pulse: Pulse) -> Self {
-        Self { stream: Some(stream), pulse, upstream: false, broken: None }
+    pub fn accepted(stream: Stream, pulse: Pulse) -> Self {
+        Self { stream: Some(stream), pulse, upstream: false, broken: None, early: Bytes::new() }
     }
 
     /// One that we dialled: a failed write is kept back until reading has ended too.
     #[must_use]
-    pub fn dialled(stream: TcpStream, pulse: Pulse) -> Self {
-        Self { stream: Some(stream), pulse, upstream: true, broken: None }
+    pub fn dialled(stream: Stream, pulse: Pulse) -> Self {
+        Self { stream: Some(stream), pulse, upstream: true, broken: None, early: Bytes::new() }
+    }
+
+    /// The same, of which `early` was read elsewhere, and is to be read here again.
+    #[must_use]
+    pub fn behind(mut self, early: Bytes) -> Self {
+        self.early = early;
+        self
     }
 
     /// Its pulse.
@@ -131,8 +142,25 @@ impl Socket {
 
     /// The bare socket.
     #[must_use]
-    pub fn into_stream(mut self) -> Option<TcpStream> {
+    pub fn into_stream(mut self) -> Option<Stream> {
         self.stream.take()
+    }
+
+    /// Has it watched by the runtime; whether a lane watched it.
+    ///
+    /// # Errors
+    /// The system's; it is gone then.
+    pub fn leave_lane(&mut self) -> io::Result<bool> {
+        match self.stream.take() {
+            Some(Stream::Lane(stream)) => {
+                self.stream = Some(Stream::Runtime(Stream::Lane(stream).into_runtime()?));
+                Ok(true)
+            }
+            other => {
+                self.stream = other;
+                Ok(false)
+            }
+        }
     }
 
     /// Whether bytes have come that nobody has read.
@@ -141,7 +169,7 @@ impl Socket {
         self.stream.as_ref().is_some_and(|stream| stream.try_read(&mut [0; 1]).is_ok_and(|read| read > 0))
     }
 
-    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn stream(&mut self) -> io::Result<Pin<&mut Stream>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
@@ -176,6 +204,11 @@ impl Drop for Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(self.stream()?.poll_read(cx, buffer))?;
         if buffer.filled().len() > before {

@@ -26,16 +26,18 @@ use hyper::{body::Incoming, client::conn::http1::Connection};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    net::{TcpStream, lookup_host},
-    time::{Instant, error::Elapsed, timeout, timeout_at},
+    net::lookup_host,
+    time::{Instant, timeout_at},
 };
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use self::ask::{Replayed, Said};
 use crate::{
+    alarm::Alarm,
     error::Cause,
     head::{headers::end_to_end_answer, parse::AnswerHead},
     model::{HostHeader, Refusal},
+    stream::Stream,
 };
 
 mod ask;
@@ -52,7 +54,8 @@ pub const MAX_ANSWER_BODY: usize = 64 << 10;
 const MAX_HEAD: usize = 64 << 10;
 
 const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15)).with_retries(4);
+    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
+const RETRIES: u32 = 4;
 
 /// Most bytes that the kernel keeps for a peer beyond what that has room for. Without a bound it would take megabytes for
 /// one that reads slowly, our Pings behind them.
@@ -92,7 +95,7 @@ pub fn user_timeout(stall: Duration) -> Option<Duration> {
 #[derive(Debug)]
 pub struct Connected {
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// What the upstream sent right behind its 101.
     pub early: Bytes,
     /// What it selected; one of the request's offers.
@@ -227,11 +230,15 @@ impl From<NotOpen> for Failure {
 /// # Errors
 /// The socket is not connected any more.
 pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    keep_alive(socket, &KEEPALIVE.with_retries(RETRIES))
+}
+
+fn keep_alive<'s>(socket: impl Into<SockRef<'s>>, keepalive: &TcpKeepalive) -> io::Result<()> {
     let socket = socket.into();
     socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT)?;
-    socket.set_tcp_keepalive(&KEEPALIVE)
+    socket.set_tcp_keepalive(keepalive)
 }
 
 /// Sets how long sent data may stay unacknowledged.
@@ -241,7 +248,7 @@ pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
 ///
 /// # Errors
 /// The socket is not connected any more.
-pub fn limit_unacknowledged(stream: &TcpStream, limit: Option<Duration>) -> io::Result<()> {
+pub fn limit_unacknowledged(stream: &Stream, limit: Option<Duration>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if limit.is_some() {
         SockRef::from(stream).set_tcp_user_timeout(limit)?;
@@ -251,6 +258,17 @@ pub fn limit_unacknowledged(stream: &TcpStream, limit: Option<Duration>) -> io::
     Ok(())
 }
 
+/// The same of one that we dialled, whose limit on Linux counts for keep-alive, too, in place of the number of probes
+/// (tcp(7), `TCP_USER_TIMEOUT`).
+fn tune_dialled(stream: &Stream, limit: Option<Duration>) -> io::Result<()> {
+    if cfg!(target_os = "linux") && limit.is_some() {
+        keep_alive(stream, &KEEPALIVE)?;
+    } else {
+        tune(stream)?;
+    }
+    limit_unacknowledged(stream, limit)
+}
+
 /// Dials the candidates in turn until one answers.
 ///
 /// # Errors
@@ -258,33 +276,33 @@ pub fn limit_unacknowledged(stream: &TcpStream, limit: Option<Duration>) -> io::
 pub async fn connect(candidates: impl IntoIterator<Item = Endpoint>, dial: &Dial<'_>) -> Result<Connected, DialError> {
     let mut late = false;
     let mut tried = Tried::default();
+    let mut alarm = Alarm::default();
     for endpoint in candidates {
-        let attempt = timeout_at(dial.deadline, attempt(&endpoint, dial)).await;
-        match attempt {
-            Ok(Ok(connected)) => return Ok(connected),
-            Ok(Err(Failure::Final(error))) => return Err(error),
-            Ok(Err(Failure::Refused(why))) => tried.note(&endpoint.address, &why),
-            Ok(Err(Failure::Late(why))) => {
+        if Instant::now() >= dial.deadline {
+            tried.note(&endpoint.address, &"there was no time left to ask it");
+            return Err(DialError::Timeout(tried));
+        }
+        match attempt(&endpoint, dial, &mut alarm).await {
+            Ok(connected) => return Ok(connected),
+            Err(Failure::Final(error)) => return Err(error),
+            Err(Failure::Refused(why)) => tried.note(&endpoint.address, &why),
+            Err(Failure::Late(why)) => {
                 late = true;
                 tried.note(&endpoint.address, &why);
-            }
-            Err(_) => {
-                tried.note(&endpoint.address, &"it did not answer in time");
-                return Err(DialError::Timeout(tried));
             }
         }
     }
     Err(if late { DialError::Timeout(tried) } else { DialError::NoEndpoint(tried) })
 }
 
-async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Failure> {
-    let (mut stream, begun) = open(&endpoint.address, dial.connect_timeout, dial.user_timeout).await?;
+async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>, alarm: &mut Alarm) -> Result<Connected, Failure> {
+    let times = (dial.connect_timeout, Some(dial.deadline));
+    let (mut stream, answer_by) = open(&endpoint.address, times, dial.user_timeout, alarm).await?;
     let field = |text: &str| HeaderValue::from_str(text).map_err(|error| Failure::Refused(error.to_string()));
     let host = if dial.host == HostHeader::Endpoint { Some(field(&endpoint.address)?) } else { None };
     let key = generate_key();
-    let answer_by = begun + dial.connect_timeout;
-    let said = timeout_at(answer_by, ask::ask(&mut stream, dial.request, host.as_ref(), &field(&key)?)).await;
-    let (head, stream, early) = match said.map_err(late)?.map_err(|error| Failure::Refused(error.to_string()))? {
+    let said = alarm.within(answer_by, pin!(ask::ask(&mut stream, dial.request, host.as_ref(), &field(&key)?))).await;
+    let (head, stream, early) = match said.ok_or_else(late)?.map_err(|error| Failure::Refused(error.to_string()))? {
         Said::Switch(head, read) => {
             let early = read.slice(head.length..);
             (head, stream, early)
@@ -307,17 +325,17 @@ async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>) -> Result<Connected, Fail
 /// What is no 101 at once: an answer that refuses, or a 101 behind one that was none yet, such as 103.
 async fn other(
     read: Bytes,
-    stream: TcpStream,
+    stream: Stream,
     endpoint: &Endpoint,
     dial: &Dial<'_>,
     answer_by: Instant,
-) -> Result<(AnswerHead, TcpStream, Bytes), Failure> {
+) -> Result<(AnswerHead, Stream, Bytes), Failure> {
     let broken = |error: hyper::Error| Failure::Refused(error.to_string());
     let replayed = TokioIo::new(Replayed::new(read, stream));
     let (mut sender, connection) = pool::builder().handshake(replayed).await.map_err(broken)?;
     let mut driven = Driven { connection, ended: false };
     let response = timeout_at(answer_by, driven.run(sender.send_request(dial.request.clone()))).await;
-    let response = response.map_err(late)?.map_err(|error| unanswered(&error, endpoint))?;
+    let response = response.map_err(|_| late())?.map_err(|error| unanswered(&error, endpoint))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Final(refused(&mut driven, response, endpoint, dial.deadline).await));
     }
@@ -327,19 +345,25 @@ async fn other(
     Ok((head, stream, early))
 }
 
-fn late(_: Elapsed) -> Failure {
+fn late() -> Failure {
     Failure::Late("it did not answer in time".to_owned())
 }
 
-/// A TCP connection to the first address of the name that takes one, and when connecting to it began.
+/// A TCP connection to the first address of the name that takes one, and when what follows must be done: `connect_timeout`
+/// after connecting to it began, or at the deadline if there is one before that.
 async fn open(
     address: &str,
-    connect_timeout: Duration,
+    (connect_timeout, deadline): (Duration, Option<Instant>),
     user_timeout: Option<Duration>,
-) -> Result<(TcpStream, Instant), NotOpen> {
-    let found = timeout(connect_timeout, lookup_host(address)).await;
+    alarm: &mut Alarm,
+) -> Result<(Stream, Instant), NotOpen> {
+    let end = || {
+        let end = Instant::now() + connect_timeout;
+        deadline.map_or(end, |deadline| end.min(deadline))
+    };
+    let found = alarm.within(end(), pin!(lookup_host(address))).await;
     let addresses = found
-        .map_err(|_| NotOpen::Late("its name was not resolved in time".to_owned()))?
+        .ok_or_else(|| NotOpen::Late("its name was not resolved in time".to_owned()))?
         .map_err(|error| NotOpen::Refused(format!("its name was not resolved: {error}")))?;
     let mut late = false;
     let mut last = "its name has no address".to_owned();
@@ -349,14 +373,14 @@ async fn open(
         if found == address { why.to_string() } else { format!("{found}: {why}") }
     };
     for found in addresses {
-        let begun = Instant::now();
-        match timeout(connect_timeout, TcpStream::connect(found)).await {
-            Ok(Ok(stream)) => match tune(&stream).and_then(|()| limit_unacknowledged(&stream, user_timeout)) {
-                Ok(()) => return Ok((stream, begun)),
+        let end = end();
+        match alarm.within(end, pin!(Stream::connect(found))).await {
+            Some(Ok(stream)) => match tune_dialled(&stream, user_timeout) {
+                Ok(()) => return Ok((stream, end)),
                 Err(error) => last = said(found, &error),
             },
-            Ok(Err(error)) => last = said(found, &error),
-            Err(_) => {
+            Some(Err(error)) => last = said(found, &error),
+            None => {
                 late = true;
                 last = said(found, &"it did not take the connection in time");
             }
@@ -429,7 +453,7 @@ impl Driven {
     }
 
     /// The bare socket and what was read beyond the 101.
-    async fn take(mut self) -> hyper::Result<(TcpStream, Bytes)> {
+    async fn take(mut self) -> hyper::Result<(Stream, Bytes)> {
         poll_fn(
             |context| {
                 if self.ended { Poll::Ready(Ok(())) } else { self.connection.poll_without_shutdown(context) }

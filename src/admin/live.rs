@@ -68,6 +68,10 @@ impl Collector for Live {
             "Components whose original could not be looked at: cached copies serve",
             control.fetcher.copies() as u64,
         )?;
+        let moved = ConstCounter::new(board.relay.errands_elsewhere());
+        let help = "Connections that began on the threads of the runtime, because policies had taken long on those of the relay";
+        let counter = encoder.encode_descriptor("handshakes_moved", help, None, MetricType::Counter)?;
+        moved.encode(counter)?;
         looks(&control, &mut encoder)?;
         plugins(&control, &mut encoder)?;
         buckets(&control, &mut encoder)?;

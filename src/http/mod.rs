@@ -30,10 +30,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub use self::watch::Watch;
 use self::{
@@ -57,6 +54,7 @@ use crate::{
     rendezvous::Registry,
     route::Plan,
     socket::{Pulse, Socket},
+    stream::Stream,
     upstream::{self, pool::Pool},
 };
 
@@ -196,7 +194,7 @@ enum Step {
 }
 
 /// The bare socket of a client whose 101 is out, with what was read behind its request; or why there is none.
-pub type Freed = Result<(TcpStream, Bytes), Box<dyn Error + Send + Sync>>;
+pub type Freed = Result<(Stream, Bytes), Box<dyn Error + Send + Sync>>;
 
 /// What goes on once a client has its 101.
 pub enum Switched {
@@ -313,48 +311,50 @@ pub fn refuse(connection: &Connection, refused: &edge::Refused, begun: Instant) 
     Attempt::new(connection, refused.path.clone(), begun, upgrade).refused(&Refuse::Refusal(refused.refusal.clone()))
 }
 
-/// Everything up to the 101, or to what has to be asked of a service.
+/// Everything up to the 101, or to what has to be asked of a service; given up once we drain, because a session that it
+/// leads to would be closed at once.
 async fn step(
     connection: &Arc<Connection>,
     attempt: &mut Attempt,
     head: Parts,
     deadline: Instant,
 ) -> Result<Step, Refuse> {
-    let board = &connection.board;
-    unless_draining(&board.drain, async {
-        let admitted = timeout_at(deadline, judge::admit(connection, attempt, head))
-            .await
-            .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
-        match &admitted.plan {
-            Plan::Pair { .. } => pair::answer(board, admitted, deadline).await,
-            Plan::Dial { .. } => router::answer(board, admitted, deadline).await,
-            Plan::Forward { .. } => Ok(Step::Forward(Box::new(admitted))),
-        }
-    })
-    .await
-}
-
-/// A step towards an answer, given up once we drain: a session that it leads to would be closed at once.
-async fn unless_draining<T>(drain: &Drain, step: impl Future<Output = Result<T, Refuse>>) -> Result<T, Refuse> {
+    let drain = &connection.board.drain;
     if drain.has_begun() {
         return Err(Cause::Draining.into());
     }
     tokio::select! {
         biased;
-        done = step => done,
+        step = next(connection, attempt, head, deadline) => step,
         () = drain.begun() => Err(Cause::Draining.into()),
     }
 }
 
+async fn next(
+    connection: &Arc<Connection>,
+    attempt: &mut Attempt,
+    head: Parts,
+    deadline: Instant,
+) -> Result<Step, Refuse> {
+    let admitted = timeout_at(deadline, judge::admit(connection, attempt, head))
+        .await
+        .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+    match &admitted.plan {
+        Plan::Pair { .. } => pair::answer(&connection.board, admitted, deadline).await,
+        Plan::Dial { .. } => router::answer(&connection.board, admitted, deadline).await,
+        Plan::Forward { .. } => Ok(Step::Forward(Box::new(admitted))),
+    }
+}
+
 /// The leg of a client that has its 101.
-fn leg_of((stream, early): (TcpStream, Bytes), id: ConnId, party: Party, limits: &Arc<Limits>) -> Leg {
+fn leg_of((stream, early): (Stream, Bytes), id: ConnId, party: Party, limits: &Arc<Limits>) -> Leg {
     // A socket that is gone already shows it at the first read.
     let _ = upstream::limit_unacknowledged(&stream, upstream::user_timeout(limits.stall));
     Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false, screen: None }
 }
 
 /// The socket behind an upgraded connection, and what was read beyond the 101.
-fn bare(upgraded: Upgraded) -> (TcpStream, Bytes) {
+fn bare(upgraded: Upgraded) -> (Stream, Bytes) {
     let upgraded = match edge::freed(upgraded) {
         Ok(freed) => return freed,
         Err(upgraded) => upgraded,

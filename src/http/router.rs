@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::header;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
@@ -24,6 +24,7 @@ use crate::{
     policy::filter,
     relay::{self, End, Leg, Party, Report},
     route::Plan,
+    stream::Stream,
     upstream::{self, Dial, DialError},
 };
 
@@ -104,11 +105,11 @@ struct Taken {
     board: Arc<Switchboard>,
     /// How long that may last.
     limit: Duration,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
 }
 
 impl Taken {
-    fn keep(mut self) -> Option<TcpStream> {
+    fn keep(mut self) -> Option<Stream> {
         self.stream.take()
     }
 }

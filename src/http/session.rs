@@ -409,11 +409,17 @@ impl OnLine {
         &self.leg.mark
     }
 
-    /// Leaves it to be accounted for: its session, in which `guest` was the other leg, is over. Does not block.
+    /// Accounts for it: its session, in which `guest` was the other leg, is over. What could block, because it writes to the
+    /// log or is the last to let go of a plugin, is left to a task.
     pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Box<Seated>>) {
-        let over = self.board.sessions.over.clone();
-        // Nobody accounts for anything when the whole process goes down.
-        let _ = over.send(Over { line: self, opened, report, _guest: guest });
+        let over = Over { line: self, opened, report, guest };
+        if over.is_brief() {
+            over.account();
+        } else {
+            let tasks = over.line.board.sessions.over.clone();
+            // Nobody accounts for anything when the whole process goes down.
+            let _ = tasks.send(over);
+        }
     }
 }
 

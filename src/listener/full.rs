@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream as Bare},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -45,7 +45,7 @@ impl TurnedAway {
         &self,
         board: &Arc<Switchboard>,
         listener: &Arc<str>,
-        (mut stream, peer): (TcpStream, SocketAddr),
+        (stream, peer): (Bare, SocketAddr),
         why: Full,
         linger: Duration,
     ) {
@@ -60,6 +60,8 @@ impl TurnedAway {
             tracing::warn!(%listener, %peer, cause, times, "connections are refused: there is no place");
         }
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else { return };
+        // One that nobody can watch is not told.
+        let Ok(mut stream) = TcpStream::from_std(stream) else { return };
         let answer = refusal(cause);
         board.drain.spawn(async move {
             let _permit = permit;

@@ -6,7 +6,6 @@
 
 use std::{
     future::Future,
-    io,
     pin::pin,
     sync::{
         Arc,
@@ -15,23 +14,18 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hyper::{rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::net::{RecvFlags, recv};
-use tokio::{
-    io::Interest,
-    net::TcpStream,
-    time::{Instant, sleep, timeout_at},
-};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     drain::{Drain, beside},
     http::{self, Connection, Watch},
     socket::{Pulse, Socket},
+    stream::Stream,
 };
 
-/// What a client that knows begins with (RFC 9113 §3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of one request's body that may be on their way, or kept until its service takes them.
 const STREAM_WINDOW: u32 = 128 << 10;
 /// The same of all requests of a connection.
@@ -42,36 +36,6 @@ const SEND_BUFFER: usize = 64 << 10;
 tokio::task_local! {
     /// Of the stream whose task this is.
     static WATCH: Arc<Watch>;
-}
-
-/// Whether a connection begins with the preface; nothing is taken from it. One that has not told by `deadline` speaks
-/// HTTP/1, whose own deadline it has missed then.
-pub(super) async fn is_spoken(stream: &TcpStream, deadline: Instant) -> bool {
-    let look = async {
-        loop {
-            stream.readable().await?;
-            let looked = stream.try_io(Interest::READABLE, || {
-                let mut begin = [0; PREFACE.len()];
-                let (_, length) = recv(stream, &mut begin, RecvFlags::PEEK)?;
-                // What would block makes tokio wait for more than there is.
-                tells(begin.get(..length).unwrap_or_default()).ok_or_else(|| io::ErrorKind::WouldBlock.into())
-            });
-            match looked {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                looked => return looked,
-            }
-        }
-    };
-    matches!(timeout_at(deadline, look).await, Ok(Ok(true)))
-}
-
-/// Whether these bytes begin HTTP/2; none if more must come to tell. An end is no beginning.
-fn tells(begin: &[u8]) -> Option<bool> {
-    match PREFACE.strip_prefix(begin) {
-        Some([]) => Some(true),
-        Some(_) if !begin.is_empty() => None,
-        _ => Some(false),
-    }
 }
 
 /// Runs hyper's tasks: one a stream.
@@ -144,8 +108,8 @@ where
     }
 }
 
-/// Serves streams until the connection ends.
-pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream, most_head: usize) {
+/// Serves streams until the connection ends. Of what the client said, `read` was read.
+pub(super) async fn converse(connection: Arc<Connection>, (stream, read): (Stream, Bytes), most_head: usize) {
     let board = Arc::clone(&connection.board);
     let rules = connection.http2;
     let fresh = AtomicBool::new(true);
@@ -168,7 +132,7 @@ pub(super) async fn converse(connection: Arc<Connection>, stream: TcpStream, mos
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .serve_connection(TokioIo::new(Socket::accepted(stream, connection.pulse.clone())), service);
+        .serve_connection(TokioIo::new(Socket::accepted(stream, connection.pulse.clone()).behind(read)), service);
     let mut served = pin!(served);
     let mut stopping = false;
     let (mut begun, mut cut) = (pin!(beside(board.drain.begun())), pin!(beside(board.drain.cut_off())));

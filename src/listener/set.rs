@@ -23,6 +23,7 @@ use crate::{
     handover,
     http::Switchboard,
     places::Places,
+    relay::Relay,
 };
 
 /// What a listener keeps whatever becomes of its socket.
@@ -70,6 +71,7 @@ impl Listeners {
         &self,
         after: &[config::Listener],
         handed_over: &mut handover::Sockets,
+        relay: &Relay,
     ) -> Result<Prepared, Vec<(usize, BindError)>> {
         let open = self.open();
         let before: Vec<_> = open.iter().map(|open| config::Listener::clone(&open.settings.load())).collect();
@@ -82,6 +84,7 @@ impl Listeners {
                 settings,
                 known.map(|open| Arc::clone(&open.shared)).unwrap_or_default(),
                 handed_over.take(&settings.name),
+                relay,
             ) {
                 Ok(one) => bound.push(one),
                 Err(error) => errors.push((place, error)),
@@ -103,7 +106,7 @@ impl Listeners {
         }
         for (place, one) in sockets.opened.into_iter().zip(bound) {
             now.insert(place, Arc::clone(&one.open));
-            board.drain.spawn(one.serve(Arc::clone(board)));
+            one.serve(board);
         }
         for one in sockets.closed.into_iter().filter_map(|place| open.get(place)) {
             one.gone.cancel();

@@ -1,19 +1,30 @@
 //! The threads that move frames, and the way of a session to one of them.
 
-use std::{io, sync::Arc, thread};
+use std::{
+    io,
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use tokio::time::Instant;
 
 use super::{
-    Leg, Mailbox, Owner,
-    lane::{Begin, Inbox, Lane, Newcomer},
+    LaneListener, LaneStream, Leg, Mailbox, Owner,
+    lane::{Begin, Errand, Inbox, Lane, Newcomer},
     owner::Owned,
 };
+use crate::stream::Stream;
 
 /// Runs sessions on threads of its own. A session stays on the thread where it began, and its [`Owner`] is told of its
 /// end whatever happens. Dropping this cuts what is left.
 pub struct Relay {
     lanes: Vec<Arc<Inbox>>,
+    /// Whose turn it is where several have equally little to do.
+    turn: AtomicUsize,
 }
 
 impl Relay {
@@ -23,7 +34,7 @@ impl Relay {
     /// When the system has no threads or descriptors left: each thread takes two.
     pub fn start(threads: usize) -> io::Result<Self> {
         let threads = if threads == 0 { thread::available_parallelism().map_or(1, usize::from) } else { threads };
-        let mut relay = Self { lanes: Vec::with_capacity(threads) };
+        let mut relay = Self { lanes: Vec::with_capacity(threads), turn: AtomicUsize::new(0) };
         for number in 0..threads {
             let lane = Lane::new()?;
             relay.lanes.push(lane.inbox());
@@ -50,13 +61,64 @@ impl Relay {
         self.lanes.iter().map(|lane| lane.turns()).sum()
     }
 
+    /// Errands that were run, or went on, on the runtime because many had taken long.
+    #[must_use]
+    pub fn errands_elsewhere(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.elsewhere()).sum()
+    }
+
     fn run(&self, begin: Begin, mailbox: Mailbox, owner: Owned) {
-        // One whose loop has ended, which only a mistake of ours could bring about, is not asked.
-        let lanes = self.lanes.iter().filter(|lane| !lane.has_stopped());
-        if let Some(lane) = lanes.min_by_key(|lane| lane.sessions()) {
+        let (Begin::Pair(leg, _) | Begin::Waiting(leg, ..)) = &begin;
+        // Where its handshake ran, its socket is.
+        let near = match &leg.stream {
+            Stream::Lane(stream) if !stream.lane().has_stopped() => Some(stream.lane()),
+            _ => None,
+        };
+        if let Some(lane) = near.or_else(|| self.least()).map(Arc::clone) {
             lane.post(Newcomer { begin, mailbox, owner });
         }
     }
+
+    /// The lane with the least to do.
+    fn least(&self) -> Option<&Arc<Inbox>> {
+        let (before, behind) = self.lanes.split_at(self.turn.fetch_add(1, Ordering::Relaxed) % self.lanes.len());
+        // One whose loop has ended, which only a mistake of ours could bring about, is not asked.
+        behind.iter().chain(before).filter(|lane| !lane.has_stopped()).min_by_key(|lane| lane.load())
+    }
+
+    /// Has a listening socket watched that does not block.
+    ///
+    /// # Errors
+    /// The system watches no more sockets.
+    pub(crate) fn watch_listener(&self, socket: TcpListener) -> io::Result<LaneListener> {
+        let lane = self.least().ok_or_else(stopped)?;
+        LaneListener::watch(socket, lane)
+    }
+
+    /// Runs what leads to a session on the thread that will have it: `errand` is made for a socket that was accepted and does
+    /// not block. While such errands take long they run on the runtime, whose context this needs.
+    ///
+    /// # Errors
+    /// The system watches no more sockets.
+    pub fn run_errand<F>(&self, stream: TcpStream, errand: impl FnOnce(Stream) -> F) -> io::Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let lane = self.least().ok_or_else(stopped)?;
+        if lane.is_brisk() {
+            lane.send(Errand::new(errand(Stream::Lane(LaneStream::watch(stream, lane)?))));
+        } else {
+            lane.count_elsewhere();
+            let errand = errand(Stream::Runtime(tokio::net::TcpStream::from_std(stream)?));
+            #[allow(clippy::disallowed_methods)] // whoever waits for it tracks the future
+            tokio::spawn(errand);
+        }
+        Ok(())
+    }
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("the threads of the relay have ended")
 }
 
 impl Drop for Relay {

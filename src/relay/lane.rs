@@ -5,14 +5,17 @@
 //! [stepped](Session::step) when one of its sockets is ready for what it waits for, when its mailbox rings, or when its
 //! deadline has come. It never blocks the loop; one that has more to do than a step allows comes again after the others.
 //!
-//! A lane knows nothing of the runtime that the rest runs on: a session comes in by [`Inbox::post`] and its
-//! [`Owner`](super::Owner) is told of its end. So a bulk transfer does not hold up a policy, nor a policy the frames.
+//! A session comes in by [`Inbox::post`] and its [`Owner`](super::Owner) is told of its end. What leads to one may run here,
+//! too, as an [errand], on [sockets that no session has yet](loose).
 
+mod errand;
 mod inbox;
+mod loose;
 mod tcp;
 mod timers;
 
 use std::{
+    cell::RefCell,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -20,10 +23,15 @@ use std::{
 };
 
 use mio::{Events, Poll, Registry, Token};
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
-pub(super) use self::inbox::{Begin, Bell, Inbox, Newcomer};
+pub(crate) use self::loose::{LaneListener, LaneStream};
+pub(super) use self::{
+    errand::Errand,
+    inbox::{Begin, Bell, Inbox, Newcomer},
+};
 use self::{
+    errand::Errands,
     inbox::{Queue, WAKE},
     tcp::Tcp,
     timers::Timers,
@@ -37,7 +45,12 @@ use super::{
     session::{Next, Session, Wants},
     side::{Io as _, Traits},
 };
-use crate::error::Cause;
+use crate::{error::Cause, stream::Stream};
+
+thread_local! {
+    /// The lane whose thread this is.
+    static HERE: RefCell<Option<Arc<Inbox>>> = const { RefCell::new(None) };
+}
 
 /// Events taken from the kernel at once: what is behind them comes with the next call.
 const EVENTS: usize = 256;
@@ -72,6 +85,9 @@ pub(super) struct Lane {
     /// Whose turn it is.
     ready: Vec<usize>,
     timers: Timers,
+    errands: Errands,
+    /// Where errands go that take long, and what they use works.
+    runtime: Option<Handle>,
     /// The buffer of the short way, from the first message on.
     spare: Option<Buffer>,
 }
@@ -91,6 +107,8 @@ impl Lane {
             free: Vec::new(),
             ready: Vec::new(),
             timers: Timers::default(),
+            errands: Errands::default(),
+            runtime: Handle::try_current().ok(),
             spare: None,
         })
     }
@@ -101,22 +119,23 @@ impl Lane {
 
     /// Runs until [`Inbox::stop`].
     pub(super) fn run(mut self) {
+        HERE.set(Some(self.inbox()));
+        let runtime = self.runtime.clone();
+        let _context = runtime.as_ref().map(Handle::enter);
         let mut events = Events::with_capacity(EVENTS);
         let mut turns = Vec::new();
         let mut now = Instant::now();
         loop {
-            if let Some(Queue { new, rung, stop }) = self.inbox.take() {
-                if stop {
+            // Twice: what errands have led to is here at once.
+            for _ in 0..2 {
+                let Some(queue) = self.inbox.take() else { break };
+                if queue.stop {
                     return;
                 }
-                for newcomer in new {
-                    self.admit(newcomer, now);
-                }
-                for place in rung {
-                    self.ring(place);
-                }
+                now = self.open(queue, now);
             }
-            let wait = if self.ready.is_empty() { self.timers.wait(now) } else { Some(Duration::ZERO) };
+            let rests = self.ready.is_empty() && self.inbox.lie_down();
+            let wait = if rests { self.timers.wait(now) } else { Some(Duration::ZERO) };
             let polled = self.poll.poll(&mut events, wait);
             self.inbox.woken();
             if let Err(error) = polled
@@ -129,8 +148,10 @@ impl Lane {
             }
             now = Instant::now();
             for event in &events {
-                if event.token() != WAKE {
-                    self.note(event);
+                match event.token() {
+                    WAKE => {}
+                    Token(marked) if marked & loose::MARK != 0 => self.inbox.loose.note(event),
+                    _ => self.note(event),
                 }
             }
             while let Some(place) =
@@ -146,6 +167,26 @@ impl Lane {
         }
     }
 
+    /// Does what others have left; gives the time it is then.
+    fn open(&mut self, Queue { new, rung, errands, woken, .. }: Queue, now: Instant) -> Instant {
+        for newcomer in new {
+            self.admit(newcomer, now);
+        }
+        for place in rung {
+            self.ring(place);
+        }
+        if errands.is_empty() && woken.is_empty() {
+            return now;
+        }
+        for errand in errands {
+            self.errands.begin(errand, &self.inbox, self.runtime.as_ref());
+        }
+        for place in woken {
+            self.errands.go_on(place, &self.inbox, self.runtime.as_ref());
+        }
+        Instant::now()
+    }
+
     /// Gives a session its place.
     fn admit(&mut self, newcomer: Newcomer, now: Instant) {
         let place = self.free.pop().unwrap_or_else(|| {
@@ -153,13 +194,13 @@ impl Lane {
             self.residents.len() - 1
         });
         let Newcomer { begin, mailbox, mut owner } = newcomer;
-        let registry = self.poll.registry();
+        let inbox = &self.inbox;
         let opened = match begin {
             Begin::Pair(first, second) => {
                 let accounts = [&first, &second].map(|leg| LegReport::new(leg.id, leg.party));
                 let screen = second.screen.clone();
-                let first = open(first, registry, place, 0);
-                let both = first.and_then(|first| Ok((first, open(second, registry, place, 1)?)));
+                let first = open(first, (inbox, self.poll.registry()), place, 0);
+                let both = first.and_then(|first| Ok((first, open(second, (inbox, self.poll.registry()), place, 1)?)));
                 let session = |(first, second)| {
                     let mut session = Session::pair(first, second, Owned::default(), now);
                     if let Some(screen) = screen {
@@ -171,7 +212,7 @@ impl Lane {
             }
             Begin::Waiting(leg, deadline, hold) => {
                 let accounts = [LegReport::new(leg.id, leg.party)];
-                let leg = open(leg, registry, place, 0);
+                let leg = open(leg, (inbox, self.poll.registry()), place, 0);
                 let session = |leg| Session::waiting(leg, hold, deadline, Owned::default(), now);
                 leg.map(session).map_err(|error| (error, accounts.to_vec()))
             }
@@ -246,9 +287,9 @@ impl Lane {
     fn turn(&mut self, place: usize, now: Instant) {
         let Some(resident) = &mut self.residents[place] else { return };
         resident.queued = false;
-        let (registry, spare) = (self.poll.registry(), &mut self.spare);
+        let (home, spare) = ((&self.inbox, self.poll.registry()), &mut self.spare);
         // A session that panics takes no other with it. Nothing of it is used again.
-        match catch_unwind(AssertUnwindSafe(|| resident.turn(registry, spare, place, now))) {
+        match catch_unwind(AssertUnwindSafe(|| resident.turn(home, spare, place, now))) {
             Ok(Turn::Again) => self.queue(place),
             Ok(Turn::Wait(None)) => {}
             Ok(Turn::Wait(Some(deadline))) => {
@@ -280,14 +321,14 @@ impl Resident {
         self.armed.take_if(|armed| *armed == at).is_some()
     }
 
-    fn turn(&mut self, registry: &Registry, spare: &mut Option<Buffer>, place: usize, now: Instant) -> Turn {
+    fn turn(&mut self, home: Home<'_>, spare: &mut Option<Buffer>, place: usize, now: Instant) -> Turn {
         if !self.rung && self.session.pass_straight(spare, now) {
             return Turn::Wait(self.session.calm.end());
         }
         for _ in 0..STEPS {
             let next = self.session.step(now);
             // Also while bytes keep coming: a session must not be deaf to its owner.
-            let obeyed = std::mem::take(&mut self.rung) && self.obey(registry, place, now);
+            let obeyed = std::mem::take(&mut self.rung) && self.obey(home, place, now);
             match next {
                 Next::Done => return Turn::Done,
                 Next::Again => return Turn::Again,
@@ -307,7 +348,7 @@ impl Resident {
     }
 
     /// Carries out what the mailbox holds. Runs right after a step, so that a leg that has left is known to have left.
-    fn obey(&mut self, registry: &Registry, place: usize, now: Instant) -> bool {
+    fn obey(&mut self, home: Home<'_>, place: usize, now: Instant) -> bool {
         let Self { session, mailbox, .. } = self;
         let mut any = false;
         while let Some(command) = mailbox.next() {
@@ -318,7 +359,7 @@ impl Resident {
                         && let Some(leg) = ticket.redeem()
                     {
                         let screen = leg.screen.clone();
-                        match open(*leg, registry, place, 1) {
+                        match open(*leg, home, place, 1) {
                             Ok(leg) => {
                                 session.join(leg, now);
                                 if let Some(screen) = screen {
@@ -357,10 +398,17 @@ impl Resident {
     }
 }
 
-/// Takes a leg's socket over from the runtime.
-fn open(leg: Leg, registry: &Registry, place: usize, at: usize) -> io::Result<(Tcp, Traits)> {
+/// What a session has of its lane.
+type Home<'a> = (&'a Arc<Inbox>, &'a Registry);
+
+/// Takes a leg's socket over from who watched it.
+fn open(leg: Leg, (inbox, registry): Home<'_>, place: usize, at: usize) -> io::Result<(Tcp, Traits)> {
     let Leg { id, stream, early, end, party, limits, extensions, screen: _ } = leg;
-    let io = Tcp::register(stream.into_std()?, registry, Token(2 * place + at))?;
+    let token = Token(2 * place + at);
+    let io = match stream {
+        Stream::Lane(stream) if Arc::ptr_eq(stream.lane(), inbox) => Tcp::watched(stream.rename(token)?),
+        stream => Tcp::register(stream.into_std()?, registry, token)?,
+    };
     Ok((io, Traits { conn: id, party, end, limits, extensions, early }))
 }
 

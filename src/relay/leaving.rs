@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     time::timeout,
 };
 
@@ -14,11 +13,11 @@ use super::{
     frame::{Opcode, put_control},
     mask::random_key,
 };
-use crate::error::Cause;
+use crate::{error::Cause, stream::Stream};
 
 /// Takes leave: the cause's Close, then whatever still comes is thrown away until the service ends the connection, as the
 /// one that was dialled does first (RFC 6455 §7.1.1), at most `limit`.
-pub async fn leave(mut stream: TcpStream, cause: Cause, limit: Duration) {
+pub async fn leave(mut stream: Stream, cause: Cause, limit: Duration) {
     let mut frame = Vec::new();
     put_control(&mut frame, Opcode::Close, &CloseFrame::of(cause).payload(), Some(random_key()));
     let parting = async {

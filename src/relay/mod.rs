@@ -17,8 +17,9 @@
 //!
 //! One step drives both directions, not two, because closing and keep-alive tie them together: a Close that passes one
 //! way starts the clock of the other, and a leg counts as silent only while it is being read, which the other decides.
-//! The state machine ([`session`]) knows neither threads nor sockets; a [`lane`] lends it time and readiness. Sessions run
-//! on threads of their own, as many as the configuration has `workers`; nothing else of the process waits for one.
+//! The state machine ([`session`]) knows neither threads nor sockets; a [`lane`] lends it time and readiness. There are as
+//! many lanes as the configuration has `workers`, each with a thread of its own. What leads to a session, from accepting
+//! the first socket to the 101, runs there, too ([`Relay::run_errand`]), unless it takes long.
 
 mod buffer;
 mod bulk;
@@ -51,9 +52,11 @@ mod straight;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
-pub(crate) use self::close::is_allowed;
+pub(crate) use self::{
+    close::is_allowed,
+    lane::{LaneListener, LaneStream},
+};
 pub use self::{
     driver::Relay,
     leaving::leave,
@@ -64,6 +67,7 @@ pub use self::{
 use crate::{
     error::Cause,
     model::{ConnId, Limits},
+    stream::Stream,
 };
 
 /// Who we are towards a peer.
@@ -89,7 +93,7 @@ pub struct Leg {
     /// The connection. An upstream has an id of its own.
     pub id: ConnId,
     /// The socket. `TCP_NODELAY` and the like are set by who opened it.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// What was read behind the handshake's head.
     pub early: Bytes,
     /// Who we are towards it.

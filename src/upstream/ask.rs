@@ -9,13 +9,13 @@ use std::{
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderValue, Request, StatusCode, header};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::MAX_HEAD;
-use crate::head::parse::{self, AnswerHead};
+use crate::{
+    head::parse::{self, AnswerHead},
+    stream::Stream,
+};
 
 /// Bytes that are read at once: most answers come in one piece.
 const PIECE: usize = 2048;
@@ -33,7 +33,7 @@ pub(super) enum Said {
 /// # Errors
 /// The socket's.
 pub(super) async fn ask<B>(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     request: &Request<B>,
     host: Option<&HeaderValue>,
     key: &HeaderValue,
@@ -79,18 +79,18 @@ fn written<B>(request: &Request<B>, host: Option<&HeaderValue>, key: &HeaderValu
 /// answer, once it has asked, and sends nothing.
 pub(super) struct Replayed {
     read: Bytes,
-    stream: TcpStream,
+    stream: Stream,
     asked: bool,
     /// Of who reads before it asks.
     reader: Option<Waker>,
 }
 
 impl Replayed {
-    pub(super) const fn new(read: Bytes, stream: TcpStream) -> Self {
+    pub(super) const fn new(read: Bytes, stream: Stream) -> Self {
         Self { read, stream, asked: false, reader: None }
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
+    pub(super) fn into_stream(self) -> Stream {
         self.stream
     }
 }

@@ -28,6 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{MAX_HEAD, NotOpen};
 use crate::{
+    alarm::Alarm,
     drain::Drain,
     model::{PoolRules, ServiceId},
     socket::{Pulse, Socket},
@@ -143,7 +144,7 @@ where
         connect_timeout: Duration,
         open: impl FnOnce() -> T,
     ) -> Result<Lent<B>, NotOpen> {
-        let (stream, _) = super::open(&key.address, connect_timeout, None).await?;
+        let (stream, _) = super::open(&key.address, (connect_timeout, None), None, &mut Alarm::default()).await?;
         let pulse = Pulse::new();
         let socket = TokioIo::new(Socket::dialled(stream, pulse.clone()));
         let (sender, connection) =

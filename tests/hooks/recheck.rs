@@ -248,7 +248,12 @@ async fn who_is_judged_by_the_old_version_and_comes_after_the_swap_is_asked_abou
     assert_eq!(backend.status(), 101);
     alice.read_head().await;
     assert_eq!(told(alice.expect_close().await.as_ref()), SAID_SO);
-    assert_eq!(backend.expect_close().await.map(|(code, _)| code), Some(1001));
+    // She may have gone before the two were joined: then the other waits for the next one.
+    if proxy.logged(&["session ended", "role=client"]).contains("outcome=lonely") {
+        proxy.metric_becomes("cordboard_legs_waiting", 1.0);
+    } else {
+        assert_eq!(backend.expect_close().await.map(|(code, _)| code), Some(1001));
+    }
 }
 
 #[test]

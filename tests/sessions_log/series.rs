@@ -49,7 +49,7 @@ impl Page {
 }
 
 /// What depends on the machine or on which instance a policy is asked in.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "cordboard_resident_memory_bytes",
     "cordboard_plugin_calls_total",
     "cordboard_plugin_opinions_total",
@@ -60,6 +60,7 @@ const FREE: [&str; 10] = [
     "cordboard_plugin_queued_nanoseconds_total",
     "cordboard_plugin_host_nanoseconds_total",
     "cordboard_handshake_seconds_",
+    "cordboard_handshakes_moved_total",
 ];
 
 /// What has happened, as the counters must tell it.

@@ -41,6 +41,8 @@ pub struct Door {
     begun: Mutex<Option<(u64, Instant)>>,
     /// Whether part of a head is here.
     partial: AtomicBool,
+    /// Whether something waits to be written.
+    blocked: AtomicBool,
 }
 
 impl Door {
@@ -53,6 +55,7 @@ impl Door {
             last: OnceLock::new(),
             begun: Mutex::default(),
             partial: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
         }
     }
 
@@ -81,6 +84,17 @@ impl Door {
     #[must_use]
     pub fn has_partial(&self) -> bool {
         self.partial.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// Whether the end of an answer waits for the peer to take it: hyper 1.12 takes such a connection for idle, and would end
+    /// it without the answer.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
     }
 
     /// Whether nothing has been asked for yet.

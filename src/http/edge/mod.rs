@@ -13,7 +13,6 @@
 //! Bytes are read into hyper's buffer and judged there. What is not complete is copied and kept, at most one head and what
 //! was read with it; a connection at rest keeps nothing. After a 101 the edge is gone: [`freed`] gives back the socket.
 
-mod alarm;
 mod door;
 
 use std::{
@@ -31,19 +30,19 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
 
-use self::alarm::Alarm;
 pub use self::door::{Answering, Door, Refused, Turn};
 use crate::{
+    alarm::Alarm,
     error::Cause,
     head::raw::{Bounds, Place, Scan, Scanner, Violation},
     metrics::{Cut, Metrics},
     model::Refusal,
     socket::Socket,
+    stream::Stream,
 };
 
 /// What stands for a head that is refused.
@@ -111,6 +110,16 @@ enum Shut {
     Done,
 }
 
+/// What a connection begins with.
+pub enum First {
+    /// A request for an upgrade, and what was read behind it.
+    Upgrade(Bytes),
+    /// HTTP/2 by prior knowledge (RFC 9113 §3.3), of which this was read.
+    Http2(Bytes),
+    /// Anything else, which is as if it had not been read.
+    Other,
+}
+
 /// What has to happen, and when.
 enum Due {
     /// The connection has been silent for too long.
@@ -153,28 +162,44 @@ impl Edge {
         &self.door
     }
 
-    /// Reads the first head. One that asks for an upgrade comes out, with what was read behind it; anything else is as if
-    /// it had not been read.
+    /// Reads what the connection begins with.
     ///
     /// # Errors
     /// The socket's.
-    pub async fn first_upgrade(&mut self) -> io::Result<Option<Bytes>> {
-        let mut read = BytesMut::with_capacity(FIRST);
+    pub async fn first(&mut self) -> io::Result<First> {
+        let mut read = BytesMut::new();
         loop {
-            if self.read_buf(&mut read).await? == 0 {
-                return Ok(None);
+            let more = poll_fn(|cx| {
+                // One that says nothing has no room kept for it.
+                let mut piece = [const { MaybeUninit::uninit() }; FIRST];
+                let mut buf = ReadBuf::uninit(&mut piece);
+                ready!(Pin::new(&mut *self).poll_read(cx, &mut buf))?;
+                read.extend_from_slice(buf.filled());
+                Poll::Ready(Ok::<_, io::Error>(!buf.filled().is_empty()))
+            });
+            if !more.await? {
+                return Ok(First::Other);
             }
             if self.judged == 0 {
                 break;
             }
-            read.reserve(self.judged);
         }
-        let read = read.freeze();
-        if self.scanner.place() == Place::Through && self.scanner.heads() == 1 {
-            return Ok(Some(read));
+        match (self.scanner.place(), self.scanner.heads()) {
+            (Place::Through, 1) => Ok(First::Upgrade(read.freeze())),
+            (Place::Through, 0) => Ok(First::Http2(read.freeze())),
+            _ => {
+                self.give_back(&read);
+                Ok(First::Other)
+            }
         }
-        self.give_back(&read);
-        Ok(None)
+    }
+
+    /// Goes on with a socket that the runtime watches; whether a lane watched it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn leave_lane(&mut self) -> io::Result<bool> {
+        self.stream.leave_lane()
     }
 
     /// Takes back what was read.
@@ -195,10 +220,10 @@ impl Edge {
         std::future::pending::<()>().await;
     }
 
-    /// The bare socket of a connection whose 101 is out, and what was read behind the request: `early`, and what came
+    /// The bare socket of a connection that is none of HTTP/1 any more, and what was read of that: `early`, and what came
     /// later.
     #[must_use]
-    pub fn free(self, early: Bytes) -> (TcpStream, Bytes) {
+    pub fn free(self, early: Bytes) -> (Stream, Bytes) {
         let early = if self.held.is_empty() { early } else { [&early[..], &self.held[..]].concat().into() };
         let Some(stream) = self.stream.into_stream() else { unreachable!("taken out here only") };
         (stream, early)
@@ -342,10 +367,13 @@ impl Edge {
     /// Judges how a write went.
     fn written(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(wrote) = wrote {
-            self.blocked = None;
+            if self.blocked.take().is_some() {
+                self.door.set_blocked(false);
+            }
             self.moved = Instant::now();
             return Poll::Ready(wrote);
         }
+        self.door.set_blocked(true);
         let mut end = *self.blocked.get_or_insert_with(Instant::now) + self.times.idle;
         loop {
             let now = Instant::now();
@@ -485,7 +513,7 @@ pub fn violation(error: &hyper::Error) -> Option<&Violation> {
 ///
 /// # Errors
 /// The connection is not one of ours.
-pub fn freed(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
+pub fn freed(upgraded: Upgraded) -> Result<(Stream, Bytes), Upgraded> {
     let parts = upgraded.downcast::<TokioIo<Edge>>()?;
     Ok(parts.io.into_inner().free(parts.read_buf))
 }

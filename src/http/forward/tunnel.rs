@@ -3,7 +3,7 @@
 //!
 //! The connection to the service is opened for this request and never kept for another.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
@@ -28,6 +28,7 @@ use crate::{
         Party,
         raw::{self, End},
     },
+    stream::Stream,
     upstream::pool::Lent,
 };
 
@@ -84,8 +85,11 @@ async fn tunnel(
             _ = board.drain.cut_off() => {}
         }
     }));
-    let end = |(stream, early)| End { stream, early };
-    let (client, service) = (end(client), end(service));
+    let end = |(stream, early): (Stream, _)| Ok::<_, io::Error>(End { stream: stream.into_runtime()?, early });
+    let (client, service) = match end(client).and_then(|client| Ok((client, end(service)?))) {
+        Ok(ends) => ends,
+        Err(error) => return exchange.fail(Cause::Internal, error.to_string()),
+    };
     let moved = |sender, length| match sender {
         Party::Client => drop(exchange.received(length)),
         Party::Backend => exchange.sent(length),

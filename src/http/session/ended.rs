@@ -22,17 +22,31 @@ pub(super) struct Over {
     pub(super) opened: Instant,
     pub(super) report: Report,
     /// On the line until the account is written.
-    pub(super) _guest: Option<Box<Seated>>,
+    pub(super) guest: Option<Box<Seated>>,
+}
+
+impl Over {
+    /// Whether accounting for it is no more than counting.
+    pub(super) fn is_brief(&self) -> bool {
+        let lines = std::iter::once(&self.line).chain(self.guest.as_deref().map(|guest| &guest.line));
+        !self.line.board.current.load().config.log.sessions && lines.into_iter().all(|line| line.leg.hooks.is_none())
+    }
+
+    /// Accounts for it.
+    pub(super) fn account(self) {
+        count(&self.line, &self.report);
+        if !self.is_brief() {
+            let cut = self.line.board.drain.is_cut().filter(|_| self.report.cut);
+            tell(&self.line, &self.report, self.opened, cut);
+        }
+    }
 }
 
 /// Accounts for what is over. There is one message for each session that lived, so their number is bounded by that.
 pub(super) async fn account(mut over: UnboundedReceiver<Over>) {
     let mut batch = Vec::new();
     while over.recv_many(&mut batch, BATCH).await > 0 {
-        for Over { line, opened, report, _guest } in batch.drain(..) {
-            let cut = line.board.drain.is_cut().filter(|_| report.cut);
-            ended(&line, &report, opened, cut);
-        }
+        batch.drain(..).for_each(Over::account);
     }
 }
 
@@ -49,24 +63,29 @@ pub(crate) fn unanswered(line: &OnLine, party: Party, opened: Instant, error: &(
         duration: opened.elapsed(),
         legs: vec![LegReport::new(line.conn, party)],
     };
-    ended(line, &report, opened, cut);
+    count(line, &report);
+    tell(line, &report, opened, cut);
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Counts a session's end, on the line of its first leg, and writes its own line.
-fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
+/// Counts a session's end, on the line of its first leg.
+fn count(line: &OnLine, report: &Report) {
     let board = &line.board;
-    let outcome = outcome(line.leg.info.terms.mode, report);
-    board.metrics.ended(Some(line.mark().account()), outcome, report.cause);
+    board.metrics.ended(Some(line.mark().account()), outcome(line, report), report.cause);
     for leg in &report.legs {
         board.metrics.bytes.inc_by(leg.bytes_in);
         board.metrics.messages.inc_by(leg.messages_in);
         board.metrics.holds_filled.inc_by(leg.hold_filled.into());
         board.metrics.closes_overdue.inc_by(leg.overdue.into());
     }
+}
+
+/// Tells the plugins that listen, and the log.
+fn tell(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
+    let board = &line.board;
     let known: Vec<Option<Arc<OneLeg>>> =
         report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
     for (leg, own) in known.iter().zip(&report.legs) {
@@ -103,7 +122,7 @@ fn ended(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
             tracing::event!(
                 target: "cordboard::session",
                 tracing::Level::$level,
-                outcome = outcome.label(),
+                outcome = outcome(line, report).label(),
                 cause = row.label,
                 detail = cut.map(Cut::why).map(Cow::Borrowed).or(detail).as_deref(),
                 ended_by = report.ended_by.map(|conn| conn.to_string()),
@@ -213,7 +232,7 @@ impl Shown<'_> {
     }
 }
 
-fn outcome(mode: Mode, report: &Report) -> Outcome {
+fn outcome(line: &OnLine, report: &Report) -> Outcome {
     match report.cause {
         Cause::NoPartner => Outcome::Timeout,
         Cause::Replaced | Cause::Dead => Outcome::Replaced,
@@ -228,10 +247,12 @@ fn outcome(mode: Mode, report: &Report) -> Outcome {
         {
             Outcome::Lonely
         }
-        Cause::Closed | Cause::Idle | Cause::Lifetime | Cause::Expired | Cause::Revoked => match mode {
-            Mode::Rendezvous => Outcome::Paired,
-            Mode::Router | Mode::Http => Outcome::Routed,
-        },
+        Cause::Closed | Cause::Idle | Cause::Lifetime | Cause::Expired | Cause::Revoked => {
+            match line.leg.info.terms.mode {
+                Mode::Rendezvous => Outcome::Paired,
+                Mode::Router | Mode::Http => Outcome::Routed,
+            }
+        }
         _ => Outcome::Error,
     }
 }

@@ -1,4 +1,4 @@
-//! The way into a lane, from any thread: new sessions, and rings for those that it has.
+//! The way into a lane, from any thread: new sessions and errands, and rings for those that it has.
 
 use std::{
     io,
@@ -11,9 +11,17 @@ use std::{
 use mio::{Registry, Token};
 use tokio::time::Instant;
 
-use crate::relay::{Leg, Mailbox, owner::Owned};
+use super::{
+    errand::{Errand, Pace},
+    loose::Loose,
+};
+use crate::{
+    relay::{Leg, Mailbox, owner::Owned},
+    socket::uptime_ms,
+};
 
-/// What wakes the loop from outside. Sockets have twice the number of their session, plus one for the second leg.
+/// What wakes the loop from outside. Sockets of sessions have twice the number of their session, plus one for the second
+/// leg; those of errands are [marked](super::loose::MARK).
 pub(super) const WAKE: Token = Token(usize::MAX);
 
 /// How a session begins.
@@ -37,6 +45,9 @@ pub(super) struct Queue {
     pub(super) new: Vec<Newcomer>,
     /// Places of sessions with mail.
     pub(super) rung: Vec<usize>,
+    pub(super) errands: Vec<Errand>,
+    /// Places of errands that can go on.
+    pub(super) woken: Vec<usize>,
     /// The loop ends, or has ended.
     pub(super) stop: bool,
 }
@@ -55,6 +66,14 @@ pub(in crate::relay) struct Inbox {
     waker: mio::Waker,
     /// Sessions that it has or is about to have.
     sessions: AtomicUsize,
+    /// Errands likewise.
+    errands: AtomicUsize,
+    /// Errands that were run elsewhere because many take long here.
+    elsewhere: AtomicU64,
+    /// Sockets that belong to errands.
+    pub(super) loose: Loose,
+    /// Whether errands take long.
+    pub(super) pace: Pace,
     /// Turns that sessions have had.
     turns: AtomicU64,
 }
@@ -70,14 +89,27 @@ impl Inbox {
             state: AtomicU8::new(AWAKE),
             waker: mio::Waker::new(registry, WAKE)?,
             sessions: AtomicUsize::new(0),
+            errands: AtomicUsize::new(0),
+            elsewhere: AtomicU64::new(0),
+            loose: Loose::new(registry)?,
+            pace: Pace::default(),
             turns: AtomicU64::new(0),
         })
     }
 
-    /// What was left, if anything was, for a loop that is going to wait: whoever comes from now on wakes it.
+    /// What was left, if anything was, for a loop that is awake.
     pub(super) fn take(&self) -> Option<Queue> {
+        if self.state.load(Ordering::SeqCst) != MAIL {
+            return None;
+        }
         // The state first: what is put into the queue behind it is told by it again.
-        (self.state.swap(ASLEEP, Ordering::SeqCst) == MAIL).then(|| std::mem::take(&mut *self.lock()))
+        self.state.store(AWAKE, Ordering::SeqCst);
+        Some(std::mem::take(&mut *self.lock()))
+    }
+
+    /// Whether the loop may wait: whoever comes from now on wakes it. If it may not, there is something to take.
+    pub(super) fn lie_down(&self) -> bool {
+        self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// The loop does not wait any more.
@@ -96,12 +128,30 @@ impl Inbox {
         self.sessions.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// An errand is done, or goes on `elsewhere`.
+    pub(super) fn errand_left(&self, elsewhere: bool) {
+        self.errands.fetch_sub(1, Ordering::Relaxed);
+        if elsewhere {
+            self.count_elsewhere();
+        }
+    }
+
+    /// An errand is run, or goes on, elsewhere because many take long here.
+    pub(in crate::relay) fn count_elsewhere(&self) {
+        self.elsewhere.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Errands of which that was so.
+    pub(in crate::relay) fn elsewhere(&self) -> u64 {
+        self.elsewhere.load(Ordering::Relaxed)
+    }
+
     /// The loop has ended; whoever is on the way to it is told so.
     pub(super) fn close(&self) {
         let left = {
             let mut queue = self.lock();
             queue.stop = true;
-            std::mem::take(&mut queue.new)
+            (std::mem::take(&mut queue.new), std::mem::take(&mut queue.errands))
         };
         // Outside the lock, for it wakes others.
         drop(left);
@@ -112,7 +162,7 @@ impl Inbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, put: impl FnOnce(&mut Queue)) {
+    pub(super) fn put(&self, put: impl FnOnce(&mut Queue)) {
         put(&mut self.lock());
         if self.state.swap(MAIL, Ordering::SeqCst) == ASLEEP
             && let Err(error) = self.waker.wake()
@@ -132,14 +182,30 @@ impl Inbox {
         });
     }
 
+    /// Has an errand run there. A loop that has ended drops it.
+    pub(in crate::relay) fn send(&self, errand: Errand) {
+        self.errands.fetch_add(1, Ordering::Relaxed);
+        let mut errand = Some(errand);
+        self.put(|queue| {
+            if !queue.stop {
+                queue.errands.extend(errand.take());
+            }
+        });
+    }
+
     /// Whether its loop ends, or has ended.
     pub(in crate::relay) fn has_stopped(&self) -> bool {
         self.lock().stop
     }
 
-    /// How many sessions it has.
-    pub(in crate::relay) fn sessions(&self) -> usize {
-        self.sessions.load(Ordering::Relaxed)
+    /// Whether errands take no long.
+    pub(in crate::relay) fn is_brisk(&self) -> bool {
+        self.pace.is_brisk(uptime_ms)
+    }
+
+    /// How many sessions it has, and errands, most of which become sessions.
+    pub(in crate::relay) fn load(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed) + self.errands.load(Ordering::Relaxed)
     }
 
     /// Turns that sessions have had.

@@ -17,5 +17,7 @@ pub mod signature;
 mod proxy {
     pub mod error;
     pub mod model;
+    pub mod socket;
+    pub mod stream;
 }
-pub use proxy::{error, model};
+pub use proxy::{error, model, socket, stream};
