@@ -65,6 +65,13 @@ pub struct App {
     _admin: Option<AbortOnDropHandle<()>>,
 }
 
+impl Drop for App {
+    fn drop(&mut self) {
+        // Who accepts there holds what it accepts for, and with it the relay.
+        self.control.board.relay.stop();
+    }
+}
+
 impl App {
     /// Loads the configuration and its policies, takes every address, then begins to accept.
     ///

@@ -127,13 +127,19 @@ impl Bound {
     /// Accepts from now on.
     fn serve(self, board: &Arc<Switchboard>) {
         let Self { open, socket, handed_over } = self;
-        socket.run(|socket| board.drain.track(serve(open, socket, handed_over, Arc::clone(board))));
+        let ours = Arc::clone(board);
+        let errand = |socket| async move {
+            accept(&open, &socket, &ours).await;
+            let drain = ours.drain.clone();
+            // There may be much to do at once, which is not to hold up the frames.
+            drain.spawn(end(open, socket, handed_over, ours));
+        };
+        socket.run(|socket| board.drain.track(errand(socket)));
     }
 }
 
-/// Accepts until we stop or the listener is gone. What the kernel has taken on our behalf by then is still answered.
-async fn serve(open: Arc<Open>, socket: LaneListener, handed_over: bool, board: Arc<Switchboard>) {
-    accept(&open, &socket, &board).await;
+/// Lets go of a listener. What the kernel has taken on our behalf by then is still answered.
+async fn end(open: Arc<Open>, socket: LaneListener, handed_over: bool, board: Arc<Switchboard>) {
     let socket = match socket.into_std().and_then(TcpListener::from_std) {
         Ok(socket) => socket,
         Err(error) => {
@@ -153,6 +159,7 @@ async fn serve(open: Arc<Open>, socket: LaneListener, handed_over: bool, board: 
     }
 }
 
+/// Accepts until we stop or the listener is gone.
 async fn accept(open: &Open, socket: &LaneListener, board: &Arc<Switchboard>) {
     let mut errors = Seldom::default();
     let (mut begun, mut gone) = (pin!(board.drain.begun()), pin!(open.gone.cancelled()));

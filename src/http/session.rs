@@ -271,7 +271,9 @@ async fn obey(legs: Arc<Legs>, drain: Drain, crier: Crier) {
         _ = drain.cut_off() => {}
         () = told => {}
     }
-    for leg in legs.iter() {
+    // Gathered first: the threads of the relay wait for whoever looks through all legs.
+    let left: Vec<_> = legs.iter().map(|leg| Arc::clone(&leg)).collect();
+    for leg in left {
         leg.session.cut(Cause::Draining);
     }
 }
@@ -414,7 +416,7 @@ impl OnLine {
     pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Box<Seated>>) {
         let over = Over { line: self, opened, report, guest };
         if over.is_brief() {
-            over.account();
+            over.count();
         } else {
             let tasks = over.line.board.sessions.over.clone();
             // Nobody accounts for anything when the whole process goes down.

@@ -121,11 +121,18 @@ fn stopped() -> io::Error {
     io::Error::other("the threads of the relay have ended")
 }
 
-impl Drop for Relay {
-    fn drop(&mut self) {
+impl Relay {
+    /// Ends its threads, and cuts what is left.
+    pub fn stop(&self) {
         for lane in &self.lanes {
             lane.stop();
         }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

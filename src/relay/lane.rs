@@ -16,6 +16,7 @@ mod timers;
 
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -58,6 +59,15 @@ const EVENTS: usize = 256;
 /// Steps of a session in a row, where each finds something new to do, before the others have their turn.
 const STEPS: usize = 4;
 
+/// For how long errands go on before frames have their turn.
+const FOR_ERRANDS: Duration = Duration::from_millis(1);
+
+/// An errand whose turn it is.
+enum Due {
+    Begin(Errand),
+    GoOn(usize),
+}
+
 /// A session in its place.
 struct Resident {
     session: Session<Tcp>,
@@ -86,6 +96,8 @@ pub(super) struct Lane {
     ready: Vec<usize>,
     timers: Timers,
     errands: Errands,
+    /// Errands whose turn it is.
+    due: VecDeque<Due>,
     /// Where errands go that take long, and what they use works.
     runtime: Option<Handle>,
     /// The buffer of the short way, from the first message on.
@@ -108,6 +120,7 @@ impl Lane {
             ready: Vec::new(),
             timers: Timers::default(),
             errands: Errands::default(),
+            due: VecDeque::new(),
             runtime: Handle::try_current().ok(),
             spare: None,
         })
@@ -118,23 +131,30 @@ impl Lane {
     }
 
     /// Runs until [`Inbox::stop`].
-    pub(super) fn run(mut self) {
+    pub(super) fn run(self) {
         HERE.set(Some(self.inbox()));
         let runtime = self.runtime.clone();
+        // Also for what is dropped in the end.
         let _context = runtime.as_ref().map(Handle::enter);
+        self.go_round();
+    }
+
+    fn go_round(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         let mut turns = Vec::new();
         let mut now = Instant::now();
         loop {
-            // Twice: what errands have led to is here at once.
-            for _ in 0..2 {
-                let Some(queue) = self.inbox.take() else { break };
-                if queue.stop {
+            if self.open(now) {
+                return;
+            }
+            if !self.due.is_empty() {
+                now = self.run_errands(now);
+                // What they have led to has its turn at once; they themselves only behind the frames.
+                if self.open(now) {
                     return;
                 }
-                now = self.open(queue, now);
             }
-            let rests = self.ready.is_empty() && self.inbox.lie_down();
+            let rests = self.ready.is_empty() && self.due.is_empty() && self.inbox.lie_down();
             let wait = if rests { self.timers.wait(now) } else { Some(Duration::ZERO) };
             let polled = self.poll.poll(&mut events, wait);
             self.inbox.woken();
@@ -167,24 +187,32 @@ impl Lane {
         }
     }
 
-    /// Does what others have left; gives the time it is then.
-    fn open(&mut self, Queue { new, rung, errands, woken, .. }: Queue, now: Instant) -> Instant {
+    /// Takes what others have left; whether it is to stop.
+    fn open(&mut self, now: Instant) -> bool {
+        let Some(Queue { new, rung, errands, woken, stop }) = self.inbox.take() else { return false };
         for newcomer in new {
             self.admit(newcomer, now);
         }
         for place in rung {
             self.ring(place);
         }
-        if errands.is_empty() && woken.is_empty() {
-            return now;
+        self.due.extend(woken.into_iter().map(Due::GoOn));
+        self.due.extend(errands.into_iter().map(Due::Begin));
+        stop
+    }
+
+    /// Lets errands go on, as far as they may hold up the frames; gives the time it is then.
+    fn run_errands(&mut self, begun: Instant) -> Instant {
+        let mut now = begun;
+        while now.saturating_duration_since(begun) < FOR_ERRANDS
+            && let Some(due) = self.due.pop_front()
+        {
+            now = match due {
+                Due::Begin(errand) => self.errands.begin(errand, &self.inbox, self.runtime.as_ref()),
+                Due::GoOn(place) => self.errands.go_on(place, &self.inbox, self.runtime.as_ref()),
+            };
         }
-        for errand in errands {
-            self.errands.begin(errand, &self.inbox, self.runtime.as_ref());
-        }
-        for place in woken {
-            self.errands.go_on(place, &self.inbox, self.runtime.as_ref());
-        }
-        Instant::now()
+        now
     }
 
     /// Gives a session its place.

@@ -17,7 +17,9 @@ use crate::{error::Cause, stream::Stream};
 
 /// Takes leave: the cause's Close, then whatever still comes is thrown away until the service ends the connection, as the
 /// one that was dialled does first (RFC 6455 §7.1.1), at most `limit`.
-pub async fn leave(mut stream: Stream, cause: Cause, limit: Duration) {
+pub async fn leave(stream: Stream, cause: Cause, limit: Duration) {
+    // What comes without a pause must not keep others from their turn, for which the runtime cares.
+    let Ok(mut stream) = stream.into_runtime() else { return };
     let mut frame = Vec::new();
     put_control(&mut frame, Opcode::Close, &CloseFrame::of(cause).payload(), Some(random_key()));
     let parting = async {

@@ -32,13 +32,16 @@ impl Over {
         !self.line.board.current.load().config.log.sessions && lines.into_iter().all(|line| line.leg.hooks.is_none())
     }
 
-    /// Accounts for it.
-    pub(super) fn account(self) {
+    /// Accounts for it where that is all.
+    pub(super) fn count(self) {
         count(&self.line, &self.report);
-        if !self.is_brief() {
-            let cut = self.line.board.drain.is_cut().filter(|_| self.report.cut);
-            tell(&self.line, &self.report, self.opened, cut);
-        }
+    }
+
+    /// Accounts for it.
+    fn account(self) {
+        count(&self.line, &self.report);
+        let cut = self.line.board.drain.is_cut().filter(|_| self.report.cut);
+        tell(&self.line, &self.report, self.opened, cut);
     }
 }
 

@@ -123,8 +123,8 @@ impl Wake for Bell {
 }
 
 impl Errands {
-    /// Begins one.
-    pub(super) fn begin(&mut self, errand: Errand, inbox: &Arc<Inbox>, runtime: Option<&Handle>) {
+    /// Begins one; gives the time it is then.
+    pub(super) fn begin(&mut self, errand: Errand, inbox: &Arc<Inbox>, runtime: Option<&Handle>) -> Instant {
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
             self.places.len() - 1
@@ -132,25 +132,26 @@ impl Errands {
         let bell = Arc::new(Bell { inbox: Arc::clone(inbox), place, rung: AtomicBool::new(false) });
         let waker = Arc::clone(&bell).into();
         self.places[place] = Some(Place { errand, bell, waker });
-        self.go_on(place, inbox, runtime);
+        self.go_on(place, inbox, runtime)
     }
 
-    /// Lets one go on. One that computes for long where many do goes on elsewhere.
-    pub(super) fn go_on(&mut self, place: usize, inbox: &Inbox, runtime: Option<&Handle>) {
-        let Some(Place { errand, bell, waker }) = self.places[place].as_mut() else { return };
+    /// Lets one go on; gives the time it is then. One that computes for long where many do goes on elsewhere.
+    pub(super) fn go_on(&mut self, place: usize, inbox: &Inbox, runtime: Option<&Handle>) -> Instant {
+        let begun = Instant::now();
+        let Some(Place { errand, bell, waker }) = self.places[place].as_mut() else { return begun };
         // Before it is polled: what comes meanwhile rings again.
         bell.rung.store(false, Ordering::SeqCst);
-        let begun = Instant::now();
         // One that panics takes no other with it; its panic is reported where it happens.
         let polled = catch_unwind(AssertUnwindSafe(|| errand.future.as_mut().poll(&mut Context::from_waker(waker))));
-        let long = !errand.stays && begun.elapsed() >= LONG;
+        let now = Instant::now();
+        let long = !errand.stays && now.saturating_duration_since(begun) >= LONG;
         if !errand.stays {
             inbox.pace.count(long, uptime_ms);
         }
         let waits = matches!(polled, Ok(Poll::Pending));
         let runtime = runtime.filter(|_| waits && long && !inbox.pace.is_brisk(uptime_ms));
         if waits && runtime.is_none() {
-            return;
+            return now;
         }
         let left = self.places[place].take();
         self.free.push(place);
@@ -159,6 +160,7 @@ impl Errands {
             #[allow(clippy::disallowed_methods)] // whoever waits for it tracks the future
             runtime.spawn(errand.future);
         }
+        now
     }
 }
 

@@ -233,6 +233,7 @@ impl LaneListener {
 
 /// A connected socket that a lane watches.
 pub struct LaneStream {
+    /// Closed before its place is free.
     stream: TcpStream,
     watched: Watched,
 }
@@ -257,12 +258,14 @@ impl LaneStream {
         Some(async move {
             let stream = connecting(address)?;
             let watched = Watched::new(&stream, 0, BOTH, &lane)?;
-            let state = watched.until(WRITABLE).await;
+            // In one: it is closed before its place is free.
+            let this = Self { stream, watched };
+            let state = this.watched.until(WRITABLE).await;
             // epoll says so where it failed.
             if state & ENDED != 0 || cfg!(not(target_os = "linux")) {
-                stream.take_error()?.map_or(Ok(()), Err)?;
+                this.stream.take_error()?.map_or(Ok(()), Err)?;
             }
-            Ok(Self { stream, watched })
+            Ok(this)
         })
     }
 
