@@ -67,6 +67,10 @@ pub(super) async fn converse(connection: Arc<Connection>, stream: Stream, bounds
     };
     let served = async move {
         let _counted = counted;
+        if moved {
+            // hyper may forget a request that it has read already if the first answer cannot be written at once.
+            edge.writable().await;
+        }
         match known {
             Ok(known) => serve(connection, edge, bounds, known).await,
             Err(read) => http2::converse(connection, edge.free(read), bounds.head).await,

@@ -202,6 +202,11 @@ impl Edge {
         self.stream.leave_lane()
     }
 
+    /// Waits until the runtime knows that the socket takes bytes.
+    pub async fn writable(&self) {
+        self.stream.writable().await;
+    }
+
     /// Takes back what was read.
     pub fn give_back(&mut self, read: &[u8]) {
         self.held = [read, &self.held[..]].concat().as_slice().into();
