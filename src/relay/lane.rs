@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use mio::{Events, Poll, Registry, Token};
+use mio::{Events, Poll, Token};
 use tokio::{runtime::Handle, time::Instant};
 
 pub(crate) use self::loose::{LaneListener, LaneStream};
@@ -227,8 +227,8 @@ impl Lane {
             Begin::Pair(first, second) => {
                 let accounts = [&first, &second].map(|leg| LegReport::new(leg.id, leg.party));
                 let screen = second.screen.clone();
-                let first = open(first, (inbox, self.poll.registry()), place, 0);
-                let both = first.and_then(|first| Ok((first, open(second, (inbox, self.poll.registry()), place, 1)?)));
+                let first = open(first, inbox, place, 0);
+                let both = first.and_then(|first| Ok((first, open(second, inbox, place, 1)?)));
                 let session = |(first, second)| {
                     let mut session = Session::pair(first, second, Owned::default(), now);
                     if let Some(screen) = screen {
@@ -240,7 +240,7 @@ impl Lane {
             }
             Begin::Waiting(leg, deadline, hold) => {
                 let accounts = [LegReport::new(leg.id, leg.party)];
-                let leg = open(leg, (inbox, self.poll.registry()), place, 0);
+                let leg = open(leg, inbox, place, 0);
                 let session = |leg| Session::waiting(leg, hold, deadline, Owned::default(), now);
                 leg.map(session).map_err(|error| (error, accounts.to_vec()))
             }
@@ -315,9 +315,9 @@ impl Lane {
     fn turn(&mut self, place: usize, now: Instant) {
         let Some(resident) = &mut self.residents[place] else { return };
         resident.queued = false;
-        let (home, spare) = ((&self.inbox, self.poll.registry()), &mut self.spare);
+        let (inbox, spare) = (&self.inbox, &mut self.spare);
         // A session that panics takes no other with it. Nothing of it is used again.
-        match catch_unwind(AssertUnwindSafe(|| resident.turn(home, spare, place, now))) {
+        match catch_unwind(AssertUnwindSafe(|| resident.turn(inbox, spare, place, now))) {
             Ok(Turn::Again) => self.queue(place),
             Ok(Turn::Wait(None)) => {}
             Ok(Turn::Wait(Some(deadline))) => {
@@ -349,14 +349,14 @@ impl Resident {
         self.armed.take_if(|armed| *armed == at).is_some()
     }
 
-    fn turn(&mut self, home: Home<'_>, spare: &mut Option<Buffer>, place: usize, now: Instant) -> Turn {
+    fn turn(&mut self, inbox: &Arc<Inbox>, spare: &mut Option<Buffer>, place: usize, now: Instant) -> Turn {
         if !self.rung && self.session.pass_straight(spare, now) {
             return Turn::Wait(self.session.calm.end());
         }
         for _ in 0..STEPS {
             let next = self.session.step(now);
             // Also while bytes keep coming: a session must not be deaf to its owner.
-            let obeyed = std::mem::take(&mut self.rung) && self.obey(home, place, now);
+            let obeyed = std::mem::take(&mut self.rung) && self.obey(inbox, place, now);
             match next {
                 Next::Done => return Turn::Done,
                 Next::Again => return Turn::Again,
@@ -376,7 +376,7 @@ impl Resident {
     }
 
     /// Carries out what the mailbox holds. Runs right after a step, so that a leg that has left is known to have left.
-    fn obey(&mut self, home: Home<'_>, place: usize, now: Instant) -> bool {
+    fn obey(&mut self, inbox: &Arc<Inbox>, place: usize, now: Instant) -> bool {
         let Self { session, mailbox, .. } = self;
         let mut any = false;
         while let Some(command) = mailbox.next() {
@@ -387,7 +387,7 @@ impl Resident {
                         && let Some(leg) = ticket.redeem()
                     {
                         let screen = leg.screen.clone();
-                        match open(*leg, home, place, 1) {
+                        match open(*leg, inbox, place, 1) {
                             Ok(leg) => {
                                 session.join(leg, now);
                                 if let Some(screen) = screen {
@@ -426,16 +426,13 @@ impl Resident {
     }
 }
 
-/// What a session has of its lane.
-type Home<'a> = (&'a Arc<Inbox>, &'a Registry);
-
 /// Takes a leg's socket over from who watched it.
-fn open(leg: Leg, (inbox, registry): Home<'_>, place: usize, at: usize) -> io::Result<(Tcp, Traits)> {
+fn open(leg: Leg, inbox: &Arc<Inbox>, place: usize, at: usize) -> io::Result<(Tcp, Traits)> {
     let Leg { id, stream, early, end, party, limits, extensions, screen: _ } = leg;
     let token = Token(2 * place + at);
     let io = match stream {
         Stream::Lane(stream) if Arc::ptr_eq(stream.lane(), inbox) => Tcp::watched(stream.rename(token)?),
-        stream => Tcp::register(stream.into_std()?, registry, token)?,
+        stream => Tcp::register(stream.into_std()?, inbox.registry(), token)?,
     };
     Ok((io, Traits { conn: id, party, end, limits, extensions, early }))
 }

@@ -13,11 +13,11 @@
 //! Bytes are read into hyper's buffer and judged there. What is not complete is copied and kept, at most one head and what
 //! was read with it; a connection at rest keeps nothing. After a 101 the edge is gone: [`freed`] gives back the socket.
 
+mod begin;
 mod door;
 
 use std::{
     error::Error as _,
-    future::poll_fn,
     io::{self, IoSlice},
     mem::MaybeUninit,
     pin::Pin,
@@ -34,7 +34,10 @@ use tokio::{
     time::Instant,
 };
 
-pub use self::door::{Answering, Door, Refused, Turn};
+pub use self::{
+    begin::First,
+    door::{Answering, Door, Refused, Turn},
+};
 use crate::{
     alarm::Alarm,
     error::Cause,
@@ -47,9 +50,6 @@ use crate::{
 
 /// What stands for a head that is refused.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: invalid\r\nConnection: close\r\n\r\n";
-/// Bytes that are read at once of what a connection begins with, and most that are kept behind a request for an upgrade
-/// while it is decided upon.
-const FIRST: usize = 4096;
 /// How much is read at once of a head that did not come in one piece, in bytes.
 const PIECE: usize = 4096;
 
@@ -110,16 +110,6 @@ enum Shut {
     Done,
 }
 
-/// What a connection begins with.
-pub enum First {
-    /// A request for an upgrade, and what was read behind it.
-    Upgrade(Bytes),
-    /// HTTP/2 by prior knowledge (RFC 9113 §3.3), of which this was read.
-    Http2(Bytes),
-    /// Anything else, which is as if it had not been read.
-    Other,
-}
-
 /// What has to happen, and when.
 enum Due {
     /// The connection has been silent for too long.
@@ -162,38 +152,6 @@ impl Edge {
         &self.door
     }
 
-    /// Reads what the connection begins with.
-    ///
-    /// # Errors
-    /// The socket's.
-    pub async fn first(&mut self) -> io::Result<First> {
-        let mut read = BytesMut::new();
-        loop {
-            let more = poll_fn(|cx| {
-                // One that says nothing has no room kept for it.
-                let mut piece = [const { MaybeUninit::uninit() }; FIRST];
-                let mut buf = ReadBuf::uninit(&mut piece);
-                ready!(Pin::new(&mut *self).poll_read(cx, &mut buf))?;
-                read.extend_from_slice(buf.filled());
-                Poll::Ready(Ok::<_, io::Error>(!buf.filled().is_empty()))
-            });
-            if !more.await? {
-                return Ok(First::Other);
-            }
-            if self.judged == 0 {
-                break;
-            }
-        }
-        match (self.scanner.place(), self.scanner.heads()) {
-            (Place::Through, 1) => Ok(First::Upgrade(read.freeze())),
-            (Place::Through, 0) => Ok(First::Http2(read.freeze())),
-            _ => {
-                self.give_back(&read);
-                Ok(First::Other)
-            }
-        }
-    }
-
     /// Goes on with a socket that the runtime watches; whether a lane watched it.
     ///
     /// # Errors
@@ -211,18 +169,6 @@ impl Edge {
     pub fn give_back(&mut self, read: &[u8]) {
         self.held = [read, &self.held[..]].concat().as_slice().into();
         self.judged += read.len();
-    }
-
-    /// Waits until the client has left. What comes behind its request for an upgrade meanwhile is kept, up to a bound, at
-    /// which nothing can be told any more.
-    pub async fn gone(&mut self) {
-        while self.held.len() < FIRST {
-            match poll_fn(|cx| self.poll_piece(cx)).await {
-                Ok(true) => self.judged = self.held.len(),
-                Ok(false) | Err(_) => return,
-            }
-        }
-        std::future::pending::<()>().await;
     }
 
     /// The bare socket of a connection that is none of HTTP/1 any more, and what was read of that: `early`, and what came

@@ -97,6 +97,11 @@ impl Inbox {
         })
     }
 
+    /// Where its sockets are watched.
+    pub(super) const fn registry(&self) -> &Registry {
+        &self.loose.registry
+    }
+
     /// What was left, if anything was, for a loop that is awake.
     pub(super) fn take(&self) -> Option<Queue> {
         if self.state.load(Ordering::SeqCst) != MAIL {

@@ -53,7 +53,7 @@ struct Ready {
 
 /// All of them of a lane.
 pub(super) struct Loose {
-    registry: Registry,
+    pub(super) registry: Registry,
     places: Mutex<Places>,
 }
 
