@@ -146,14 +146,6 @@ impl Socket {
         self.stream.take()
     }
 
-    /// Waits until the runtime knows that it takes bytes.
-    pub async fn writable(&self) {
-        if let Some(Stream::Runtime(stream)) = &self.stream {
-            // A socket that is gone shows it at the first read.
-            let _ = stream.writable().await;
-        }
-    }
-
     /// Has it watched by the runtime; whether a lane watched it.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 
@@ -23,7 +23,7 @@ use crate::{
     head::{headers::has_token, parse, raw::Bounds},
     http::{
         self as pipeline, Connection, Decided, Watch,
-        edge::{Answering, Edge, First, Times, Turn},
+        edge::{self, Answering, Edge, First, Times, Turn},
     },
     metrics::Counted,
     socket::Socket,
@@ -67,10 +67,6 @@ pub(super) async fn converse(connection: Arc<Connection>, stream: Stream, bounds
     };
     let served = async move {
         let _counted = counted;
-        if moved {
-            // hyper may forget a request that it has read already if the first answer cannot be written at once.
-            edge.writable().await;
-        }
         match known {
             Ok(known) => serve(connection, edge, bounds, known).await,
             Err(read) => http2::converse(connection, edge.free(read), bounds.head).await,
@@ -127,9 +123,18 @@ async fn serve(connection: Arc<Connection>, edge: Edge, bounds: Bounds, known: O
     let watch = Arc::new(Watch::new(Some(connection.pulse.clone())));
     let door = Arc::clone(edge.door());
     let known = Mutex::new(known);
-    let service = service_fn(|request| {
+    let refused = Mutex::new(None);
+    let service = service_fn(|request: Request<Incoming>| {
         let known = known.lock().unwrap_or_else(PoisonError::into_inner).take();
-        answer(Arc::clone(&connection), Arc::clone(&watch), request, door.turn(), known)
+        let upgrade = request.extensions().get::<OnUpgrade>().cloned();
+        let answer = answer(Arc::clone(&connection), Arc::clone(&watch), request, door.turn(), known);
+        async {
+            let answer = answer.await?;
+            if upgrade.is_some() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                *refused.lock().unwrap_or_else(PoisonError::into_inner) = upgrade;
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let served = http1::Builder::new()
         .header_read_timeout(None)
@@ -138,7 +143,7 @@ async fn serve(connection: Arc<Connection>, edge: Edge, bounds: Bounds, known: O
         .max_headers(bounds.fields)
         .serve_connection(TokioIo::new(edge), service)
         .with_upgrades();
-    let mut served = pin!(served);
+    let mut served = Box::pin(served);
     let (mut begun, mut cut) = (pin!(beside(board.drain.begun())), pin!(beside(board.drain.cut_off())));
     let mut stopping = false;
     // Looked at behind what is served: it is that which changes it.
@@ -163,6 +168,19 @@ async fn serve(connection: Arc<Connection>, edge: Edge, bounds: Bounds, known: O
     };
     if let Err(error) = ended {
         tracing::debug!(peer = %connection.peer, listener = %connection.listener, %error, "connection ended");
+    }
+    drop(served);
+    let refused = refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let parted = async {
+        if let Some(upgrade) = refused
+            && let Ok(upgraded) = upgrade.await
+        {
+            edge::part(upgraded).await;
+        }
+    };
+    tokio::select! {
+        () = parted => {}
+        _ = cut => {}
     }
 }
 

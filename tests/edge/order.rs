@@ -1,5 +1,10 @@
 //! What the edge lets pass is what was sent: every request in its turn, every byte behind an upgrade.
 
+use std::{
+    io::{ErrorKind, Write as _},
+    time::Duration,
+};
+
 use super::{Raw, answers, get, proxy};
 use crate::support::{
     dial::within,
@@ -50,6 +55,36 @@ fn good_requests_in_a_row_are_all_answered_in_their_order() {
     answered(&with_bodies, 8, usize::MAX);
 }
 
+/// Requests whose bodies nobody reads, of a client that reads no answer until the proxy takes no more of them.
+#[test]
+fn a_client_that_reads_late_gets_the_answers_to_all_that_it_has_asked() {
+    let nobody = Refusing::bind();
+    let proxy = proxy("", nobody.address);
+    let request = "POST /chat HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\na";
+    let mut raw = Raw::dial(&proxy);
+    raw.0.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut sent = 0;
+    let full = loop {
+        let begun = sent % request.len();
+        match raw.0.write(&request.as_bytes()[begun..]) {
+            Ok(written) => sent += written,
+            Err(error) => break error.kind(),
+        }
+    };
+    assert_eq!(full, ErrorKind::WouldBlock);
+    let writer = {
+        let mut stream = raw.0.try_clone().unwrap();
+        stream.set_write_timeout(None).unwrap();
+        let rest = request[sent % request.len()..].to_owned()
+            + "GET /nowhere HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        std::thread::spawn(move || stream.write_all(rest.as_bytes()))
+    };
+    let statuses: Vec<_> = answers(&raw.rest()).into_iter().map(|(status, _)| status).collect();
+    writer.join().unwrap().unwrap();
+    assert_eq!(statuses.last(), Some(&404), "after {} answers", statuses.len());
+    assert_eq!(statuses.len(), sent.div_ceil(request.len()) + 1);
+}
+
 #[test]
 fn a_large_body_that_nobody_wants_is_no_request() {
     let nobody = Refusing::bind();
@@ -58,7 +93,7 @@ fn a_large_body_that_nobody_wants_is_no_request() {
     let mut raw = Raw::dial(&proxy);
     raw.send(format!("POST /chat HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()));
     // The proxy may close before all of it is written.
-    let _ = std::io::Write::write_all(&mut raw.0, body.as_bytes());
+    let _ = raw.0.write_all(body.as_bytes());
     assert!(raw.answer().starts_with("HTTP/1.1 426 "));
     assert!(proxy.log().iter().all(|line| !line.contains("/admin")));
 }

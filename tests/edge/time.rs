@@ -172,14 +172,18 @@ fn who_leaves_in_the_middle_of_a_head_is_counted() {
 fn a_refusal_reaches_a_peer_that_is_still_sending() {
     let nobody = Refusing::bind();
     let proxy = proxy("linger: 30s", nobody.address);
-    let mut raw = Raw::dial(&proxy);
-    raw.send("GET /chat HTTP/1.1\r\nHost: test\r\nHost: test\r\n");
-    for _ in 0..200 {
-        raw.send([b'x'; 10_000]);
+    for (sent, refused) in
+        [("GET /chat HTTP/1.1\r\nHost: test\r\nHost: test\r\n", 400), (&upgrade("/nowhere", ""), 404)]
+    {
+        let mut raw = Raw::dial(&proxy);
+        raw.send(sent);
+        for _ in 0..200 {
+            raw.send([b'x'; 10_000]);
+        }
+        assert_eq!(answers(&raw.rest())[0].0, refused);
+        drop(raw);
+        proxy.metric_becomes("cordboard_connections", 0.0);
     }
-    assert_eq!(answers(&raw.rest()), [(400, "bad-header".to_owned())]);
-    drop(raw);
-    proxy.metric_becomes("cordboard_connections", 0.0);
 }
 
 #[test]
@@ -187,10 +191,14 @@ fn who_does_not_close_after_a_refusal_is_closed_when_the_lingering_is_over() {
     let nobody = Refusing::bind();
     for linger in ["0", "200ms"] {
         let proxy = proxy(&format!("linger: {linger}"), nobody.address);
-        let mut raw = Raw::dial(&proxy);
-        raw.send("GET /chat HTTP/1.1\r\nHost: test\r\nHost: test\r\n");
-        assert_eq!(answers(&raw.rest()), [(400, "bad-header".to_owned())]);
-        proxy.metric_becomes("cordboard_connections", 0.0);
+        for (sent, refused) in
+            [("GET /chat HTTP/1.1\r\nHost: test\r\nHost: test\r\n", 400), (&upgrade("/nowhere", ""), 404)]
+        {
+            let mut raw = Raw::dial(&proxy);
+            raw.send(sent);
+            assert_eq!(answers(&raw.rest())[0].0, refused);
+            proxy.metric_becomes("cordboard_connections", 0.0);
+        }
     }
 }
 

@@ -90,8 +90,8 @@ impl Door {
         self.blocked.store(blocked, Ordering::Relaxed);
     }
 
-    /// Whether the end of an answer waits for the peer to take it: hyper 1.12 takes such a connection for idle, and would end
-    /// it without the answer.
+    /// Whether the end of an answer waits for the peer to take it. If it refuses an upgrade, hyper 1.12 would not wait when it
+    /// is told to end.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.blocked.load(Ordering::Relaxed)

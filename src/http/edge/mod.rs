@@ -30,7 +30,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     time::Instant,
 };
 
@@ -158,11 +158,6 @@ impl Edge {
     /// The system's.
     pub fn leave_lane(&mut self) -> io::Result<bool> {
         self.stream.leave_lane()
-    }
-
-    /// Waits until the runtime knows that the socket takes bytes.
-    pub async fn writable(&self) {
-        self.stream.writable().await;
     }
 
     /// Takes back what was read.
@@ -320,6 +315,9 @@ impl Edge {
         if let Poll::Ready(wrote) = wrote {
             if self.blocked.take().is_some() {
                 self.door.set_blocked(false);
+                // hyper 1.12 has no look at the answer of a request whose turn has come by this very write, as it is with
+                // one behind a body that nobody read: once more, or it waits for the peer, and the peer for it.
+                cx.waker().wake_by_ref();
             }
             self.moved = Instant::now();
             return Poll::Ready(wrote);
@@ -467,4 +465,12 @@ pub fn violation(error: &hyper::Error) -> Option<&Violation> {
 pub fn freed(upgraded: Upgraded) -> Result<(Stream, Bytes), Upgraded> {
     let parts = upgraded.downcast::<TokioIo<Edge>>()?;
     Ok(parts.io.into_inner().free(parts.read_buf))
+}
+
+/// Ends a connection that hyper gave up because an upgrade was asked for, and refused: as it ends all others, which is
+/// without a reset while the peer is still sending.
+pub async fn part(upgraded: Upgraded) {
+    if let Ok(parts) = upgraded.downcast::<TokioIo<Edge>>() {
+        let _ = parts.io.into_inner().shutdown().await;
+    }
 }
