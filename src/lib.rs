@@ -34,6 +34,7 @@ pub mod head;
 pub mod http;
 pub mod listener;
 pub mod local;
+pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod places;

@@ -10,6 +10,8 @@ mod lines_of_all;
 mod routes;
 #[path = "sessions_log/series.rs"]
 mod series;
+#[path = "sessions_log/unread.rs"]
+mod unread;
 
 use serde_json::Value;
 use series::{Page, Script};

@@ -14,6 +14,7 @@ use prometheus_client::{
 };
 
 use crate::{
+    log,
     policy::{Dumped, Filled, Plugin, Stats, Undumped},
     reload::Control,
 };
@@ -68,10 +69,16 @@ impl Collector for Live {
             "Components whose original could not be looked at: cached copies serve",
             control.fetcher.copies() as u64,
         )?;
-        let moved = ConstCounter::new(board.relay.errands_elsewhere());
-        let help = "Connections that began on the threads of the runtime, because policies had taken long on those of the relay";
-        let counter = encoder.encode_descriptor("handshakes_moved", help, None, MetricType::Counter)?;
-        moved.encode(counter)?;
+        for (name, help, value) in [
+            (
+                "handshakes_moved",
+                "Connections that began on the threads of the runtime, because policies had taken long on those of the relay",
+                board.relay.errands_elsewhere(),
+            ),
+            ("log_lines_lost", "Lines of the log that were not read fast enough, or could not be written", log::lost()),
+        ] {
+            ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
         looks(&control, &mut encoder)?;
         plugins(&control, &mut encoder)?;
         buckets(&control, &mut encoder)?;

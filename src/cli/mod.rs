@@ -8,7 +8,6 @@ mod explain;
 mod generate;
 mod import;
 mod load;
-mod log;
 mod plugin;
 mod remote;
 mod run;
@@ -24,7 +23,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::{app::StartError, candidate::Paths, config::DEFAULT_ADMIN};
+use crate::{app::StartError, candidate::Paths, config::DEFAULT_ADMIN, log};
 
 /// Exit codes (sysexits.h, but for the first four).
 pub mod exit {
@@ -198,6 +197,7 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { command } => generate::man(&command),
     };
+    log::finish();
     ExitCode::from(code)
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    descriptors, exit, log, refused,
+    descriptors, exit, refused,
     supervisor::{Supervisor, Told},
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     candidate::{self, Paths},
     config::{self, Config, Problem},
     handover::Sockets,
+    log,
     reload::{self, Why},
 };
 

@@ -89,7 +89,7 @@ impl Change {
     pub fn needs_restart(&self) -> Vec<String> {
         let fixed: &[&str] = match self.section {
             Section::Admin => &["address"],
-            Section::Log => &["format", "level"],
+            Section::Log => &["format", "level", "queue"],
             Section::Workers => return vec![self.section.key().to_owned()],
             _ => &[],
         };
@@ -149,7 +149,7 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
     changes.extend(single(Section::Admin, if *admin == after.admin { Vec::new() } else { vec!["address"] }));
     changes.extend(single(
         Section::Log,
-        differing!(Log { format => "format", level => "level", sessions => "sessions", decisions => "decisions" }, &before.log, &after.log),
+        differing!(Log { format => "format", level => "level", sessions => "sessions", decisions => "decisions", queue => "queue" }, &before.log, &after.log),
     ));
     changes.extend(single(
         Section::Reload,

@@ -97,6 +97,7 @@ sections! {
         level: Text,
         sessions: Text,
         decisions: Text,
+        queue: Text,
     }
 
     /// `reload`.

@@ -181,11 +181,14 @@ pub struct Log {
     pub sessions: bool,
     /// Whether what each plugin said of each request gets a line. Default false.
     pub decisions: bool,
+    /// Bytes of lines that may wait until standard error takes them; what is more is lost, and counted. 0: who says
+    /// something waits. 64 KiB to 1 GiB, default 4 MiB.
+    pub queue: u64,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: tracing::Level::INFO, sessions: true, decisions: false }
+        Self { format: LogFormat::Text, level: tracing::Level::INFO, sessions: true, decisions: false, queue: 4 << 20 }
     }
 }
 

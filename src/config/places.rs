@@ -91,7 +91,9 @@ impl Places {
             let listener = listeners.index(index);
             keep(&listener.key("address"), listener.key("address").value());
         }
-        for key in [admin.key("address"), log.key("format"), log.key("level"), at.key("workers")] {
+        let of_process =
+            [admin.key("address"), log.key("format"), log.key("level"), log.key("queue"), at.key("workers")];
+        for key in of_process {
             if key.node().is_some() {
                 keep(&key, key.value());
             }
@@ -99,7 +101,7 @@ impl Places {
         Self { file: source.name.clone(), known, configs }
     }
 
-    /// A problem with `workers`, `admin.address`, `log.format` or `log.level`; with the file as a whole where the key is not
+    /// A problem with `workers`, `admin.address`, `log.format`, `log.level` or `log.queue`; with the file as a whole where the key is not
     /// there.
     #[must_use]
     pub fn of_process(&self, key: &str, message: String) -> Problem {

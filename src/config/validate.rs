@@ -279,11 +279,13 @@ fn log(check: &mut Check, at: &At<'_>, file: &LogFile) -> Log {
         ("debug", Level::DEBUG),
         ("trace", Level::TRACE),
     ];
+    let queue = Range { min: 64 << 10, max: 1 << 30, zero: Some("none") };
     Log {
         format: check.choice(&at.key("format"), &file.format, default.format, &formats, &[]),
         level: check.choice(&at.key("level"), &file.level, default.level, &levels, &[]),
         sessions: check.flag(&at.key("sessions"), &file.sessions, default.sessions),
         decisions: check.flag(&at.key("decisions"), &file.decisions, default.decisions),
+        queue: check.size(&at.key("queue"), &file.queue, default.queue, &queue),
     }
 }
 

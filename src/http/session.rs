@@ -411,12 +411,12 @@ impl OnLine {
         &self.leg.mark
     }
 
-    /// Accounts for it: its session, in which `guest` was the other leg, is over. What could block, because it writes to the
-    /// log or is the last to let go of a plugin, is left to a task.
+    /// Accounts for it: its session, in which `guest` was the other leg, is over. What could block, because it is the last to
+    /// let go of a plugin or waits for who reads the log, is left to a task.
     pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Box<Seated>>) {
         let over = Over { line: self, opened, report, guest };
         if over.is_brief() {
-            over.count();
+            over.account();
         } else {
             let tasks = over.line.board.sessions.over.clone();
             // Nobody accounts for anything when the whole process goes down.

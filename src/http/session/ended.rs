@@ -26,19 +26,15 @@ pub(super) struct Over {
 }
 
 impl Over {
-    /// Whether accounting for it is no more than counting.
+    /// Whether accounting for it waits for nothing.
     pub(super) fn is_brief(&self) -> bool {
         let lines = std::iter::once(&self.line).chain(self.guest.as_deref().map(|guest| &guest.line));
-        !self.line.board.current.load().config.log.sessions && lines.into_iter().all(|line| line.leg.hooks.is_none())
-    }
-
-    /// Accounts for it where that is all.
-    pub(super) fn count(self) {
-        count(&self.line, &self.report);
+        let log = self.line.board.current.load().config.log;
+        (!log.sessions || log.queue > 0) && lines.into_iter().all(|line| line.leg.hooks.is_none())
     }
 
     /// Accounts for it.
-    fn account(self) {
+    pub(super) fn account(self) {
         count(&self.line, &self.report);
         let cut = self.line.board.drain.is_cut().filter(|_| self.report.cut);
         tell(&self.line, &self.report, self.opened, cut);

@@ -1,27 +1,38 @@
-//! The log on standard error, and how a line of it is written as text.
+//! The log on standard error, and how a line of it is written as text. Who says something does not wait for who reads it:
+//! see [`queue`].
 //!
 //! `name=value` for every field. A value is bare where nothing in it could be mistaken for the end of it; any other one,
 //! and an empty one, stands in quotes, with `\` before a quote, and what cannot be printed escaped. It does not matter
 //! how the code hands a value over.
 
+mod queue;
+
 use std::{
     error::Error,
     fmt::{self, Write as _},
+    thread,
+    time::Duration,
 };
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{
     field::RecordFields,
     filter::LevelFilter,
-    fmt::{FormatFields, format::Writer},
+    fmt::{FormatFields, format::Writer, writer::BoxMakeWriter},
 };
 
+use self::queue::Queue;
 use crate::config::{Log, LogFormat};
 
+static QUEUE: Queue = Queue::new();
+
+/// Longest time that the last lines may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Events go to standard error; standard output is for what the command says.
-pub(super) fn to_stderr(log: Log) {
+pub fn to_stderr(log: Log) {
     let level = LevelFilter::from_level(log.level);
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer(log.queue));
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => {
@@ -29,6 +40,29 @@ pub(super) fn to_stderr(log: Log) {
             builder.fmt_fields(Text).with_ansi(std::io::stderr().is_terminal()).init();
         }
     }
+}
+
+/// Into a queue of so many bytes; where it is 0, straight out.
+fn writer(queue: u64) -> BoxMakeWriter {
+    let tell =
+        |lines| tracing::error!(lines, "lines of this log were lost: they were not read fast enough (log.queue)");
+    let write = move || QUEUE.serve(std::io::stderr(), tell);
+    if queue == 0 || thread::Builder::new().name("log".to_owned()).spawn(write).is_err() {
+        return BoxMakeWriter::new(std::io::stderr);
+    }
+    QUEUE.open(usize::try_from(queue).unwrap_or(usize::MAX));
+    BoxMakeWriter::new(|| &QUEUE)
+}
+
+/// Lines that were lost since the start.
+#[must_use]
+pub fn lost() -> u64 {
+    QUEUE.lost()
+}
+
+/// Waits until the last lines are written, for two seconds at most.
+pub fn finish() {
+    QUEUE.finish(LAST_LINES);
 }
 
 /// The fields of a line of text.
