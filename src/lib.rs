@@ -46,4 +46,5 @@ pub mod route;
 pub mod signature;
 pub mod socket;
 pub mod stream;
+pub mod tuning;
 pub mod upstream;

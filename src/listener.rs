@@ -39,7 +39,7 @@ use crate::{
     places::Most,
     relay::{LaneListener, Relay},
     socket::Pulse,
-    upstream,
+    tuning,
 };
 
 /// Connections that the kernel holds until we accept them.
@@ -113,7 +113,7 @@ impl Bound {
         let key = format!("`address` of the listener `{}`", listener.name);
         let is_handed_over = handed_over.is_some();
         let socket = bind_or_take(listener.address, key.clone(), handed_over)?;
-        if let Err(error) = upstream::tune(&socket) {
+        if let Err(error) = tuning::accept(&socket) {
             tracing::warn!(listener = %listener.name, %error, "its connections have the system's TCP settings");
         }
         let address = socket.local_addr().unwrap_or(listener.address);
@@ -205,7 +205,7 @@ impl Open {
         };
         // Elsewhere a connection has what its listener was given.
         #[cfg(not(target_os = "linux"))]
-        if upstream::tune(&stream).is_err() {
+        if tuning::accept(&stream).is_err() {
             // It is gone already.
             return;
         }
@@ -247,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_listener_accepts_has_its_settings() {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "`address`").unwrap();
-        upstream::tune(&listener).unwrap();
+        tuning::accept(&listener).unwrap();
         let dialled = TcpStream::connect(listener.local_addr().unwrap());
         let (accepted, dialled) = tokio::join!(listener.accept(), dialled);
         let (accepted, _dialled) = (accepted.unwrap().0, dialled.unwrap());

@@ -11,7 +11,6 @@
 use std::{
     fmt::{self, Write as _},
     future::{Future, poll_fn},
-    io,
     net::SocketAddr,
     pin::pin,
     sync::Arc,
@@ -24,7 +23,6 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1::Connection};
 use hyper_util::rt::TokioIo;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::lookup_host,
     time::{Instant, timeout_at},
@@ -38,6 +36,7 @@ use crate::{
     head::{headers::end_to_end_answer, parse::AnswerHead},
     model::{HostHeader, Refusal},
     stream::Stream,
+    tuning,
 };
 
 mod ask;
@@ -52,15 +51,6 @@ mod tests;
 pub const MAX_ANSWER_BODY: usize = 64 << 10;
 /// The largest response head that is read.
 const MAX_HEAD: usize = 64 << 10;
-
-const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
-const RETRIES: u32 = 4;
-
-/// Most bytes that the kernel keeps for a peer beyond what that has room for. Without a bound it would take megabytes for
-/// one that reads slowly, our Pings behind them.
-#[cfg(target_os = "linux")]
-const UNSENT: u32 = 128 << 10;
 
 /// Where a service can be reached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,15 +70,6 @@ pub struct Dial<'a> {
     pub connect_timeout: Duration,
     /// When everything must be done, answer included.
     pub deadline: Instant,
-    /// As for [`limit_unacknowledged`].
-    pub user_timeout: Option<Duration>,
-}
-
-/// How long sent data may stay unacknowledged on a leg that may stall for `stall`: longer than that, because the kernel
-/// also counts a peer that lives and does not read. None without a limit.
-#[must_use]
-pub fn user_timeout(stall: Duration) -> Option<Duration> {
-    (!stall.is_zero()).then(|| stall.saturating_mul(2))
 }
 
 /// An established connection: the 101 was verified and not a byte of ours has followed it.
@@ -224,51 +205,6 @@ impl From<NotOpen> for Failure {
     }
 }
 
-/// Sets what every connection of ours has: no delay, TCP keep-alive, and a bound on what is unsent. On Linux, what a
-/// listener accepts has what the listener was given (tcp(7)).
-///
-/// # Errors
-/// The socket is not connected any more.
-pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
-    keep_alive(socket, &KEEPALIVE.with_retries(RETRIES))
-}
-
-fn keep_alive<'s>(socket: impl Into<SockRef<'s>>, keepalive: &TcpKeepalive) -> io::Result<()> {
-    let socket = socket.into();
-    socket.set_tcp_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT)?;
-    socket.set_tcp_keepalive(keepalive)
-}
-
-/// Sets how long sent data may stay unacknowledged.
-///
-/// It also ends connections to peers that are alive and do not read (Linux counts zero-window probes), so it must be
-/// longer than the longest `stall`; `None` leaves the system's default.
-///
-/// # Errors
-/// The socket is not connected any more.
-pub fn limit_unacknowledged(stream: &Stream, limit: Option<Duration>) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    if limit.is_some() {
-        SockRef::from(stream).set_tcp_user_timeout(limit)?;
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (stream, limit);
-    Ok(())
-}
-
-/// The same of one that we dialled, whose limit on Linux counts for keep-alive, too, in place of the number of probes
-/// (tcp(7), `TCP_USER_TIMEOUT`).
-fn tune_dialled(stream: &Stream, limit: Option<Duration>) -> io::Result<()> {
-    if cfg!(target_os = "linux") && limit.is_some() {
-        keep_alive(stream, &KEEPALIVE)?;
-    } else {
-        tune(stream)?;
-    }
-    limit_unacknowledged(stream, limit)
-}
-
 /// Dials the candidates in turn until one answers.
 ///
 /// # Errors
@@ -297,7 +233,7 @@ pub async fn connect(candidates: impl IntoIterator<Item = Endpoint>, dial: &Dial
 
 async fn attempt(endpoint: &Endpoint, dial: &Dial<'_>, alarm: &mut Alarm) -> Result<Connected, Failure> {
     let times = (dial.connect_timeout, Some(dial.deadline));
-    let (mut stream, answer_by) = open(&endpoint.address, times, dial.user_timeout, alarm).await?;
+    let (mut stream, answer_by) = open(&endpoint.address, times, alarm).await?;
     let field = |text: &str| HeaderValue::from_str(text).map_err(|error| Failure::Refused(error.to_string()));
     let host = if dial.host == HostHeader::Endpoint { Some(field(&endpoint.address)?) } else { None };
     let key = generate_key();
@@ -354,7 +290,6 @@ fn late() -> Failure {
 async fn open(
     address: &str,
     (connect_timeout, deadline): (Duration, Option<Instant>),
-    user_timeout: Option<Duration>,
     alarm: &mut Alarm,
 ) -> Result<(Stream, Instant), NotOpen> {
     let end = || {
@@ -375,7 +310,7 @@ async fn open(
     for found in addresses {
         let end = end();
         match alarm.within(end, pin!(Stream::connect(found))).await {
-            Some(Ok(stream)) => match tune_dialled(&stream, user_timeout) {
+            Some(Ok(stream)) => match tuning::begin(&stream) {
                 Ok(()) => return Ok((stream, end)),
                 Err(error) => last = said(found, &error),
             },

@@ -348,8 +348,6 @@ async fn next(
 
 /// The leg of a client that has its 101.
 fn leg_of((stream, early): (Stream, Bytes), id: ConnId, party: Party, limits: &Arc<Limits>) -> Leg {
-    // A socket that is gone already shows it at the first read.
-    let _ = upstream::limit_unacknowledged(&stream, upstream::user_timeout(limits.stall));
     Leg { id, stream, early, end: End::Server, party, limits: Arc::clone(limits), extensions: false, screen: None }
 }
 

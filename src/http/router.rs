@@ -55,7 +55,6 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         host: admitted.route.config.host,
         connect_timeout: wishes.connect_timeout.unwrap_or(service.config.connect_timeout),
         deadline,
-        user_timeout: upstream::user_timeout(admitted.info.terms.limits.stall),
     };
     admitted.place.presence.mark().to(State::Dialing);
     let connected = upstream::connect(candidates, &dial).await.map_err(|error| match error {

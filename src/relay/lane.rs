@@ -11,6 +11,7 @@
 mod errand;
 mod inbox;
 mod loose;
+mod seats;
 mod tcp;
 mod timers;
 
@@ -23,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Token, event::Event};
 use tokio::{runtime::Handle, time::Instant};
 
 pub(crate) use self::loose::{LaneListener, LaneStream};
@@ -34,19 +35,20 @@ pub(super) use self::{
 use self::{
     errand::Errands,
     inbox::{Queue, WAKE},
+    seats::Seats,
     tcp::Tcp,
     timers::Timers,
 };
 use super::{
-    Leg, LegReport, Mailbox, Report,
+    End, LegReport, Mailbox, Report,
     buffer::Buffer,
     close::CloseFrame,
     mailbox::Command,
     owner::Owned,
     session::{Next, Session, Wants},
-    side::{Io as _, Traits},
+    side::Io as _,
 };
-use crate::{error::Cause, stream::Stream};
+use crate::{error::Cause, tuning::LASTED};
 
 thread_local! {
     /// The lane whose thread this is.
@@ -77,6 +79,8 @@ struct Resident {
     /// Its turn will come.
     queued: bool,
     rung: bool,
+    /// Its sockets have what those have of a session that lasts.
+    settled: bool,
 }
 
 /// What a turn came to.
@@ -92,6 +96,7 @@ pub(super) struct Lane {
     inbox: Arc<Inbox>,
     residents: Vec<Option<Box<Resident>>>,
     free: Vec<usize>,
+    seats: Seats,
     /// Whose turn it is.
     ready: Vec<usize>,
     timers: Timers,
@@ -111,10 +116,11 @@ impl Lane {
     /// When the system has no descriptors left.
     pub(super) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let inbox = Inbox::new(poll.registry())?;
+        let inbox = Arc::new(Inbox::new(poll.registry())?);
         Ok(Self {
             poll,
-            inbox: Arc::new(inbox),
+            seats: Seats::new(Arc::clone(&inbox)),
+            inbox,
             residents: Vec::new(),
             free: Vec::new(),
             ready: Vec::new(),
@@ -170,8 +176,8 @@ impl Lane {
             for event in &events {
                 match event.token() {
                     WAKE => {}
-                    Token(marked) if marked & loose::MARK != 0 => self.inbox.loose.note(event),
-                    _ => self.note(event),
+                    Token(marked) if marked & loose::MARK != 0 => self.note_placed(marked & !loose::MARK, event),
+                    Token(token) => self.note(token, event),
                 }
             }
             while let Some(place) =
@@ -222,13 +228,13 @@ impl Lane {
             self.residents.len() - 1
         });
         let Newcomer { begin, mailbox, mut owner } = newcomer;
-        let inbox = &self.inbox;
+        let seats = &mut self.seats;
         let opened = match begin {
             Begin::Pair(first, second) => {
                 let accounts = [&first, &second].map(|leg| LegReport::new(leg.id, leg.party));
                 let screen = second.screen.clone();
-                let first = open(first, inbox, place, 0);
-                let both = first.and_then(|first| Ok((first, open(second, inbox, place, 1)?)));
+                let first = seats.open(first, 2 * place);
+                let both = first.and_then(|first| Ok((first, seats.open(second, 2 * place + 1)?)));
                 let session = |(first, second)| {
                     let mut session = Session::pair(first, second, Owned::default(), now);
                     if let Some(screen) = screen {
@@ -240,7 +246,7 @@ impl Lane {
             }
             Begin::Waiting(leg, deadline, hold) => {
                 let accounts = [LegReport::new(leg.id, leg.party)];
-                let leg = open(leg, inbox, place, 0);
+                let leg = seats.open(leg, 2 * place);
                 let session = |leg| Session::waiting(leg, hold, deadline, Owned::default(), now);
                 leg.map(session).map_err(|error| (error, accounts.to_vec()))
             }
@@ -249,7 +255,7 @@ impl Lane {
             Ok(mut session) => {
                 session.owner = owner;
                 mailbox.ring_at(Bell { inbox: self.inbox(), place });
-                let resident = Resident { session, mailbox, armed: None, queued: false, rung: false };
+                let resident = Resident { session, mailbox, armed: None, queued: false, rung: false, settled: false };
                 self.residents[place] = Some(Box::new(resident));
                 // There may be mail already.
                 self.ring(place);
@@ -273,6 +279,9 @@ impl Lane {
     /// Makes the place of a session free.
     fn leave(&mut self, place: usize) {
         self.residents[place] = None;
+        for token in [2 * place, 2 * place + 1] {
+            self.seats.leave(token);
+        }
         self.free.push(place);
         self.inbox.left();
         self.timers.forget_if_many(self.residents.len() - self.free.len(), |place, at| {
@@ -295,9 +304,16 @@ impl Lane {
         }
     }
 
-    /// Keeps what the kernel says of a socket.
-    fn note(&mut self, event: &mio::event::Event) {
-        let Token(token) = event.token();
+    /// Keeps what the kernel says of a socket that an errand has, or had.
+    fn note_placed(&mut self, place: usize, event: &Event) {
+        match self.seats.token(place) {
+            Some(token) => self.note(token, event),
+            None => self.inbox.loose.note(event),
+        }
+    }
+
+    /// Keeps what the kernel says of a session's socket.
+    fn note(&mut self, token: usize, event: &Event) {
         let place = token / 2;
         let side = self.residents[place].as_mut().and_then(|resident| resident.session.sides.get_mut(token % 2));
         if let Some(side) = side
@@ -315,13 +331,16 @@ impl Lane {
     fn turn(&mut self, place: usize, now: Instant) {
         let Some(resident) = &mut self.residents[place] else { return };
         resident.queued = false;
-        let (inbox, spare) = (&self.inbox, &mut self.spare);
+        let (seats, spare) = (&mut self.seats, &mut self.spare);
         // A session that panics takes no other with it. Nothing of it is used again.
-        match catch_unwind(AssertUnwindSafe(|| resident.turn(inbox, spare, place, now))) {
+        let turn = catch_unwind(AssertUnwindSafe(|| resident.turn(seats, spare, place, now)));
+        match turn {
             Ok(Turn::Again) => self.queue(place),
-            Ok(Turn::Wait(None)) => {}
-            Ok(Turn::Wait(Some(deadline))) => {
-                if let Some(at) = self.timers.set(resident.armed, deadline, place, now) {
+            Ok(Turn::Wait(deadline)) => {
+                let deadline = deadline.into_iter().chain(resident.settles()).min();
+                if let Some(deadline) = deadline
+                    && let Some(at) = self.timers.set(resident.armed, deadline, place, now)
+                {
                     resident.armed = Some(at);
                 }
             }
@@ -349,14 +368,31 @@ impl Resident {
         self.armed.take_if(|armed| *armed == at).is_some()
     }
 
-    fn turn(&mut self, inbox: &Arc<Inbox>, spare: &mut Option<Buffer>, place: usize, now: Instant) -> Turn {
+    /// When its sockets are to be settled, if they are not yet.
+    fn settles(&self) -> Option<Instant> {
+        (!self.settled).then(|| self.session.joined + LASTED)
+    }
+
+    fn settle(&mut self) {
+        self.settled = true;
+        for side in &self.session.sides {
+            if let Some(io) = &side.io {
+                io.settle(side.end == End::Client, side.limits.stall);
+            }
+        }
+    }
+
+    fn turn(&mut self, seats: &mut Seats, spare: &mut Option<Buffer>, place: usize, now: Instant) -> Turn {
+        if self.settles().is_some_and(|at| at <= now) {
+            self.settle();
+        }
         if !self.rung && self.session.pass_straight(spare, now) {
             return Turn::Wait(self.session.calm.end());
         }
         for _ in 0..STEPS {
             let next = self.session.step(now);
             // Also while bytes keep coming: a session must not be deaf to its owner.
-            let obeyed = std::mem::take(&mut self.rung) && self.obey(inbox, place, now);
+            let obeyed = std::mem::take(&mut self.rung) && self.obey(seats, place, now);
             match next {
                 Next::Done => return Turn::Done,
                 Next::Again => return Turn::Again,
@@ -376,8 +412,8 @@ impl Resident {
     }
 
     /// Carries out what the mailbox holds. Runs right after a step, so that a leg that has left is known to have left.
-    fn obey(&mut self, inbox: &Arc<Inbox>, place: usize, now: Instant) -> bool {
-        let Self { session, mailbox, .. } = self;
+    fn obey(&mut self, seats: &mut Seats, place: usize, now: Instant) -> bool {
+        let Self { session, mailbox, settled, .. } = self;
         let mut any = false;
         while let Some(command) = mailbox.next() {
             any = true;
@@ -387,9 +423,10 @@ impl Resident {
                         && let Some(leg) = ticket.redeem()
                     {
                         let screen = leg.screen.clone();
-                        match open(*leg, inbox, place, 1) {
+                        match seats.open(*leg, 2 * place + 1) {
                             Ok(leg) => {
                                 session.join(leg, now);
+                                *settled = false;
                                 if let Some(screen) = screen {
                                     session.screen_with(screen, &mailbox.handle(), now);
                                 }
@@ -424,17 +461,6 @@ impl Resident {
         drop((session, mailbox));
         owner.ended(report);
     }
-}
-
-/// Takes a leg's socket over from who watched it.
-fn open(leg: Leg, inbox: &Arc<Inbox>, place: usize, at: usize) -> io::Result<(Tcp, Traits)> {
-    let Leg { id, stream, early, end, party, limits, extensions, screen: _ } = leg;
-    let token = Token(2 * place + at);
-    let io = match stream {
-        Stream::Lane(stream) if Arc::ptr_eq(stream.lane(), inbox) => Tcp::watched(stream.rename(token)?),
-        stream => Tcp::register(stream.into_std()?, inbox.registry(), token)?,
-    };
-    Ok((io, Traits { conn: id, party, end, limits, extensions, early }))
 }
 
 #[cfg(all(test, target_pointer_width = "64"))]

@@ -32,6 +32,7 @@ use crate::{
     drain::Drain,
     model::{PoolRules, ServiceId},
     socket::{Pulse, Socket},
+    tuning,
 };
 
 /// How exact `idle_timeout` is: each look is at all that is parked.
@@ -144,7 +145,8 @@ where
         connect_timeout: Duration,
         open: impl FnOnce() -> T,
     ) -> Result<Lent<B>, NotOpen> {
-        let (stream, _) = super::open(&key.address, (connect_timeout, None), None, &mut Alarm::default()).await?;
+        let (stream, _) = super::open(&key.address, (connect_timeout, None), &mut Alarm::default()).await?;
+        tuning::settle(&stream, true, Duration::ZERO).map_err(|error| NotOpen::Refused(error.to_string()))?;
         let pulse = Pulse::new();
         let socket = TokioIo::new(Socket::dialled(stream, pulse.clone()));
         let (sender, connection) =

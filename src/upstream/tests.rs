@@ -1,5 +1,6 @@
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -104,13 +105,7 @@ fn request(offers: &[(&'static str, &'static str)]) -> Request<Empty<Bytes>> {
 }
 
 fn dial(request: &Request<Empty<Bytes>>) -> Dial<'_> {
-    Dial {
-        request,
-        host: HostHeader::Preserve,
-        connect_timeout: PATIENCE,
-        deadline: Instant::now() + PATIENCE,
-        user_timeout: Some(Duration::from_secs(90)),
-    }
+    Dial { request, host: HostHeader::Preserve, connect_timeout: PATIENCE, deadline: Instant::now() + PATIENCE }
 }
 
 async fn connect_to(endpoints: Vec<Endpoint>, offers: &[(&'static str, &'static str)]) -> Result<Connected, DialError> {
@@ -144,10 +139,7 @@ async fn a_verified_101_gives_the_bare_socket_and_its_fields() {
     assert_eq!(connected.headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=1", "b=2"]);
     assert_eq!(connected.headers.len(), 2, "{:?}", connected.headers);
     assert_eq!((connected.early.len(), &connected.endpoint), (0, &upstream.endpoint));
-    assert!(
-        SockRef::from(&connected.stream).tcp_nodelay().unwrap()
-            && SockRef::from(&connected.stream).keepalive().unwrap()
-    );
+    assert!(SockRef::from(&connected.stream).tcp_nodelay().unwrap());
     assert!(is_open(&mut connected.stream));
 
     connected.stream.write_all(b"frame").await.unwrap();

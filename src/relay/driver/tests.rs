@@ -16,6 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -342,6 +343,32 @@ async fn keep_alive_runs_on_the_clock_of_the_runtime() {
     let report = within(waiting.task).await.unwrap();
     assert_eq!(report.cause, Cause::KeepAlive);
     assert!(report.duration >= Duration::from_millis(200));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_sockets_of_a_session_that_lasts_tell_when_a_peer_is_gone() {
+    use std::os::fd::AsFd as _;
+
+    let limits = Limits { stall: Duration::from_secs(20), ..limits() };
+    let (client, client_peer) = dial(Party::Client, End::Server, &limits).await;
+    let (service, service_peer) = dial(Party::Backend, End::Client, &limits).await;
+    let sockets = [&client, &service].map(|leg| leg.stream.as_fd().try_clone_to_owned().unwrap());
+    let report = pair(&RELAY, client, service, mailbox().1, |_| {});
+    let settled = async || {
+        while !sockets.iter().all(|socket| SockRef::from(socket).tcp_user_timeout().unwrap().is_some()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(settled()).await;
+    let [client, service] = [&sockets[0], &sockets[1]].map(SockRef::from);
+    for socket in [&client, &service] {
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(40)));
+    }
+    assert!(service.keepalive().unwrap() && !client.keepalive().unwrap(), "what is accepted has it from its listener");
+    assert_eq!(service.tcp_keepalive_time().unwrap(), Duration::from_mins(1));
+    drop((client_peer, service_peer));
+    within(report).await;
 }
 
 #[tokio::test]

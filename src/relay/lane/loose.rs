@@ -2,7 +2,7 @@
 //!
 //! They may be used on any thread, though they are made for that of their lane. As with a session's socket, what
 //! epoll says is kept, and only a call that comes up short takes it away, unless epoll has said something meanwhile. A
-//! session of the same lane takes it over with one call to the kernel.
+//! session of the same lane takes it over with its place, and the kernel is not told of that.
 
 use std::{
     future::poll_fn,
@@ -86,11 +86,26 @@ impl Loose {
         }
     }
 
-    fn leave(&self, place: usize) {
+    /// Makes a place free.
+    pub(super) fn leave(&self, place: usize) {
         let mut places = self.places();
         places.all[place] = None;
         places.free.push(place);
     }
+
+    /// No errand is told any more of what the kernel says of this place.
+    fn keep(&self, place: usize) {
+        self.places().all[place] = None;
+    }
+}
+
+/// What is known of a socket that changes hands.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// Or broken.
+    pub(super) ended: bool,
 }
 
 impl Ready {
@@ -142,6 +157,8 @@ struct Watched {
     ready: Arc<Ready>,
     lane: Arc<Inbox>,
     place: usize,
+    /// Somebody else has the place now.
+    kept: bool,
 }
 
 impl Watched {
@@ -160,7 +177,7 @@ impl Watched {
             places.all[place] = Some(Arc::clone(&ready));
             place
         };
-        let this = Self { ready, lane: Arc::clone(lane), place };
+        let this = Self { ready, lane: Arc::clone(lane), place, kept: false };
         let fd = socket.as_fd().as_raw_fd();
         lane.loose.registry.register(&mut SourceFd(&fd), Token(MARK | place), interest)?;
         Ok(this)
@@ -171,6 +188,13 @@ impl Watched {
         poll_fn(|cx| self.ready.poll(flag, waker, cx)).await
     }
 
+    /// Keeps the place for whoever has the socket now.
+    fn hand_over(mut self) -> (usize, u32) {
+        self.lane.loose.keep(self.place);
+        self.kept = true;
+        (self.place, self.ready.state.load(Ordering::SeqCst))
+    }
+
     /// Has the kernel speak of it no more.
     fn forget(&self, socket: &impl AsFd) -> io::Result<()> {
         self.lane.loose.registry.deregister(&mut SourceFd(&socket.as_fd().as_raw_fd()))
@@ -179,7 +203,9 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.lane.loose.leave(self.place);
+        if !self.kept {
+            self.lane.loose.leave(self.place);
+        }
     }
 }
 
@@ -274,14 +300,13 @@ impl LaneStream {
         &self.watched.lane
     }
 
-    /// The bare socket, which its lane goes on watching under another token.
-    ///
-    /// # Errors
-    /// The system's.
-    pub(super) fn rename(self, token: Token) -> io::Result<TcpStream> {
-        let fd = self.stream.as_raw_fd();
-        self.watched.lane.loose.registry.reregister(&mut SourceFd(&fd), token, BOTH)?;
-        Ok(self.stream)
+    /// The bare socket, which its lane goes on watching under the same token, and its place, to be [left](Loose::leave) when
+    /// it is closed. To be called on the lane's thread, where nothing is said of it meanwhile.
+    pub(super) fn hand_over(self) -> (TcpStream, usize, Known) {
+        let Self { stream, watched } = self;
+        let (place, state) = watched.hand_over();
+        let has = |flag| state & flag != 0;
+        (stream, place, Known { readable: has(READABLE), writable: has(WRITABLE), ended: has(ENDED) })
     }
 
     /// The bare socket, which nobody watches.

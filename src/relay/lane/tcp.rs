@@ -1,6 +1,6 @@
 //! A leg's socket in a lane: what epoll has said of it, and calls that never block.
 
-use std::{io, net::TcpStream, os::fd::AsRawFd as _};
+use std::{io, net::TcpStream, os::fd::AsRawFd as _, time::Duration};
 
 use mio::{Interest, Registry, Token, event::Event, unix::SourceFd};
 use rustix::{
@@ -9,7 +9,11 @@ use rustix::{
 };
 use socket2::SockRef;
 
-use crate::relay::{pipe::Pipe, side::Io};
+use super::loose::Known;
+use crate::{
+    relay::{pipe::Pipe, side::Io},
+    tuning,
+};
 
 const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 /// Linux holds it back for 200 ms at most.
@@ -20,15 +24,26 @@ const MORE: SendFlags = SendFlags::empty();
 
 /// A socket and what it is ready for. After a short read or write a flag goes out without the call that would only say
 /// "not now": the kernel tells of what comes later as a new edge.
-#[allow(clippy::struct_excessive_bools)] // what is known of a socket, not a state machine
 pub(super) struct Tcp {
     stream: TcpStream,
     readable: bool,
     writable: bool,
-    /// Its stream has ended or is broken; behind what is still to be read. Told once, so it stays.
-    ended: bool,
+    end: End,
     /// The next write asks the socket and not the flag.
     insist: bool,
+}
+
+/// What is known of the end of what the peer sends. Told once, so it stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Nothing.
+    Unknown,
+    /// It is behind what is still to be read.
+    Behind,
+    /// It is next.
+    Next,
+    /// It is broken, or may be, which a call has to say.
+    Broken,
 }
 
 impl Tcp {
@@ -38,20 +53,35 @@ impl Tcp {
     /// When the system watches no more sockets (`fs.epoll.max_user_watches`).
     pub(super) fn register(stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
         registry.register(&mut SourceFd(&stream.as_raw_fd()), token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self::watched(stream))
+        // Nothing is known yet, but a new connection nearly always takes bytes; the first edges tell.
+        Ok(Self::watched(stream, Known { writable: true, ..Known::default() }))
     }
 
-    /// One that has just been taken on for watching.
-    pub(super) const fn watched(stream: TcpStream) -> Self {
-        // Nothing is known yet, but a new connection nearly always takes bytes; the first edges tell.
-        Self { stream, readable: false, writable: true, ended: false, insist: false }
+    /// One that is watched already.
+    pub(super) const fn watched(stream: TcpStream, known: Known) -> Self {
+        let Known { readable, writable, ended } = known;
+        Self { stream, readable, writable, end: if ended { End::Broken } else { End::Unknown }, insist: false }
     }
 
     /// Keeps what the kernel says.
     pub(super) fn note(&mut self, event: &Event) {
-        self.ended |= event.is_read_closed() || event.is_error();
-        self.readable |= self.ended || event.is_readable();
+        if event.is_error() {
+            self.end = End::Broken;
+        } else if event.is_read_closed() && self.end == End::Unknown {
+            self.end = End::Behind;
+        }
+        self.readable |= self.has_ended() || event.is_readable();
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+    }
+
+    /// Sets what a leg has whose session lasts.
+    pub(super) fn settle(&self, dialled: bool, stall: Duration) {
+        // A socket that is gone shows it elsewhere.
+        let _ = tuning::settle(&self.stream, dialled, stall);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.end != End::Unknown
     }
 
     pub(super) const fn is_writable(&self) -> bool {
@@ -65,10 +95,18 @@ impl Io for Tcp {
     }
 
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.end == End::Next {
+            return Ok(0);
+        }
         let read = recv(&self.stream, &mut *buffer, RecvFlags::empty()).map(|(read, _)| read);
         match read {
-            // The end stands behind what was read, and is told of only once.
-            Ok(read) if read < buffer.len() => self.readable = self.ended,
+            // The end stands behind what was read, and is told of only once. Where it was known before, this was all.
+            Ok(read) if read < buffer.len() => {
+                self.readable = self.has_ended();
+                if self.end == End::Behind {
+                    self.end = End::Next;
+                }
+            }
             Err(Errno::AGAIN) => self.readable = false,
             _ => {}
         }
@@ -102,7 +140,7 @@ impl Io for Tcp {
         let read = pipe.fill(&self.stream, most);
         // That it is short may be the pipe's doing, however much the socket has.
         if matches!(read, Ok(read) if read < most) {
-            self.readable = self.ended || self.has_more();
+            self.readable = self.has_ended() || self.has_more();
         }
         Ok(read?)
     }
@@ -129,7 +167,7 @@ impl Io for Tcp {
 
     fn abort(&mut self) {
         // Without it the kernel would go on offering what is unsent to a peer that does not take it.
-        let _ = SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
     fn has_more(&self) -> bool {
@@ -137,7 +175,7 @@ impl Io for Tcp {
     }
 
     fn hung_up(&self) -> bool {
-        if self.ended {
+        if self.has_ended() {
             return true;
         }
         // What epoll has not said yet.

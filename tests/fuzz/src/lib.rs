@@ -19,5 +19,6 @@ mod proxy {
     pub mod model;
     pub mod socket;
     pub mod stream;
+    pub mod tuning;
 }
-pub use proxy::{error, model, socket, stream};
+pub use proxy::{error, model, socket, stream, tuning};

@@ -44,12 +44,19 @@ where
 
 #[tokio::test]
 async fn an_errand_reads_dials_and_writes_and_the_session_goes_on_with_its_sockets() {
-    let relay = Arc::new(Relay::start(2).unwrap());
+    let relay = Arc::new(Relay::start(1).unwrap());
     let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // The places of the first one's sockets are taken by those of the next ones.
+    for _ in 0..3 {
+        goes_on(&relay, &service).await;
+    }
+}
+
+async fn goes_on(relay: &Arc<Relay>, service: &TcpListener) {
     let address = service.local_addr().unwrap();
     let (socket, mut client) = accepted().await;
     let (owner, report) = witness(|_| {});
-    let (there, board) = (oneshot::channel(), Arc::clone(&relay));
+    let (there, board) = (oneshot::channel(), Arc::clone(relay));
     let errand = move |mut stream: Stream| async move {
         let mut said = [0; 5];
         stream.read_exact(&mut said).await.unwrap();
@@ -73,7 +80,7 @@ async fn an_errand_reads_dials_and_writes_and_the_session_goes_on_with_its_socke
         there.0.send(here()).unwrap();
     };
     let ran = tokio::spawn({
-        let relay = Arc::clone(&relay);
+        let relay = Arc::clone(relay);
         async move { run(&relay, socket, errand).await }
     });
     // In pieces, so that it has to wait.
