@@ -54,6 +54,12 @@ fn writer(queue: u64) -> BoxMakeWriter {
     BoxMakeWriter::new(|| &QUEUE)
 }
 
+/// Whether nobody waits who says something.
+#[must_use]
+pub fn is_queued() -> bool {
+    QUEUE.is_open()
+}
+
 /// Lines that were lost since the start.
 #[must_use]
 pub fn lost() -> u64 {

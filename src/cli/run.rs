@@ -21,12 +21,13 @@ use crate::{
 const LAST_FILES: Duration = Duration::from_secs(2);
 
 pub(super) fn run(paths: Paths, code_cache: Option<PathBuf>) -> u8 {
+    // While there is no other thread.
+    let handed_over = Sockets::take_over();
     let parsed = match prepare(&paths) {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
-    // While there is no other thread.
-    let handed_over = match Sockets::take_over() {
+    let handed_over = match handed_over {
         Ok(sockets) => sockets,
         Err(problems) => {
             eprintln!("{}", problems.join("\n"));

@@ -6,16 +6,23 @@
 
 use std::{
     io::{self, Write},
-    mem::take,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
 /// What a buffer may keep when it is empty, in bytes.
 const KEPT: usize = 64 << 10;
 
+/// How long one rests that is full and must not be waited for.
+const FULL: Duration = Duration::from_millis(10);
+
 /// Lines that wait to be written.
 pub struct Queue {
+    is_open: AtomicBool,
     state: Mutex<State>,
     /// The thread that writes has something to do.
     more: Condvar,
@@ -26,8 +33,6 @@ pub struct Queue {
 struct State {
     /// Whole lines.
     waiting: Vec<u8>,
-    /// How many they are.
-    lines: u64,
     /// Bytes that may wait.
     limit: usize,
     /// Lines that were lost.
@@ -38,13 +43,24 @@ struct State {
 impl Queue {
     /// One that takes nothing yet.
     pub const fn new() -> Self {
-        let state = State { waiting: Vec::new(), lines: 0, limit: 0, lost: 0, writing: false };
-        Self { state: Mutex::new(state), more: Condvar::new(), through: Condvar::new() }
+        let state = State { waiting: Vec::new(), limit: 0, lost: 0, writing: false };
+        Self {
+            is_open: AtomicBool::new(false),
+            state: Mutex::new(state),
+            more: Condvar::new(),
+            through: Condvar::new(),
+        }
     }
 
     /// Takes lines of `limit` bytes in all from now on.
     pub fn open(&self, limit: usize) {
         self.state().limit = limit;
+        self.is_open.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it takes lines.
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
     }
 
     /// Takes one line, with its end, unless there is no room for all of it.
@@ -55,7 +71,6 @@ impl Queue {
             return;
         }
         state.waiting.extend_from_slice(line);
-        state.lines += 1;
         if !state.writing {
             self.more.notify_one();
         }
@@ -79,18 +94,21 @@ impl Queue {
             }
             state.writing = true;
             std::mem::swap(&mut state.waiting, &mut bytes);
-            let lines = take(&mut state.lines);
             drop(state);
-            let written = out.write_all(&bytes).and_then(|()| out.flush());
+            let left = write(&mut out, &bytes);
+            let (written, lines) = (left == 0, count(&bytes[bytes.len() - left..]));
+            let torn = !written && left < bytes.len() && bytes[bytes.len() - left - 1] != b'\n';
             bytes.clear();
             bytes.shrink_to(KEPT);
             let mut state = self.state();
-            if written.is_err() {
-                state.lost += lines;
+            state.lost += lines;
+            if torn {
+                // What comes next is a line of its own.
+                state.waiting.insert(0, b'\n');
             }
             let lost = state.lost;
             drop(state);
-            if lost > told && written.is_ok() {
+            if lost > told && written {
                 // If there is no room for that either, they are more, and it is said again.
                 tell(lost);
                 told = lost;
@@ -108,6 +126,27 @@ impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes all of it, however long that takes; what an error has left, in bytes.
+fn write(out: &mut impl Write, bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match out.write(rest) {
+            Ok(written) if written > 0 => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Somebody else has the same terminal or pipe, and does not want to wait for it.
+            #[allow(clippy::disallowed_methods)] // a thread of its own
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(FULL),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    rest.len()
+}
+
+/// How many lines end in it.
+fn count(bytes: &[u8]) -> u64 {
+    bytes.split(|byte| *byte == b'\n').skip(1).count() as u64
 }
 
 impl Write for &Queue {
@@ -134,13 +173,13 @@ mod tests {
     use super::Queue;
 
     /// Says what it is asked to write, and writes it when it is told to.
-    struct Out(mpsc::Sender<String>, mpsc::Receiver<io::Result<()>>);
+    struct Out(mpsc::Sender<String>, mpsc::Receiver<io::Result<usize>>);
 
     impl Write for Out {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
             // The test may be over.
-            self.1.recv().unwrap_or(Ok(())).map(|()| bytes.len())
+            self.1.recv().unwrap_or(Ok(usize::MAX)).map(|most| most.min(bytes.len()))
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -150,7 +189,7 @@ mod tests {
 
     struct Reader {
         asked: mpsc::Receiver<String>,
-        go: mpsc::Sender<io::Result<()>>,
+        go: mpsc::Sender<io::Result<usize>>,
     }
 
     fn start(limit: usize) -> (Arc<Queue>, Reader) {
@@ -175,12 +214,12 @@ mod tests {
         assert_eq!(queue.lost(), 1, "10 bytes");
         queue.put(b"\n");
         assert_eq!(queue.lost(), 2);
-        reader.go.send(Ok(())).unwrap();
+        reader.go.send(Ok(usize::MAX)).unwrap();
         assert_eq!(reader.asked.recv().unwrap(), "12345\n123\n");
         // That two were lost found no room either, behind them.
-        reader.go.send(Ok(())).unwrap();
+        reader.go.send(Ok(usize::MAX)).unwrap();
         assert_eq!(reader.asked.recv().unwrap(), "lost 3\n");
-        reader.go.send(Ok(())).unwrap();
+        reader.go.send(Ok(usize::MAX)).unwrap();
         queue.finish(Duration::MAX);
         assert_eq!(queue.lost(), 3);
     }
@@ -194,8 +233,24 @@ mod tests {
         reader.go.send(Err(io::ErrorKind::BrokenPipe.into())).unwrap();
         assert_eq!(reader.asked.recv().unwrap(), "two\n");
         assert_eq!(queue.lost(), 1);
-        reader.go.send(Ok(())).unwrap();
+        reader.go.send(Ok(usize::MAX)).unwrap();
         assert_eq!(reader.asked.recv().unwrap(), "lost 1\n");
+    }
+
+    #[test]
+    fn one_that_must_not_be_waited_for_is_asked_again_and_a_line_that_is_torn_is_ended() {
+        let (queue, reader) = start(100);
+        queue.put(b"one\n");
+        assert_eq!(reader.asked.recv().unwrap(), "one\n");
+        reader.go.send(Ok(1)).unwrap();
+        assert_eq!(reader.asked.recv().unwrap(), "ne\n");
+        reader.go.send(Err(io::ErrorKind::WouldBlock.into())).unwrap();
+        assert_eq!(reader.asked.recv().unwrap(), "ne\n");
+        queue.put(b"two\n");
+        reader.go.send(Err(io::ErrorKind::Other.into())).unwrap();
+        assert_eq!(reader.asked.recv().unwrap(), "\ntwo\n");
+        assert_eq!(queue.lost(), 1);
+        reader.go.send(Ok(usize::MAX)).unwrap();
     }
 
     #[test]
@@ -209,7 +264,7 @@ mod tests {
             thread::spawn(move || queue.finish(Duration::MAX))
         };
         assert!(!over.is_finished());
-        reader.go.send(Ok(())).unwrap();
+        reader.go.send(Ok(usize::MAX)).unwrap();
         over.join().unwrap();
     }
 }

@@ -468,7 +468,8 @@ pub fn freed(upgraded: Upgraded) -> Result<(Stream, Bytes), Upgraded> {
 }
 
 /// Ends a connection that hyper gave up because an upgrade was asked for, and refused: as it ends all others, which is
-/// without a reset while the peer is still sending.
+/// without a reset while the peer is still sending. What hyper had not written yet is lost: with 1.12 that can be the end of
+/// an answer to a request for `h2c` whose body nobody read, where the peer takes the answer slowly.
 pub async fn part(upgraded: Upgraded) {
     if let Ok(parts) = upgraded.downcast::<TokioIo<Edge>>() {
         let _ = parts.io.into_inner().shutdown().await;

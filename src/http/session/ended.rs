@@ -9,6 +9,7 @@ use crate::{
     drain::Cut,
     error::Cause,
     http::{hooks::Hooks, pair::Seated},
+    log,
     model::{Mode, Outcome},
     relay::{LegReport, Party, Report},
 };
@@ -29,8 +30,8 @@ impl Over {
     /// Whether accounting for it waits for nothing.
     pub(super) fn is_brief(&self) -> bool {
         let lines = std::iter::once(&self.line).chain(self.guest.as_deref().map(|guest| &guest.line));
-        let log = self.line.board.current.load().config.log;
-        (!log.sessions || log.queue > 0) && lines.into_iter().all(|line| line.leg.hooks.is_none())
+        let told = self.line.board.current.load().config.log.sessions;
+        (!told || log::is_queued()) && lines.into_iter().all(|line| line.leg.hooks.is_none())
     }
 
     /// Accounts for it.

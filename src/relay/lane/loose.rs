@@ -104,8 +104,6 @@ impl Loose {
 pub(super) struct Known {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// Or broken.
-    pub(super) ended: bool,
 }
 
 impl Ready {
@@ -302,11 +300,21 @@ impl LaneStream {
 
     /// The bare socket, which its lane goes on watching under the same token, and its place, to be [left](Loose::leave) when
     /// it is closed. To be called on the lane's thread, where nothing is said of it meanwhile.
-    pub(super) fn hand_over(self) -> (TcpStream, usize, Known) {
-        let Self { stream, watched } = self;
-        let (place, state) = watched.hand_over();
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn hand_over(self) -> io::Result<(TcpStream, usize, Known)> {
+        if self.watched.ready.state.load(Ordering::SeqCst) & ENDED != 0 {
+            // That may have been said of who had the place before, just when it was given up on another thread: the kernel
+            // says anew what is true.
+            let (fd, token) = (self.stream.as_raw_fd(), Token(MARK | self.watched.place));
+            self.watched.lane.loose.registry.reregister(&mut SourceFd(&fd), token, BOTH)?;
+            let (place, _) = self.watched.hand_over();
+            return Ok((self.stream, place, Known { readable: true, writable: true }));
+        }
+        let (place, state) = self.watched.hand_over();
         let has = |flag| state & flag != 0;
-        (stream, place, Known { readable: has(READABLE), writable: has(WRITABLE), ended: has(ENDED) })
+        Ok((self.stream, place, Known { readable: has(READABLE), writable: has(WRITABLE) }))
     }
 
     /// The bare socket, which nobody watches.

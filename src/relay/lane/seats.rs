@@ -42,7 +42,7 @@ impl Seats {
         let Leg { id, stream, early, end, party, limits, extensions, screen: _ } = leg;
         let io = match (stream, short(token)) {
             (Stream::Lane(stream), Some(short)) if Arc::ptr_eq(stream.lane(), &self.inbox) => {
-                let (stream, place, known) = stream.hand_over();
+                let (stream, place, known) = stream.hand_over()?;
                 set(&mut self.tokens, place, short);
                 // There are fewer descriptors than that.
                 set(&mut self.places, token, u32::try_from(place).unwrap_or(NONE));

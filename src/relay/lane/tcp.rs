@@ -42,7 +42,7 @@ enum End {
     Behind,
     /// It is next.
     Next,
-    /// It is broken, or may be, which a call has to say.
+    /// It is broken, which a call has to say.
     Broken,
 }
 
@@ -54,13 +54,13 @@ impl Tcp {
     pub(super) fn register(stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
         registry.register(&mut SourceFd(&stream.as_raw_fd()), token, Interest::READABLE | Interest::WRITABLE)?;
         // Nothing is known yet, but a new connection nearly always takes bytes; the first edges tell.
-        Ok(Self::watched(stream, Known { writable: true, ..Known::default() }))
+        Ok(Self::watched(stream, Known { readable: false, writable: true }))
     }
 
     /// One that is watched already.
     pub(super) const fn watched(stream: TcpStream, known: Known) -> Self {
-        let Known { readable, writable, ended } = known;
-        Self { stream, readable, writable, end: if ended { End::Broken } else { End::Unknown }, insist: false }
+        let Known { readable, writable } = known;
+        Self { stream, readable, writable, end: End::Unknown, insist: false }
     }
 
     /// Keeps what the kernel says.
