@@ -18,7 +18,7 @@ pub mod session;
 mod watch;
 mod watchman;
 
-use std::{convert::Infallible, error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 pub use self::watch::Watch;
 use self::{
@@ -41,6 +41,7 @@ use self::{
 };
 use crate::{
     admission::Permit,
+    alarm::Alarm,
     config::Http2Rules,
     drain::Drain,
     error::Cause,
@@ -336,9 +337,8 @@ async fn next(
     head: Parts,
     deadline: Instant,
 ) -> Result<Step, Refuse> {
-    let admitted = timeout_at(deadline, judge::admit(connection, attempt, head))
-        .await
-        .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+    let admitted = Alarm::default().within(deadline, pin!(judge::admit(connection, attempt, head))).await;
+    let admitted = admitted.ok_or(Cause::EstablishTimeout)??;
     match &admitted.plan {
         Plan::Pair { .. } => pair::answer(&connection.board, admitted, deadline).await,
         Plan::Dial { .. } => router::answer(&connection.board, admitted, deadline).await,
@@ -369,9 +369,9 @@ async fn rewritten(admitted: &Admitted, response: &mut Answer, deadline: Instant
     let mut later = Later::of(&admitted.handshake, admitted.generation.config.log.decisions);
     let (plugins, trace) = (&admitted.route.plugins, later.trace());
     let edited = policy::rewrite_answer(plugins, &admitted.known, status, response.headers_mut(), trace);
-    let edited = timeout_at(deadline, edited).await;
+    let edited = Alarm::default().within(deadline, pin!(edited)).await;
     later.about_answer(status);
-    Ok(edited.map_err(|_| Refuse::from(Cause::EstablishTimeout))??)
+    Ok(edited.ok_or(Cause::EstablishTimeout)??)
 }
 
 fn channel_header(response: &mut Answer, channel: &str) {

@@ -3,10 +3,10 @@
 //! To the leg that comes first belongs the session of both; the one that comes second hands over its seat and its socket.
 //! A seat is given up when the first Close, end or error of either leg is read, so the id is free at once.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use http::HeaderMap;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::{
     Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
@@ -16,6 +16,7 @@ use super::{
     session::{self, OnLine, SessionHandle},
 };
 use crate::{
+    alarm::Alarm,
     error::Cause,
     head::upgrade,
     metrics::routes::State,
@@ -41,14 +42,14 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         offers: admitted.handshake.subprotocols.iter().map(|offer| offer.as_str().into()).collect(),
     };
     let arriving = board.sessions.arrives(&admitted.info);
-    let mut seat = timeout_at(deadline, reserve(board, &admitted, key, &arrival, rules))
-        .await
-        .map_err(|_| Refuse::from(Cause::EstablishTimeout))??;
+    let mut alarm = Alarm::default();
+    let seat = alarm.within(deadline, pin!(reserve(board, &admitted, key, &arrival, rules))).await;
+    let mut seat = seat.ok_or(Cause::EstablishTimeout)??;
     let filters = hooks::open(&admitted).await?;
     admitted.place.presence.mark().to(State::Waiting);
     // Waiting for a partner is not part of the establish budget; what is left of it counts on behind that.
     let left = deadline.saturating_duration_since(Instant::now());
-    let subprotocol = timeout_at(seat.deadline().into(), seat.may_answer()).await.map_err(|_| Cause::NoPartner)??;
+    let subprotocol = alarm.within(seat.deadline().into(), pin!(seat.may_answer())).await.ok_or(Cause::NoPartner)??;
     let mut response =
         upgrade::switching_protocols(&asked.key, subprotocol.as_deref(), &[], &HeaderMap::new()).map(Answered::from);
     channel_header(&mut response, key.channel.as_str());

@@ -8,6 +8,7 @@ mod instances;
 
 use std::{
     path::PathBuf,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -118,7 +119,8 @@ pub struct Plugin {
 
 pub(super) struct Instance {
     store: Store<State>,
-    guest: Guest,
+    /// Apart: it is large, and an instance changes hands at each call.
+    guest: Box<Guest>,
     calls: u32,
 }
 
@@ -180,7 +182,7 @@ impl Plugin {
             ..refuse(failure.to_string())
         })?;
         let limit = plugin.spec.limits.init;
-        let armed = arm(&mut first.store, limit);
+        let armed = arm(&mut first.store, Instant::now(), limit);
         let info =
             bounded(&runtime.ticker, &armed, first.guest.describe(&mut first.store)).await.map_err(|stopped| {
                 refuse(match stopped {
@@ -379,12 +381,13 @@ impl Plugin {
     /// Asks one question. What the call was about is back in its place when this is through.
     pub(super) async fn ask_about(&self, question: Question<'_>, scene: &mut Scene) -> Result<Answer, Failure> {
         let started = Instant::now();
-        let answer = self.ask_one(question, scene).await;
+        let answer = self.ask_one(question, scene, started).await;
+        let took = started.elapsed();
         if let Some(meter) = &self.meter {
-            meter.took(question, started.elapsed());
+            meter.took(question, took);
         }
         self.stats.calls.fetch_add(1, Ordering::Relaxed);
-        self.stats.took(started.elapsed());
+        self.stats.took(took);
         match &answer {
             Err(failure) => self.failed(failure),
             Ok(Answer::Rejected(_)) => drop(self.stats.rejections.fetch_add(1, Ordering::Relaxed)),
@@ -394,20 +397,23 @@ impl Plugin {
         answer
     }
 
-    async fn ask_one(&self, question: Question<'_>, scene: &mut Scene) -> Result<Answer, Failure> {
-        let (_slot, mut instance) = self.check_out().await?;
+    async fn ask_one(&self, question: Question<'_>, scene: &mut Scene, mut now: Instant) -> Result<Answer, Failure> {
+        let (_slot, mut instance) = self.check_out(&mut now).await?;
         let (limit, key) = match question {
             Question::Message => (self.spec.limits.message, "limits.message"),
             _ => (self.spec.limits.decision, "limits.decision"),
         };
         instance.store.data_mut().begin(std::mem::take(scene));
-        let armed = arm(&mut instance.store, limit);
+        let armed = arm(&mut instance.store, now, limit);
         if let Some(meter) = &self.meter {
             meter.fill(&mut instance.store);
         }
         // If this fails or is dropped, the instance goes with it: nothing a guest left half done is entered again.
-        let asked = instance.guest.ask(&mut instance.store, question);
-        let answer = bounded(&self.runtime.ticker, &armed, asked).await;
+        let answer = {
+            // Pinned where it is: it is large.
+            let asked = pin!(instance.guest.ask(&mut instance.store, question));
+            bounded(&self.runtime.ticker, &armed, asked).await
+        };
         *scene = instance.store.data_mut().end();
         let answer = answer.map_err(|stopped| match stopped {
             Stopped::Failed(why) => Failure::Trap(why + &instance.store.data().said()),

@@ -2,14 +2,17 @@
 //! a timer soon after if it does not get there because it waits in the host.
 
 use std::{
+    future::poll_fn,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Poll, ready},
     time::{Duration, Instant},
 };
 
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
 use super::{host::State, output::one_line, ticker::Ticker};
+use crate::alarm::Alarm;
 
 /// How much later than the deadline the outer timer drops a call that did not end by itself.
 const OUTER: Duration = Duration::from_millis(50);
@@ -60,9 +63,8 @@ impl Armed {
 /// nearly all have, is through before they would be awake.
 const SPARED: Duration = Duration::from_millis(1);
 
-/// Lets guest code in this store run for `limit` from now on, and wait in the host for as long as it may.
-pub(super) fn arm(store: &mut Store<State>, limit: Duration) -> Armed {
-    let now = Instant::now();
+/// Lets guest code in this store run for `limit` from `now` on, and wait in the host for as long as it may.
+pub(super) fn arm(store: &mut Store<State>, now: Instant, limit: Duration) -> Armed {
     let armed = store.data_mut().arm(now + limit);
     store.data_mut().spared_until = now + SPARED;
     store.set_epoch_deadline(1);
@@ -93,21 +95,29 @@ pub(super) async fn bounded<T>(
 ) -> Result<T, Stopped> {
     let _busy = ticker.busy();
     let mut guest = pin!(guest);
-    let answer = loop {
-        let answer = tokio::time::timeout_at((armed.get() + OUTER).into(), &mut guest).await;
-        // It may have been given more time meanwhile.
-        if answer.is_ok() || armed.get() + OUTER <= Instant::now() {
-            break answer;
+    let mut alarm = Alarm::default();
+    let answer = poll_fn(|cx| {
+        // Nearly all are through at once, and need no timer.
+        if let Poll::Ready(answer) = guest.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
         }
-    };
-    match answer {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
+        loop {
+            // It may have been given more time meanwhile.
+            let end = armed.get() + OUTER;
+            if end <= Instant::now() {
+                return Poll::Ready(None);
+            }
+            ready!(alarm.poll(end.into(), cx));
+        }
+    });
+    match answer.await {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
             Err(Stopped::Full(format!("the process has no room for another instance: {error}")))
         }
-        Ok(Err(error)) if error.is::<HostTimePassed>() => Err(Stopped::HostTime),
-        Ok(Err(error)) if !error.is::<DeadlinePassed>() => Err(Stopped::Failed(explain(&error))),
-        Ok(Err(_)) | Err(_) => Err(Stopped::Deadline),
+        Some(Err(error)) if error.is::<HostTimePassed>() => Err(Stopped::HostTime),
+        Some(Err(error)) if !error.is::<DeadlinePassed>() => Err(Stopped::Failed(explain(&error))),
+        Some(Err(_)) | None => Err(Stopped::Deadline),
     }
 }
 

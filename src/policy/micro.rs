@@ -1,7 +1,11 @@
 //! The private parts of the policy host that `benches/micro` measures: one question alone, and instances without one.
 //! Nothing in the proxy calls this, so no binary of it has it in.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     component::Plugin,
@@ -57,7 +61,7 @@ impl Subject {
     /// # Errors
     /// All are busy, or none can be made.
     pub async fn check_out(&self) -> Result<(), Failure> {
-        let (_slot, instance) = self.plugin.check_out().await?;
+        let (_slot, instance) = self.plugin.check_out(&mut Instant::now()).await?;
         self.plugin.put_back(instance);
         Ok(())
     }

@@ -21,16 +21,30 @@ use crate::{
 };
 
 impl Plugin {
-    /// An instance for one call, and the slot that the call holds: an idle one, or else a fresh one.
-    pub(in crate::policy) async fn check_out(&self) -> Result<(SemaphorePermit<'_>, Instance), Failure> {
-        let slot = self.admit().await?;
+    /// An instance for one call, and the slot that the call holds: an idle one, or else a fresh one. Where it is not there
+    /// at once, `now` is put forward.
+    pub(in crate::policy) async fn check_out(
+        &self,
+        now: &mut Instant,
+    ) -> Result<(SemaphorePermit<'_>, Instance), Failure> {
+        if let Ok(slot) = self.slots.try_acquire()
+            && let Some(instance) = self.pool().pop()
+        {
+            return Ok((slot, instance));
+        }
+        // Apart: it is large, and rare.
+        let waited = Box::pin(async { Ok((self.admit().await?, self.find().await?)) }).await;
+        *now = Instant::now();
+        waited
+    }
+
+    /// An instance, now that there may be one.
+    async fn find(&self) -> Result<Instance, Failure> {
         let idle = self.pool().pop();
-        let instance = match idle {
-            Some(instance) => instance,
-            // Apart: it is large, and rare.
-            None => Box::pin(self.fresh()).await?,
-        };
-        Ok((slot, instance))
+        match idle {
+            Some(instance) => Ok(instance),
+            None => self.fresh().await,
+        }
     }
 
     /// Waits for one of `limits.instances`, behind at most `limits.queue` others.
@@ -94,7 +108,7 @@ impl Plugin {
         store.set_hostcall_fuel(limits.host_copy);
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|context| deadline::at_tick(context.data()));
-        let armed = arm(&mut store, limit);
+        let armed = arm(&mut store, Instant::now(), limit);
         if let Some(meter) = &self.meter {
             meter.fill(&mut store);
         }
@@ -111,7 +125,7 @@ impl Plugin {
             meter.made(begun.elapsed(), &mut store);
         }
         match made {
-            Ok((guest, Ok(()))) => Ok(Instance { store, guest, calls: 0 }),
+            Ok((guest, Ok(()))) => Ok(Instance { store, guest: Box::new(guest), calls: 0 }),
             Ok((_, Err(reason))) => Err(Failure::Configuration(one_line(&reason, REASON_BYTES).into_owned())),
             Err(Stopped::Deadline) => {
                 Err(Failure::Trap(format!("`init` did not answer within {limit:?} (limits.init)")))
