@@ -44,8 +44,12 @@ pub fn to_stderr(log: Log) {
 
 /// Into a queue of so many bytes; where it is 0, straight out.
 fn writer(queue: u64) -> BoxMakeWriter {
-    let tell =
-        |lines| tracing::error!(lines, "lines of this log were lost: they were not read fast enough (log.queue)");
+    let tell = |lines| {
+        tracing::error!(
+            lines,
+            "lines of this log were lost since the start: they were not read fast enough (log.queue)"
+        );
+    };
     let write = move || QUEUE.serve(std::io::stderr(), tell);
     if queue == 0 || thread::Builder::new().name("log".to_owned()).spawn(write).is_err() {
         return BoxMakeWriter::new(std::io::stderr);
