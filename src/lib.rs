@@ -4,7 +4,7 @@
 //! dial (router); a plain request is forwarded. Who is joined to whom is decided by policies, components that are swapped
 //! while connections live.
 //!
-//! Who may know whom: [`model`], [`error`], [`files`], [`local`], [`places`], [`signature`] import nothing of ours; [`stream`] and [`relay`] know each other, and [`socket`] the former; [`metrics`] and [`drain`] only
+//! Who may know whom: [`model`], [`error`], [`files`], [`local`], [`places`], [`signature`], [`tuning`] import nothing of ours; [`log`] types of `config`; [`stream`] and [`relay`] know each other, and [`socket`] the former; [`metrics`] and [`drain`] only
 //! the first two; [`head`] (pure) → `model`; [`config`] → `head`, `model`, `signature`; [`fetch`] → types of `config`, `files`, `signature`; [`admission`], [`handover`] → types of `config`;
 //! [`policy`] → `head`, `model`, `files`, the types of `config` and its test cases; [`candidate`] and [`generation`] → config, fetch, admission, policy; [`route`] is
 //! pure; [`rendezvous`], [`upstream`] and [`relay`] know neither wasmtime nor the file nor the admin address; [`http`]

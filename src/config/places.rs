@@ -101,8 +101,8 @@ impl Places {
         Self { file: source.name.clone(), known, configs }
     }
 
-    /// A problem with `workers`, `admin.address`, `log.format`, `log.level` or `log.queue`; with the file as a whole where the key is not
-    /// there.
+    /// A problem with `workers`, `admin.address`, `log.format`, `log.level` or `log.queue`; with the file as a whole where the
+    /// key is not there.
     #[must_use]
     pub fn of_process(&self, key: &str, message: String) -> Problem {
         if self.known.contains_key(key) {

@@ -8,7 +8,7 @@ use std::{
     io::{self, Write},
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -22,7 +22,8 @@ const FULL: Duration = Duration::from_millis(10);
 
 /// Lines that wait to be written.
 pub struct Queue {
-    is_open: AtomicBool,
+    /// Bytes that may wait.
+    limit: AtomicUsize,
     state: Mutex<State>,
     /// The thread that writes has something to do.
     more: Condvar,
@@ -33,8 +34,6 @@ pub struct Queue {
 struct State {
     /// Whole lines.
     waiting: Vec<u8>,
-    /// Bytes that may wait.
-    limit: usize,
     /// Lines that were lost.
     lost: u64,
     writing: bool,
@@ -43,30 +42,24 @@ struct State {
 impl Queue {
     /// One that takes nothing yet.
     pub const fn new() -> Self {
-        let state = State { waiting: Vec::new(), limit: 0, lost: 0, writing: false };
-        Self {
-            is_open: AtomicBool::new(false),
-            state: Mutex::new(state),
-            more: Condvar::new(),
-            through: Condvar::new(),
-        }
+        let state = State { waiting: Vec::new(), lost: 0, writing: false };
+        Self { limit: AtomicUsize::new(0), state: Mutex::new(state), more: Condvar::new(), through: Condvar::new() }
     }
 
     /// Takes lines of `limit` bytes in all from now on.
     pub fn open(&self, limit: usize) {
-        self.state().limit = limit;
-        self.is_open.store(true, Ordering::Relaxed);
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Whether it takes lines.
     pub fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Relaxed)
+        self.limit.load(Ordering::Relaxed) > 0
     }
 
     /// Takes one line, with its end, unless there is no room for all of it.
     pub fn put(&self, line: &[u8]) {
         let mut state = self.state();
-        if line.len() > state.limit.saturating_sub(state.waiting.len()) {
+        if line.len() > self.limit.load(Ordering::Relaxed).saturating_sub(state.waiting.len()) {
             state.lost += 1;
             return;
         }

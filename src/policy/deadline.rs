@@ -2,10 +2,8 @@
 //! a timer soon after if it does not get there because it waits in the host.
 
 use std::{
-    future::poll_fn,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -96,21 +94,14 @@ pub(super) async fn bounded<T>(
     let _busy = ticker.busy();
     let mut guest = pin!(guest);
     let mut alarm = Alarm::default();
-    let answer = poll_fn(|cx| {
-        // Nearly all are through at once, and need no timer.
-        if let Poll::Ready(answer) = guest.as_mut().poll(cx) {
-            return Poll::Ready(Some(answer));
+    let answer = loop {
+        let answer = alarm.within((armed.get() + OUTER).into(), guest.as_mut()).await;
+        // It may have been given more time meanwhile.
+        if answer.is_some() || armed.get() + OUTER <= Instant::now() {
+            break answer;
         }
-        loop {
-            // It may have been given more time meanwhile.
-            let end = armed.get() + OUTER;
-            if end <= Instant::now() {
-                return Poll::Ready(None);
-            }
-            ready!(alarm.poll(end.into(), cx));
-        }
-    });
-    match answer.await {
+    };
+    match answer {
         Some(Ok(answer)) => Ok(answer),
         Some(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
             Err(Stopped::Full(format!("the process has no room for another instance: {error}")))

@@ -27,31 +27,22 @@ impl Plugin {
         &self,
         now: &mut Instant,
     ) -> Result<(SemaphorePermit<'_>, Instance), Failure> {
-        if let Ok(slot) = self.slots.try_acquire()
-            && let Some(instance) = self.pool().pop()
-        {
+        let slot = match self.slots.try_acquire() {
+            Ok(slot) => slot,
+            Err(_) => self.wait(now).await?,
+        };
+        let idle = self.pool().pop();
+        if let Some(instance) = idle {
             return Ok((slot, instance));
         }
         // Apart: it is large, and rare.
-        let waited = Box::pin(async { Ok((self.admit().await?, self.find().await?)) }).await;
+        let fresh = Box::pin(self.fresh()).await?;
         *now = Instant::now();
-        waited
-    }
-
-    /// An instance, now that there may be one.
-    async fn find(&self) -> Result<Instance, Failure> {
-        let idle = self.pool().pop();
-        match idle {
-            Some(instance) => Ok(instance),
-            None => self.fresh().await,
-        }
+        Ok((slot, fresh))
     }
 
     /// Waits for one of `limits.instances`, behind at most `limits.queue` others.
-    async fn admit(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        if let Ok(permit) = self.slots.try_acquire() {
-            return Ok(permit);
-        }
+    async fn wait(&self, now: &mut Instant) -> Result<SemaphorePermit<'_>, Failure> {
         let PluginLimits { queue, instances, .. } = self.spec.limits;
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _place = Place(&self.waiting);
@@ -62,7 +53,8 @@ impl Plugin {
         }
         let begun = Instant::now();
         let slot = self.slots.acquire().await;
-        self.stats.queued.fetch_add(nanoseconds(begun.elapsed()), Ordering::Relaxed);
+        *now = Instant::now();
+        self.stats.queued.fetch_add(nanoseconds(now.saturating_duration_since(begun)), Ordering::Relaxed);
         slot.map_err(|_| Failure::Busy("the plugin was unloaded".to_owned()))
     }
 

@@ -178,22 +178,21 @@ impl Inbox {
 
     /// Hands a session over. A loop that has ended drops it, which its owner is told.
     pub(in crate::relay) fn post(&self, newcomer: Newcomer) {
-        self.sessions.fetch_add(1, Ordering::Relaxed);
-        let mut newcomer = Some(newcomer);
-        self.put(|queue| {
-            if !queue.stop {
-                queue.new.extend(newcomer.take());
-            }
-        });
+        self.hand(&self.sessions, newcomer, |queue| &mut queue.new);
     }
 
     /// Has an errand run there. A loop that has ended drops it.
     pub(in crate::relay) fn send(&self, errand: Errand) {
-        self.errands.fetch_add(1, Ordering::Relaxed);
-        let mut errand = Some(errand);
+        self.hand(&self.errands, errand, |queue| &mut queue.errands);
+    }
+
+    fn hand<T>(&self, count: &AtomicUsize, one: T, list: fn(&mut Queue) -> &mut Vec<T>) {
+        count.fetch_add(1, Ordering::Relaxed);
+        // Dropped outside the lock, for it wakes others.
+        let mut one = Some(one);
         self.put(|queue| {
             if !queue.stop {
-                queue.errands.extend(errand.take());
+                list(queue).extend(one.take());
             }
         });
     }
