@@ -28,21 +28,35 @@ impl Plugin {
         now: &mut Instant,
     ) -> Result<(SemaphorePermit<'_>, Instance), Failure> {
         let slot = match self.slots.try_acquire() {
-            Ok(slot) => slot,
-            Err(_) => self.wait(now).await?,
+            Ok(slot) => match self.idle_one() {
+                Some(instance) => return Ok((slot, instance)),
+                None => Some(slot),
+            },
+            Err(_) => None,
         };
-        let idle = self.pool().pop();
-        if let Some(instance) = idle {
-            return Ok((slot, instance));
-        }
         // Apart: it is large, and rare.
-        let fresh = Box::pin(self.fresh()).await?;
+        let found = Box::pin(async {
+            let slot = match slot {
+                Some(slot) => slot,
+                None => self.wait().await?,
+            };
+            let instance = match self.idle_one() {
+                Some(instance) => instance,
+                None => self.fresh().await?,
+            };
+            Ok((slot, instance))
+        });
+        let found = found.await;
         *now = Instant::now();
-        Ok((slot, fresh))
+        found
+    }
+
+    fn idle_one(&self) -> Option<Instance> {
+        self.pool().pop()
     }
 
     /// Waits for one of `limits.instances`, behind at most `limits.queue` others.
-    async fn wait(&self, now: &mut Instant) -> Result<SemaphorePermit<'_>, Failure> {
+    async fn wait(&self) -> Result<SemaphorePermit<'_>, Failure> {
         let PluginLimits { queue, instances, .. } = self.spec.limits;
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _place = Place(&self.waiting);
@@ -53,8 +67,7 @@ impl Plugin {
         }
         let begun = Instant::now();
         let slot = self.slots.acquire().await;
-        *now = Instant::now();
-        self.stats.queued.fetch_add(nanoseconds(now.saturating_duration_since(begun)), Ordering::Relaxed);
+        self.stats.queued.fetch_add(nanoseconds(begun.elapsed()), Ordering::Relaxed);
         slot.map_err(|_| Failure::Busy("the plugin was unloaded".to_owned()))
     }
 
