@@ -8,13 +8,18 @@
 mod queue;
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     error::Error,
     fmt::{self, Write as _},
+    panic::{self, PanicHookInfo},
     thread,
     time::Duration,
 };
 
-use tracing::field::{Field, Visit};
+use tracing::{
+    field::{Field, Visit},
+    subscriber::NoSubscriber,
+};
 use tracing_subscriber::{
     field::RecordFields,
     filter::LevelFilter,
@@ -29,7 +34,7 @@ static QUEUE: Queue = Queue::new();
 /// Longest time that the last lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Events go to standard error; standard output is for what the command says.
+/// Events, and panics, go to standard error; standard output is for what the command says.
 pub fn to_stderr(log: Log) {
     let level = LevelFilter::from_level(log.level);
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer(log.queue));
@@ -40,6 +45,36 @@ pub fn to_stderr(log: Log) {
             builder.fmt_fields(Text).with_ansi(std::io::stderr().is_terminal()).init();
         }
     }
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !tell_of(panic) {
+            before(panic)
+        }
+    }));
+}
+
+/// A panic is a line like any other: a session or a task that panics ends, and the others wait for nothing because of it.
+/// False if there is no log where it happened, which is within one that is being written.
+fn tell_of(panic: &PanicHookInfo<'_>) -> bool {
+    if tracing::dispatcher::get_default(|log| log.is::<NoSubscriber>()) {
+        return false;
+    }
+    let thread = thread::current();
+    // Captured as RUST_BACKTRACE says.
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(
+        thread = thread.name(),
+        at = panic.location().map(tracing::field::display),
+        backtrace,
+        "a panic, which is a defect of the proxy's: {}",
+        panic.payload_as_str().unwrap_or("it says nothing")
+    );
+    if thread.name() == Some("main") {
+        // Behind it comes nothing but the end of the process.
+        finish();
+    }
+    true
 }
 
 /// Into a queue of so many bytes; where it is 0, straight out.
@@ -149,4 +184,40 @@ fn printable(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
         _ if is_printable(char) => out.write_char(char),
         _ => write!(out, "{}", char.escape_debug()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{env, process::Command, thread};
+
+    use super::to_stderr;
+    use crate::config::Log;
+
+    /// Panics in a thread that catches it, in one that does not, and in the main one; in a process of its own.
+    #[test]
+    #[ignore = "the test below runs it"]
+    fn panics() {
+        to_stderr(Log::default());
+        let caught = || drop(std::panic::catch_unwind(|| panic!("the {} one", "first")));
+        thread::Builder::new().name("lane-7".to_owned()).spawn(caught).unwrap().join().unwrap();
+        thread::spawn(|| std::panic::panic_any(2)).join().unwrap_err();
+        super::finish();
+    }
+
+    #[test]
+    fn a_panic_is_a_line_of_the_log() {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", "log::tests::panics", "--ignored", "--nocapture"]).env("RUST_BACKTRACE", "0");
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let lines: Vec<_> = said.lines().filter_map(|line| line.split_once(" ERROR ")).map(|(_, line)| line).collect();
+        let [first, second] = lines[..] else { panic!("{said}") };
+        let defect = "cordboard::log: a panic, which is a defect of the proxy's:";
+        assert!(first.starts_with(&format!("{defect} the first one thread=lane-7 at=src/log.rs:")), "{said}");
+        assert!(second.starts_with(&format!("{defect} it says nothing at=src/log.rs:")), "{said}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+    }
 }
