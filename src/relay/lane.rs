@@ -25,6 +25,7 @@ use std::{
 };
 
 use mio::{Events, Poll, Token, event::Event};
+use slab::Slab;
 use tokio::{runtime::Handle, time::Instant};
 
 pub(crate) use self::loose::{LaneListener, LaneStream};
@@ -94,8 +95,7 @@ enum Turn {
 pub(super) struct Lane {
     poll: Poll,
     inbox: Arc<Inbox>,
-    residents: Vec<Option<Box<Resident>>>,
-    free: Vec<usize>,
+    residents: Slab<Box<Resident>>,
     seats: Seats,
     /// Whose turn it is.
     ready: Vec<usize>,
@@ -121,8 +121,7 @@ impl Lane {
             poll,
             seats: Seats::new(Arc::clone(&inbox)),
             inbox,
-            residents: Vec::new(),
-            free: Vec::new(),
+            residents: Slab::new(),
             ready: Vec::new(),
             timers: Timers::default(),
             errands: Errands::default(),
@@ -181,7 +180,7 @@ impl Lane {
                 }
             }
             while let Some(place) =
-                self.timers.due(now, |place, at| self.residents[place].as_mut().is_some_and(|it| it.is_due(at)))
+                self.timers.due(now, |place, at| self.residents.get_mut(place).is_some_and(|it| it.is_due(at)))
             {
                 self.queue(place);
             }
@@ -223,10 +222,8 @@ impl Lane {
 
     /// Gives a session its place.
     fn admit(&mut self, newcomer: Newcomer, now: Instant) {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.residents.push(None);
-            self.residents.len() - 1
-        });
+        let vacant = self.residents.vacant_entry();
+        let place = vacant.key();
         let Newcomer { begin, mailbox, mut owner } = newcomer;
         let seats = &mut self.seats;
         let opened = match begin {
@@ -254,9 +251,9 @@ impl Lane {
         match opened {
             Ok(mut session) => {
                 session.owner = owner;
-                mailbox.ring_at(Bell { inbox: self.inbox(), place });
+                mailbox.ring_at(Bell { inbox: Arc::clone(&self.inbox), place });
                 let resident = Resident { session, mailbox, armed: None, queued: false, rung: false, settled: false };
-                self.residents[place] = Some(Box::new(resident));
+                vacant.insert(Box::new(resident));
                 // There may be mail already.
                 self.ring(place);
             }
@@ -271,26 +268,24 @@ impl Lane {
                     duration: Duration::ZERO,
                     legs,
                 });
-                self.leave(place);
+                self.left(place);
             }
         }
     }
 
-    /// Makes the place of a session free.
-    fn leave(&mut self, place: usize) {
-        self.residents[place] = None;
+    /// A place is free, and the sockets of its session are closed.
+    fn left(&mut self, place: usize) {
         for token in [2 * place, 2 * place + 1] {
             self.seats.leave(token);
         }
-        self.free.push(place);
         self.inbox.left();
-        self.timers.forget_if_many(self.residents.len() - self.free.len(), |place, at| {
-            self.residents[place].as_ref().is_some_and(|resident| resident.armed == Some(at))
+        self.timers.forget_if_many(self.residents.len(), |place, at| {
+            self.residents.get(place).is_some_and(|resident| resident.armed == Some(at))
         });
     }
 
     fn queue(&mut self, place: usize) {
-        if let Some(resident) = &mut self.residents[place]
+        if let Some(resident) = self.residents.get_mut(place)
             && !std::mem::replace(&mut resident.queued, true)
         {
             self.ready.push(place);
@@ -298,7 +293,7 @@ impl Lane {
     }
 
     fn ring(&mut self, place: usize) {
-        if let Some(resident) = &mut self.residents[place] {
+        if let Some(resident) = self.residents.get_mut(place) {
             resident.rung = true;
             self.queue(place);
         }
@@ -315,7 +310,7 @@ impl Lane {
     /// Keeps what the kernel says of a session's socket.
     fn note(&mut self, token: usize, event: &Event) {
         let place = token / 2;
-        let side = self.residents[place].as_mut().and_then(|resident| resident.session.sides.get_mut(token % 2));
+        let side = self.residents.get_mut(place).and_then(|resident| resident.session.sides.get_mut(token % 2));
         if let Some(side) = side
             && let Some(io) = &mut side.io
         {
@@ -329,7 +324,7 @@ impl Lane {
 
     /// A session's turn.
     fn turn(&mut self, place: usize, now: Instant) {
-        let Some(resident) = &mut self.residents[place] else { return };
+        let Some(resident) = self.residents.get_mut(place) else { return };
         resident.queued = false;
         let (seats, spare) = (&mut self.seats, &mut self.spare);
         // A session that panics takes no other with it. Nothing of it is used again.
@@ -345,13 +340,15 @@ impl Lane {
                 }
             }
             Ok(Turn::Done) => {
-                if let Some(resident) = self.residents[place].take() {
-                    // Its owner's panic is reported where it happens.
-                    let _ = catch_unwind(AssertUnwindSafe(|| resident.end(now)));
-                }
-                self.leave(place);
+                let resident = self.residents.remove(place);
+                // Its owner's panic is reported where it happens.
+                let _ = catch_unwind(AssertUnwindSafe(|| resident.end(now)));
+                self.left(place);
             }
-            Err(_) => self.leave(place),
+            Err(_) => {
+                drop(self.residents.remove(place));
+                self.left(place);
+            }
         }
     }
 }

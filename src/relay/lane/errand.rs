@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use slab::Slab;
 use tokio::{runtime::Handle, time::Instant};
 
 use super::inbox::Inbox;
@@ -93,8 +94,7 @@ impl Pace {
 /// The errands of a lane.
 #[derive(Default)]
 pub(super) struct Errands {
-    places: Vec<Option<Place>>,
-    free: Vec<usize>,
+    places: Slab<Place>,
 }
 
 struct Place {
@@ -125,20 +125,18 @@ impl Wake for Bell {
 impl Errands {
     /// Begins one; gives the time it is then.
     pub(super) fn begin(&mut self, errand: Errand, inbox: &Arc<Inbox>, runtime: Option<&Handle>) -> Instant {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() - 1
-        });
+        let vacant = self.places.vacant_entry();
+        let place = vacant.key();
         let bell = Arc::new(Bell { inbox: Arc::clone(inbox), place, rung: AtomicBool::new(false) });
         let waker = Arc::clone(&bell).into();
-        self.places[place] = Some(Place { errand, bell, waker });
+        vacant.insert(Place { errand, bell, waker });
         self.go_on(place, inbox, runtime)
     }
 
     /// Lets one go on; gives the time it is then. One that computes for long where many do goes on elsewhere.
     pub(super) fn go_on(&mut self, place: usize, inbox: &Inbox, runtime: Option<&Handle>) -> Instant {
         let begun = Instant::now();
-        let Some(Place { errand, bell, waker }) = self.places[place].as_mut() else { return begun };
+        let Some(Place { errand, bell, waker }) = self.places.get_mut(place) else { return begun };
         // Before it is polled: what comes meanwhile rings again.
         bell.rung.store(false, Ordering::SeqCst);
         // One that panics takes no other with it; its panic is reported where it happens.
@@ -153,10 +151,9 @@ impl Errands {
         if waits && runtime.is_none() {
             return now;
         }
-        let left = self.places[place].take();
-        self.free.push(place);
+        let Place { errand, .. } = self.places.remove(place);
         inbox.errand_left(runtime.is_some());
-        if let (Some(runtime), Some(Place { errand, .. })) = (runtime, left) {
+        if let Some(runtime) = runtime {
             #[allow(clippy::disallowed_methods)] // whoever waits for it tracks the future
             runtime.spawn(errand.future);
         }

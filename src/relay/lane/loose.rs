@@ -23,6 +23,7 @@ use rustix::{
     io::Errno,
     net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown},
 };
+use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -54,13 +55,8 @@ struct Ready {
 /// All of them of a lane.
 pub(super) struct Loose {
     pub(super) registry: Registry,
-    places: Mutex<Places>,
-}
-
-#[derive(Default)]
-struct Places {
-    all: Vec<Option<Arc<Ready>>>,
-    free: Vec<usize>,
+    /// None has one whose socket a session has.
+    places: Mutex<Slab<Option<Arc<Ready>>>>,
 }
 
 impl Loose {
@@ -72,7 +68,7 @@ impl Loose {
         Ok(Self { registry: registry.try_clone()?, places: Mutex::default() })
     }
 
-    fn places(&self) -> MutexGuard<'_, Places> {
+    fn places(&self) -> MutexGuard<'_, Slab<Option<Arc<Ready>>>> {
         // The lock is never held where something could panic half-way.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,7 +76,7 @@ impl Loose {
     /// Keeps what the kernel says of one, which may be gone already.
     pub(super) fn note(&self, event: &Event) {
         let place = event.token().0 & !MARK;
-        let ready = self.places().all.get(place).and_then(Option::clone);
+        let ready = self.places().get(place).and_then(Option::clone);
         if let Some(ready) = ready {
             ready.note(event);
         }
@@ -88,14 +84,12 @@ impl Loose {
 
     /// Makes a place free.
     pub(super) fn leave(&self, place: usize) {
-        let mut places = self.places();
-        places.all[place] = None;
-        places.free.push(place);
+        self.places().remove(place);
     }
 
     /// No errand is told any more of what the kernel says of this place.
     fn keep(&self, place: usize) {
-        self.places().all[place] = None;
+        self.places()[place] = None;
     }
 }
 
@@ -166,15 +160,7 @@ impl Watched {
     /// When the system watches no more sockets (`fs.epoll.max_user_watches`).
     fn new(socket: &impl AsFd, known: u32, interest: Interest, lane: &Arc<Inbox>) -> io::Result<Self> {
         let ready = Arc::new(Ready { state: known.into(), ..Ready::default() });
-        let place = {
-            let mut places = lane.loose.places();
-            let place = places.free.pop().unwrap_or_else(|| {
-                places.all.push(None);
-                places.all.len() - 1
-            });
-            places.all[place] = Some(Arc::clone(&ready));
-            place
-        };
+        let place = lane.loose.places().insert(Some(Arc::clone(&ready)));
         let this = Self { ready, lane: Arc::clone(lane), place, kept: false };
         let fd = socket.as_fd().as_raw_fd();
         lane.loose.registry.register(&mut SourceFd(&fd), Token(MARK | place), interest)?;
