@@ -48,7 +48,7 @@ pub fn to_stderr(log: Log) {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         if !tell_of(panic) {
-            before(panic)
+            before(panic);
         }
     }));
 }
@@ -56,7 +56,7 @@ pub fn to_stderr(log: Log) {
 /// A panic is a line like any other: a session or a task that panics ends, and the others wait for nothing because of it.
 /// False if there is no log where it happened, which is within one that is being written.
 fn tell_of(panic: &PanicHookInfo<'_>) -> bool {
-    if tracing::dispatcher::get_default(|log| log.is::<NoSubscriber>()) {
+    if tracing::dispatcher::get_default(tracing::Dispatch::is::<NoSubscriber>) {
         return false;
     }
     let thread = thread::current();
