@@ -102,6 +102,12 @@ impl Inbox {
         &self.loose.registry
     }
 
+    /// Places of sockets that an errand has, or a session that got them from one.
+    #[cfg(test)]
+    pub(in crate::relay) fn watched(&self) -> usize {
+        self.loose.count()
+    }
+
     /// What was left, if anything was, for a loop that is awake.
     pub(super) fn take(&self) -> Option<Queue> {
         if self.state.load(Ordering::SeqCst) != MAIL {

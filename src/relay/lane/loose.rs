@@ -82,6 +82,11 @@ impl Loose {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.places().len()
+    }
+
     /// Makes a place free.
     pub(super) fn leave(&self, place: usize) {
         self.places().remove(place);

@@ -49,6 +49,9 @@ async fn an_errand_reads_dials_and_writes_and_the_session_goes_on_with_its_socke
     // The places of the first one's sockets are taken by those of the next ones.
     for _ in 0..3 {
         goes_on(&relay, &service).await;
+        let ((socket, _peer), lane) = (accepted().await, Arc::clone(&relay.lanes[0]));
+        let count = |stream| async move { (lane.watched(), stream).0 };
+        assert_eq!(run(&relay, socket, count).await, 1, "its own");
     }
 }
 
