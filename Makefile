@@ -26,6 +26,19 @@ WITH_GUESTS = if [ -z "$$CORDBOARD_WASM_RUSTC" ] && [ -s "$(WASM_RUSTC)" ]; then
 WITH_TOOLS = CORDBOARD_TEST_PYTHON="$${CORDBOARD_TEST_PYTHON:-$(TOOLS)/venv/bin/python}" \
 	NODE_PATH="$(TOOLS)/node_modules$${NODE_PATH:+:$$NODE_PATH}"
 
+# As released, the proxy is compiled by what an earlier build of it has counted at work (profile-guided optimisation). The
+# two have folders of their own, for their flags are not those of other builds. PLAIN=1 does without.
+RUST = $(shell $(or $(RUSTC),rustc) -vV | sed -n 's/^release: //p')
+HOST = $(shell $(or $(RUSTC),rustc) -vV | sed -n 's/^host: //p')
+PROFDATA = $(shell $(or $(RUSTC),rustc) --print target-libdir)/../bin/llvm-profdata
+PGO := $(TARGET_DIR)/pgo
+RELEASED = $(if $(PLAIN),$(TARGET_DIR)/release,$(PGO)/use/$(HOST)/release)
+RELEASE_ARGS = --locked $(if $(PLAIN),,--target $(HOST) --target-dir "$(PGO)/use")
+# The name of the profile says what is in it: to cargo, another one is another flag.
+WITH_PROFILE = $(WITH_GUESTS) $(if $(PLAIN),,RUSTFLAGS="$$RUSTFLAGS -Cprofile-use=$$(ls "$(PGO)/$(RUST)"-*.profdata)")
+TRAINING := --rows routed,paired,handshakes --peers cordboard,cordboard-no-interest,cordboard-filter \
+	--repetitions 2 --milliseconds 1500
+
 # need COMMAND PACKAGES: names a missing command with the line to install it.
 NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 	echo "$$1 is missing; install it: apt-get install $$2" >&2; }; };
@@ -33,7 +46,7 @@ NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test languages build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir bindings
-.PHONY: setup test-tools bench bench-tools micro micro-guard micro-accept micro-tools clean-cache
+.PHONY: profile profiled setup test-tools bench bench-tools micro micro-guard micro-accept micro-tools clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -57,12 +70,11 @@ soak: setup ## the long proofs in full: swaps under load, 210,000 connections of
 	@$(WITH_GUESTS) CORDBOARD_SOAK=full cargo test --locked --no-fail-fast --test forward large -- --nocapture
 
 # A part of it, or a quick one, goes to the target folder; all of it is what docs/benchmarks.md says.
-bench: setup bench-tools ## what the proxy costs beside its peers; parts: ROWS=routed-64B,idle PEERS=cordboard,nginx QUICK=1
-	@$(WITH_GUESTS) cargo build --locked --release
+bench: release bench-tools ## what the proxy costs beside its peers; parts: ROWS=routed-64B,idle PEERS=cordboard,nginx QUICK=1
 	@cargo build --locked --release $(BENCH)
 	@policy=$$($(MAKE) -s --no-print-directory plugin DIR=plugins/router) && \
 		filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter) && "$(TARGET_DIR)/release/cordboard-bench" run \
-		--cordboard "$(TARGET_DIR)/release/cordboard" --policy "$$policy" --filter "$$filter" --tools "$(TOOLS)/peers" \
+		--cordboard "$(RELEASED)/cordboard" --policy "$$policy" --filter "$$filter" --tools "$(TOOLS)/peers" \
 		--work "$(TARGET_DIR)/bench" $(if $(ROWS)$(PEERS)$(QUICK)$(ARGS),,--docs docs) \
 		$(if $(ROWS),--rows $(ROWS)) $(if $(PEERS),--peers $(PEERS)) $(if $(QUICK),--quick) $(ARGS)
 
@@ -82,8 +94,8 @@ bench-tools: ## fetches the proxies to compare with into the target folder: ngin
 	fi
 
 # One round of each: header, unmasking, policy decision, registry. For docs/benchmarks.md an idle machine is needed.
-micro: setup ## times of the smallest parts, of a release build; ARGS="header-parse three-pooled" only some
-	@$(WITH_GUESTS) cargo bench --locked --bench micro -- times $(ARGS)
+micro: profiled ## times of the smallest parts, as they are released; ARGS="header-parse three-pooled" only some
+	@$(WITH_PROFILE) cargo bench $(RELEASE_ARGS) --bench micro -- times $(ARGS)
 
 # In the dev profile, so that nothing is built but the proxy, and in one way, whatever is built here otherwise.
 MICRO = $(WITH_GUESTS) CARGO_INCREMENTAL=0 cargo bench --locked --profile dev --bench micro --
@@ -141,9 +153,26 @@ fuzz-tool:
 build: setup ## builds the proxy for development
 	@$(WITH_GUESTS) cargo build --locked
 
-release: setup ## builds the proxy as it is released
-	@$(WITH_GUESTS) cargo build --locked --release
-	@echo "$(TARGET_DIR)/release/cordboard"
+release: profiled ## builds the proxy as it is released; PLAIN=1: in half the time, and slower by some percent
+	@$(WITH_PROFILE) cargo build --release --bin cordboard $(RELEASE_ARGS)
+	@echo "$(RELEASED)/cordboard"
+
+profiled: setup
+	@[ -n "$(PLAIN)" ] || ls "$(PGO)/$(RUST)"-*.profdata >/dev/null 2>&1 || $(MAKE) --no-print-directory profile
+
+# Sparse: what is not trained here is compiled as it would be without a profile, and not as if it were never used.
+profile: setup ## counts what the proxy does at work, for `make release`, which does so once; again after larger changes
+	@[ -x "$(PROFDATA)" ] || rustup component add llvm-tools || { \
+		echo "llvm-profdata is missing: rustup component add llvm-tools; or build without a profile: PLAIN=1" >&2; exit 1; }
+	@echo "The proxy is built, set to work for half a minute, and built again by what it has counted."
+	@rm -rf "$(PGO)/counts" "$(PGO)"/*.profdata
+	@$(WITH_GUESTS) RUSTFLAGS="$$RUSTFLAGS -Cprofile-generate=$(PGO)/counts" \
+		cargo build --locked --release --bin cordboard --target $(HOST) --target-dir "$(PGO)/count"
+	@cargo build --locked --release $(BENCH)
+	@filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter) && "$(TARGET_DIR)/release/cordboard-bench" run \
+		--cordboard "$(PGO)/count/$(HOST)/release/cordboard" --filter "$$filter" --work "$(PGO)/training" $(TRAINING)
+	@"$(PROFDATA)" merge -sparse -o "$(PGO)/new" "$(PGO)/counts"
+	@mv "$(PGO)/new" "$(PGO)/$(RUST)-$$(sha256sum <"$(PGO)/new" | cut -c1-12).profdata"
 
 fmt: ## formats all code
 	@cargo fmt --all
