@@ -11,11 +11,11 @@ pub mod talk;
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hdrhistogram::Histogram;
@@ -26,6 +26,9 @@ use crate::wrong;
 const STUCK: Duration = Duration::from_secs(10);
 /// How often a thread looks at what it is told.
 const TICK: Duration = Duration::from_millis(20);
+
+/// A tenth of a second, of which an open loop tells by itself.
+pub const TENTH: Duration = Duration::from_millis(100);
 
 /// Latencies in nanoseconds, with three significant digits.
 pub type Latencies = Histogram<u64>;
@@ -39,6 +42,7 @@ pub fn latencies() -> io::Result<Latencies> {
 #[derive(Debug, Default)]
 pub struct Gauge {
     measuring: AtomicBool,
+    since: OnceLock<Instant>,
     stopping: AtomicBool,
     failed: AtomicBool,
     done: AtomicU64,
@@ -48,6 +52,12 @@ impl Gauge {
     /// Whether latencies are recorded.
     pub fn is_measuring(&self) -> bool {
         self.measuring.load(Relaxed)
+    }
+
+    /// In which tenth of a second since latencies were first recorded it is now.
+    pub fn tenth(&self, now: Instant) -> usize {
+        let since = self.since.get().map_or(Duration::ZERO, |since| now.saturating_duration_since(*since));
+        usize::try_from(since.as_nanos() / TENTH.as_nanos()).unwrap_or(usize::MAX)
     }
 
     /// Whether nothing new is to be begun.
@@ -77,6 +87,8 @@ pub struct Running {
 pub struct Told {
     /// How long each message or handshake took.
     pub latencies: Latencies,
+    /// The same in nanoseconds, of each [`TENTH`] of an open loop of messages; otherwise empty.
+    pub tenths: Vec<Vec<u64>>,
     /// Messages done while it was measured, of each connection; empty for handshakes.
     pub each: Vec<u64>,
     /// Messages or handshakes in all, measured or not.
@@ -113,6 +125,7 @@ impl Running {
 
     /// From now on, or no longer, latencies are recorded.
     pub fn measure(&self, on: bool) {
+        self.gauge.since.get_or_init(Instant::now);
         self.gauge.measuring.store(on, Relaxed);
     }
 
@@ -129,12 +142,14 @@ impl Running {
     /// The first thing that was wrong.
     pub fn stop(self) -> io::Result<Told> {
         self.gauge.stopping.store(true, Relaxed);
-        let mut all = Told { latencies: latencies()?, each: Vec::new(), done: 0 };
+        let mut all = Told { latencies: latencies()?, tenths: Vec::new(), each: Vec::new(), done: 0 };
         let mut first = Ok(());
         for thread in self.threads {
             match thread.join().unwrap_or_else(|_| Err(wrong("a thread of the load panicked"))) {
                 Ok(told) => {
                     all.each.extend(told.each);
+                    all.tenths.resize(all.tenths.len().max(told.tenths.len()), Vec::new());
+                    all.tenths.iter_mut().zip(told.tenths).for_each(|(all, told)| all.extend(told));
                     all.latencies.add(&told.latencies).map_err(|error| wrong(format!("a histogram: {error}")))?;
                 }
                 Err(error) => first = first.and(Err(error)),

@@ -113,7 +113,7 @@ impl Worker {
             let stopping = gauge.is_stopping();
             let waiting = self.attempts.len() - self.free.len();
             if stopping && waiting == 0 {
-                return Ok(Told { latencies: self.latencies, each: Vec::new(), done: 0 });
+                return Ok(Told { latencies: self.latencies, tenths: Vec::new(), each: Vec::new(), done: 0 });
             }
             self.poll.wait(Some(TICK), &mut events)?;
             if waiting == 0 || events.iter().any(|(at, _)| *at != TIMER) {

@@ -147,6 +147,7 @@ struct Worker {
     script: Arc<Script>,
     poll: Poll,
     latencies: Latencies,
+    tenths: Vec<Vec<u64>>,
 }
 
 impl Worker {
@@ -155,7 +156,7 @@ impl Worker {
         for (at, line) in lines.iter().enumerate() {
             poll.add(&line.stream, at, Flags::IN)?;
         }
-        Ok(Self { lines, script, poll, latencies: latencies()? })
+        Ok(Self { lines, script, poll, latencies: latencies()?, tenths: Vec::new() })
     }
 
     fn run(mut self, pace: Pace, in_flight: usize, gauge: &Gauge) -> io::Result<Told> {
@@ -176,7 +177,7 @@ impl Worker {
             let waiting = self.lines.iter().any(|line| !line.begun.is_empty());
             if stopping && !waiting {
                 let each = self.lines.iter().map(|line| line.measured).collect();
-                return Ok(Told { latencies: self.latencies, each, done: 0 });
+                return Ok(Told { latencies: self.latencies, tenths: self.tenths, each, done: 0 });
             }
             self.poll.wait(Some(TICK), &mut events)?;
             if !waiting || events.iter().any(|(at, _)| *at != TIMER) {
@@ -192,7 +193,7 @@ impl Worker {
                     continue;
                 }
                 if flags.intersects(Flags::IN | Flags::HUP | Flags::ERR) {
-                    self.receive(at, &mut buffer, pace == Pace::Closed && !stopping, gauge)?;
+                    self.receive(at, &mut buffer, pace == Pace::Closed, gauge)?;
                 }
                 if flags.contains(Flags::OUT) {
                     self.send(at)?;
@@ -222,7 +223,7 @@ impl Worker {
         Ok(())
     }
 
-    fn receive(&mut self, at: usize, buffer: &mut [u8], refill: bool, gauge: &Gauge) -> io::Result<()> {
+    fn receive(&mut self, at: usize, buffer: &mut [u8], closed: bool, gauge: &Gauge) -> io::Result<()> {
         let line = &mut self.lines[at];
         let whole = match rustix::io::read(&line.stream, &mut *buffer) {
             Ok(0) => return Err(line.says("ended")),
@@ -234,14 +235,24 @@ impl Worker {
             return Ok(());
         }
         let (now, measuring) = (Instant::now(), gauge.is_measuring());
+        let mut tenth = None;
+        if measuring && !closed {
+            let at = gauge.tenth(now);
+            self.tenths.resize(self.tenths.len().max(at + 1), Vec::new());
+            tenth = self.tenths.get_mut(at);
+        }
         for begun in line.begun.drain(..usize::try_from(whole).unwrap_or(usize::MAX)) {
             if measuring {
-                self.latencies.saturating_record(u64::try_from((now - begun).as_nanos()).unwrap_or(u64::MAX));
+                let took = u64::try_from((now - begun).as_nanos()).unwrap_or(u64::MAX);
+                self.latencies.saturating_record(took);
+                if let Some(tenth) = &mut tenth {
+                    tenth.push(took);
+                }
             }
         }
         line.measured += if measuring { whole } else { 0 };
         gauge.count(whole);
-        if refill {
+        if closed && !gauge.is_stopping() {
             (0..whole).for_each(|_| line.grant(&self.script, now));
             self.send(at)?;
         }

@@ -20,7 +20,9 @@ pub(super) const METHOD: &str = "\
   split into user space and kernel is sampled and only roughly right.
 - **Closed loop**: the next message is sent when one has come back, so latencies are those of a proxy under as much load
   as it takes. **Open loop**: messages are due at even intervals, however late the answers are, and latency is counted
-  from then; nothing is omitted because the load had to wait.
+  from then; nothing is omitted because the load had to wait. Its p99 is given of all and of *a usual tenth of a second*:
+  the median of the p99s of all tenths, of 500 messages each. A machine that stands still for milliseconds each second,
+  as virtual ones do, is most of the first one and little of the second.
 - **A message** is one echoed: it passes the proxy twice. **A handshake** is connect, upgrade, one message of 64 bytes and
   its echo, a Close and its answer, and the end; its latency is that up to the 101.
 - **Memory** is the proportional set size of the process tree, before and after the sessions are opened, after a pause;

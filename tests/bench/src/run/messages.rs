@@ -9,10 +9,11 @@ use super::{ROUTED, Run, channels, threads, wait};
 use crate::{
     cost::Meter,
     echo::Echo,
-    load::{Latencies, Running, shake::Shake, talk::Talk},
+    load::{Latencies, Running, TENTH, shake::Shake, talk::Talk},
     peer::Peer,
     results::Metric,
     row::Row,
+    stats::Summary,
 };
 
 /// How long a load runs before it is measured.
@@ -79,13 +80,42 @@ impl Run<'_> {
                 add(Metric::Cycles, thousands(counts.cycles));
             }
         }
-        percentiles(&told.latencies, add);
+        percentiles(&told.latencies, &mut add);
+        if let Some(usual) = usual(&told.tenths, self.options.time) {
+            add(Metric::P99Tenth, usual);
+        }
         Ok(())
     }
+}
+
+/// The microseconds that 99 % were within in a usual tenth of a second: the median of those that were measured in full.
+fn usual(tenths: &[Vec<u64>], time: Duration) -> Option<f64> {
+    let full = usize::try_from(time.as_nanos() / TENTH.as_nanos()).unwrap_or(usize::MAX);
+    let p99s = tenths.iter().take(full).filter_map(|tenth| {
+        let mut sorted = tenth.clone();
+        sorted.sort_unstable();
+        Some(*sorted.get((sorted.len() * 99).div_ceil(100).checked_sub(1)?)? as f64 / 1000.0)
+    });
+    Summary::of(&p99s.collect::<Vec<_>>()).map(|summary| summary.median)
 }
 
 pub(super) fn percentiles(latencies: &Latencies, mut add: impl FnMut(Metric, f64)) {
     for (metric, percentile) in [(Metric::P50, 50.0), (Metric::P99, 99.0), (Metric::P999, 99.9)] {
         add(metric, latencies.value_at_percentile(percentile) as f64 / 1000.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usual_tenth_is_that_in_the_middle_and_only_those_in_full_count() {
+        let tenth = |from: u64| (from..from + 200).map(|micros| micros * 1000).rev().collect::<Vec<_>>();
+        // Of 200, two may be later.
+        let tenths = [tenth(1), tenth(5001), tenth(101), Vec::new(), tenth(1)];
+        assert_eq!(usual(&tenths, Duration::from_millis(499)), Some(298.0));
+        assert_eq!(usual(&tenths[..1], Duration::from_millis(800)), Some(198.0));
+        assert_eq!(usual(&[], Duration::from_millis(800)), None);
     }
 }
