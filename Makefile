@@ -34,8 +34,10 @@ PROFDATA = $(shell $(or $(RUSTC),rustc) --print target-libdir)/../bin/llvm-profd
 PGO := $(TARGET_DIR)/pgo
 RELEASED = $(if $(PLAIN),$(TARGET_DIR)/release,$(PGO)/use/$(HOST)/release)
 RELEASE_ARGS = --locked $(if $(PLAIN),,--target $(HOST) --target-dir "$(PGO)/use")
+# RUSTFLAGS and one more, which may have blanks in it. Flags that cargo's configuration has do not count beside it.
+WITH_FLAG = CARGO_ENCODED_RUSTFLAGS="$$(printf %s "$${RUSTFLAGS:+$$RUSTFLAGS }" | tr -s ' ' '\037')$(1)"
 # The name of the profile says what is in it: to cargo, another one is another flag.
-WITH_PROFILE = $(WITH_GUESTS) $(if $(PLAIN),,RUSTFLAGS="$$RUSTFLAGS -Cprofile-use=$$(ls "$(PGO)/$(RUST)"-*.profdata)")
+WITH_PROFILE = $(WITH_GUESTS) $(if $(PLAIN),,$(call WITH_FLAG,-Cprofile-use=$$(ls "$(PGO)/$(RUST)"-*.profdata)))
 TRAINING := --rows routed,paired,handshakes --peers cordboard,cordboard-no-interest,cordboard-filter \
 	--repetitions 2 --milliseconds 1500
 
@@ -164,14 +166,17 @@ profiled: setup
 profile: setup ## counts what the proxy does at work, for `make release`, which does so once; again after larger changes
 	@[ -x "$(PROFDATA)" ] || rustup component add llvm-tools || { \
 		echo "llvm-profdata is missing: rustup component add llvm-tools; or build without a profile: PLAIN=1" >&2; exit 1; }
-	@echo "The proxy is built, set to work for half a minute, and built again by what it has counted."
-	@rm -rf "$(PGO)/counts" "$(PGO)"/*.profdata
-	@$(WITH_GUESTS) RUSTFLAGS="$$RUSTFLAGS -Cprofile-generate=$(PGO)/counts" \
+	@echo "The proxy is built, set to work for a minute, and built again by what it has counted." >&2
+	@rm -rf "$(PGO)/counts" "$(PGO)/training"
+	@$(WITH_GUESTS) $(call WITH_FLAG,-Cprofile-generate=$(PGO)/counts) \
 		cargo build --locked --release --bin cordboard --target $(HOST) --target-dir "$(PGO)/count"
 	@cargo build --locked --release $(BENCH)
 	@filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter) && "$(TARGET_DIR)/release/cordboard-bench" run \
-		--cordboard "$(PGO)/count/$(HOST)/release/cordboard" --filter "$$filter" --work "$(PGO)/training" $(TRAINING)
+		--cordboard "$(PGO)/count/$(HOST)/release/cordboard" --filter "$$filter" --work "$(PGO)/training" $(TRAINING) >&2
+	@grep -q '"problems": \[\]' "$(PGO)/training/results.json" || { \
+		echo "not all of the work was done, see above and $(PGO)/training/results.json" >&2; exit 1; }
 	@"$(PROFDATA)" merge -sparse -o "$(PGO)/new" "$(PGO)/counts"
+	@rm -f "$(PGO)"/*.profdata
 	@mv "$(PGO)/new" "$(PGO)/$(RUST)-$$(sha256sum <"$(PGO)/new" | cut -c1-12).profdata"
 
 fmt: ## formats all code

@@ -16,10 +16,7 @@ use std::{
     time::Duration,
 };
 
-use tracing::{
-    field::{Field, Visit},
-    subscriber::NoSubscriber,
-};
+use tracing::field::{Field, Visit};
 use tracing_subscriber::{
     field::RecordFields,
     filter::LevelFilter,
@@ -37,7 +34,9 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// Events, and panics, go to standard error; standard output is for what the command says.
 pub fn to_stderr(log: Log) {
     let level = LevelFilter::from_level(log.level);
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer(log.queue));
+    // A line that cannot be written is lost; that would be said where it cannot be said either, by a panic.
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).log_internal_errors(false).with_writer(writer(log.queue));
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => {
@@ -47,34 +46,35 @@ pub fn to_stderr(log: Log) {
     }
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
-        if !tell_of(panic) {
+        tell_of(panic);
+        // The process ends behind it, without another word.
+        if panic.payload_as_str().is_some_and(|text| FATAL.contains(&text)) {
             before(panic);
+            finish();
         }
     }));
 }
 
+/// What a panic says behind which the process is aborted; another one was told of before it (`core::panicking`).
+const FATAL: [&str; 2] = ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
+
 /// A panic is a line like any other: a session or a task that panics ends, and the others wait for nothing because of it.
-/// False if there is no log where it happened, which is within one that is being written.
-fn tell_of(panic: &PanicHookInfo<'_>) -> bool {
-    if tracing::dispatcher::get_default(tracing::Dispatch::is::<NoSubscriber>) {
-        return false;
-    }
+fn tell_of(panic: &PanicHookInfo<'_>) {
     let thread = thread::current();
     // Captured as RUST_BACKTRACE says.
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     tracing::error!(
-        thread = thread.name(),
+        text = panic.payload_as_str(),
         at = panic.location().map(tracing::field::display),
+        thread = thread.name(),
         backtrace,
-        "a panic, which is a defect of the proxy's: {}",
-        panic.payload_as_str().unwrap_or("it says nothing")
+        "a panic, which is a defect of the proxy's"
     );
     if thread.name() == Some("main") {
         // Behind it comes nothing but the end of the process.
         finish();
     }
-    true
 }
 
 /// Into a queue of so many bytes; where it is 0, straight out.
@@ -190,34 +190,54 @@ fn printable(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::{env, process::Command, thread};
+    use std::{
+        env,
+        process::{Command, Stdio},
+        thread,
+    };
 
     use super::to_stderr;
     use crate::config::Log;
 
-    /// Panics in a thread that catches it, in one that does not, and in the main one; in a process of its own.
+    /// Panics in a thread that catches it, and in one that does not; in a process of its own.
     #[test]
-    #[ignore = "the test below runs it"]
+    #[ignore = "the tests below run it"]
     fn panics() {
-        to_stderr(Log::default());
-        let caught = || drop(std::panic::catch_unwind(|| panic!("the {} one", "first")));
+        let queue = env::var("QUEUE").map_or(Log::default().queue, |queue| queue.parse().unwrap());
+        to_stderr(Log { queue, ..Log::default() });
+        let caught = || drop(std::panic::catch_unwind(|| panic!("the {} one\nERROR", "first")));
         thread::Builder::new().name("lane-7".to_owned()).spawn(caught).unwrap().join().unwrap();
         thread::spawn(|| std::panic::panic_any(2)).join().unwrap_err();
         super::finish();
     }
 
-    #[test]
-    fn a_panic_is_a_line_of_the_log() {
+    fn child() -> Command {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", "log::tests::panics", "--ignored", "--nocapture"]).env("RUST_BACKTRACE", "0");
-        let output = command.output().unwrap();
+        command
+    }
+
+    #[test]
+    fn a_panic_is_a_line_of_the_log() {
+        let output = child().output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
         let lines: Vec<_> = said.lines().filter_map(|line| line.split_once(" ERROR ")).map(|(_, line)| line).collect();
         let [first, second] = lines[..] else { panic!("{said}") };
-        let defect = "cordboard::log: a panic, which is a defect of the proxy's:";
-        assert!(first.starts_with(&format!("{defect} the first one thread=lane-7 at=src/log.rs:")), "{said}");
-        assert!(second.starts_with(&format!("{defect} it says nothing at=src/log.rs:")), "{said}");
+        let defect = "cordboard::log: a panic, which is a defect of the proxy's";
+        assert!(first.starts_with(&format!("{defect} text=\"the first one\\nERROR\" at=src/log.rs:")), "{said}");
+        assert!(first.ends_with(" thread=lane-7"), "{said}");
+        assert!(second.starts_with(&format!("{defect} at=src/log.rs:")), "{said}");
         assert_eq!(said.lines().count(), 2, "{said}");
+    }
+
+    #[test]
+    fn where_nobody_can_read_it_a_panic_ends_no_more_than_elsewhere() {
+        for queue in ["0", "65536"] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let status = child().env("QUEUE", queue).stdout(Stdio::null()).stderr(writer).status().unwrap();
+            assert!(status.success(), "{queue}: {status}");
+        }
     }
 }

@@ -209,6 +209,7 @@ impl Document<'_> {
             ("routed-64KiB", "CPU time, 64 KiB messages", Metric::Cpu),
             ("routed-1MiB", "CPU time, 1 MiB messages", Metric::Cpu),
             ("routed-64B", "p99, 64 B, closed loop", Metric::P99),
+            ("open-64B", "p99, 64 B, open loop", Metric::P99),
             ("open-64B", "p99 of a usual tenth of a second, 64 B, open loop", Metric::P99Tenth),
             ("handshakes", "CPU time, handshake", Metric::Cpu),
             ("idle", "memory, idle session", Metric::IdleBytes),
