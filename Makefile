@@ -27,7 +27,8 @@ WITH_TOOLS = CORDBOARD_TEST_PYTHON="$${CORDBOARD_TEST_PYTHON:-$(TOOLS)/venv/bin/
 	NODE_PATH="$(TOOLS)/node_modules$${NODE_PATH:+:$$NODE_PATH}"
 
 # As released, the proxy is compiled by what an earlier build of it has counted at work (profile-guided optimisation). The
-# two have folders of their own, for their flags are not those of other builds. PLAIN=1 does without.
+# two have folders of their own, for their flags are not those of other builds. A profile that is older than the code has the
+# compiler warn of each function that has changed ("hash mismatch"), which is compiled without it. PLAIN=1 does without.
 RUST = $(shell $(or $(RUSTC),rustc) -vV | sed -n 's/^release: //p')
 HOST = $(shell $(or $(RUSTC),rustc) -vV | sed -n 's/^host: //p')
 PROFDATA = $(shell $(or $(RUSTC),rustc) --print target-libdir)/../bin/llvm-profdata
