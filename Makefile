@@ -31,7 +31,7 @@ WITH_TOOLS = CORDBOARD_TEST_PYTHON="$${CORDBOARD_TEST_PYTHON:-$(TOOLS)/venv/bin/
 # compiler warn of each function that has changed ("hash mismatch"), which is compiled without it. PLAIN=1 does without.
 RUST = $(shell $(or $(RUSTC),rustc) -vV | sed -n 's/^release: //p')
 HOST = $(shell $(or $(RUSTC),rustc) -vV | sed -n 's/^host: //p')
-PROFDATA = $(shell $(or $(RUSTC),rustc) --print target-libdir)/../bin/llvm-profdata
+RUST_BIN = $(shell $(or $(RUSTC),rustc) --print sysroot)/lib/rustlib/$(HOST)/bin
 PGO := $(TARGET_DIR)/pgo
 RELEASED = $(if $(PLAIN),$(TARGET_DIR)/release,$(PGO)/use/$(HOST)/release)
 RELEASE_ARGS = --locked $(if $(PLAIN),,--target $(HOST) --target-dir "$(PGO)/use")
@@ -165,7 +165,7 @@ profiled: setup
 
 # Sparse: what is not trained here is compiled as it would be without a profile, and not as if it were never used.
 profile: setup ## counts what the proxy does at work, for `make release`, which does so once; again after larger changes
-	@[ -x "$(PROFDATA)" ] || rustup component add llvm-tools || { \
+	@[ -x "$(RUST_BIN)/llvm-profdata" ] || rustup component add llvm-tools || { \
 		echo "llvm-profdata is missing: rustup component add llvm-tools; or build without a profile: PLAIN=1" >&2; exit 1; }
 	@echo "The proxy is built, set to work for a minute, and built again by what it has counted." >&2
 	@rm -rf "$(PGO)/counts" "$(PGO)/training"
@@ -176,7 +176,7 @@ profile: setup ## counts what the proxy does at work, for `make release`, which 
 		--cordboard "$(PGO)/count/$(HOST)/release/cordboard" --filter "$$filter" --work "$(PGO)/training" $(TRAINING) >&2
 	@grep -q '"problems": \[\]' "$(PGO)/training/results.json" || { \
 		echo "not all of the work was done, see above and $(PGO)/training/results.json" >&2; exit 1; }
-	@"$(PROFDATA)" merge -sparse -o "$(PGO)/new" "$(PGO)/counts"
+	@"$(RUST_BIN)/llvm-profdata" merge -sparse -o "$(PGO)/new" "$(PGO)/counts"
 	@rm -f "$(PGO)"/*.profdata
 	@mv "$(PGO)/new" "$(PGO)/$(RUST)-$$(sha256sum <"$(PGO)/new" | cut -c1-12).profdata"
 
@@ -203,7 +203,7 @@ deny: ## checks licences, banned crates and sources of the dependencies
 
 plugin: plugin-dir setup ## builds the guest crate in DIR=... as the built-in policies are built; prints its path
 	@set -e; $(WITH_GUESTS) dir=$$(cd "$(DIR)" && pwd); unit=$$(printf '\037'); rustc=$${RUSTC:-rustc}; \
-	bin=$$($$rustc --print sysroot)/lib/rustlib/$$($$rustc -vV | sed -n 's/^host: //p')/bin; \
+	bin="$(RUST_BIN)"; \
 	RUSTC=$${CORDBOARD_WASM_RUSTC:-$$rustc}; export RUSTC; \
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$$bin/wasm-component-ld"; \
 	export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER; \

@@ -44,15 +44,7 @@ pub fn to_stderr(log: Log) {
             builder.fmt_fields(Text).with_ansi(std::io::stderr().is_terminal()).init();
         }
     }
-    let before = panic::take_hook();
-    panic::set_hook(Box::new(move |panic| {
-        tell_of(panic);
-        // The process ends behind it, without another word.
-        if panic.payload_as_str().is_some_and(|text| FATAL.contains(&text)) {
-            before(panic);
-            finish();
-        }
-    }));
+    panic::set_hook(Box::new(tell_of));
 }
 
 /// What a panic says behind which the process is aborted; another one was told of before it (`core::panicking`).
@@ -71,7 +63,7 @@ fn tell_of(panic: &PanicHookInfo<'_>) {
         backtrace,
         "a panic, which is a defect of the proxy's"
     );
-    if thread.name() == Some("main") {
+    if thread.name() == Some("main") || panic.payload_as_str().is_some_and(|text| FATAL.contains(&text)) {
         // Behind it comes nothing but the end of the process.
         finish();
     }
@@ -188,10 +180,9 @@ fn printable(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use std::{
         env,
+        os::unix::process::ExitStatusExt as _,
         process::{Command, Stdio},
         thread,
     };
@@ -206,27 +197,46 @@ mod tests {
         let queue = env::var("QUEUE").map_or(Log::default().queue, |queue| queue.parse().unwrap());
         to_stderr(Log { queue, ..Log::default() });
         let caught = || drop(std::panic::catch_unwind(|| panic!("the {} one\nERROR", "first")));
-        thread::Builder::new().name("lane-7".to_owned()).spawn(caught).unwrap().join().unwrap();
+        thread::Builder::new().name("relay-7".to_owned()).spawn(caught).unwrap().join().unwrap();
         thread::spawn(|| std::panic::panic_any(2)).join().unwrap_err();
         super::finish();
     }
 
-    fn child() -> Command {
+    /// Panics where a panic ends the process.
+    #[test]
+    #[ignore = "the last test below runs it"]
+    fn dies() {
+        struct Last;
+        impl Drop for Last {
+            fn drop(&mut self) {
+                panic!("the second one");
+            }
+        }
+        to_stderr(Log::default());
+        // As long as this is being written, what is said behind it waits.
+        tracing::info!("{}", "x".repeat(3 << 20));
+        let _last = Last;
+        panic!("the first one");
+    }
+
+    fn child(test: &str) -> Command {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "log::tests::panics", "--ignored", "--nocapture"]).env("RUST_BACKTRACE", "0");
+        command
+            .args(["--exact", &format!("log::tests::{test}"), "--ignored", "--nocapture"])
+            .env("RUST_BACKTRACE", "0");
         command
     }
 
     #[test]
     fn a_panic_is_a_line_of_the_log() {
-        let output = child().output().unwrap();
+        let output = child("panics").output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
         let lines: Vec<_> = said.lines().filter_map(|line| line.split_once(" ERROR ")).map(|(_, line)| line).collect();
         let [first, second] = lines[..] else { panic!("{said}") };
         let defect = "cordboard::log: a panic, which is a defect of the proxy's";
         assert!(first.starts_with(&format!("{defect} text=\"the first one\\nERROR\" at=src/log.rs:")), "{said}");
-        assert!(first.ends_with(" thread=lane-7"), "{said}");
+        assert!(first.ends_with(" thread=relay-7"), "{said}");
         assert!(second.starts_with(&format!("{defect} at=src/log.rs:")), "{said}");
         assert_eq!(said.lines().count(), 2, "{said}");
     }
@@ -236,8 +246,18 @@ mod tests {
         for queue in ["0", "65536"] {
             let (reader, writer) = std::io::pipe().unwrap();
             drop(reader);
-            let status = child().env("QUEUE", queue).stdout(Stdio::null()).stderr(writer).status().unwrap();
+            let status = child("panics").env("QUEUE", queue).stdout(Stdio::null()).stderr(writer).status().unwrap();
             assert!(status.success(), "{queue}: {status}");
+        }
+    }
+
+    #[test]
+    fn what_ends_the_process_is_told_of_before_that() {
+        let output = child("dies").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.signal(), Some(6));
+        for text in ["the first one", "the second one", super::FATAL[0]] {
+            assert!(said.contains(&format!(" text=\"{text}\" ")), "{text}");
         }
     }
 }

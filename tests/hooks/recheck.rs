@@ -140,6 +140,7 @@ async fn who_is_named_before_the_101_is_asked_about_once_it_is_there() {
     assert_eq!(revoke(&proxy, &["--subject", "bob"]).await, asked_about(0, 0));
     let backend = Wire::knock(proxy.address, &upgrade(BACKEND, ""), b"").await;
     bob.read_head().await;
+    assert_eq!(bob.status(), 101);
     assert_eq!(told(bob.expect_close().await.as_ref()), SAID_SO);
     drop(bob);
     left_alone(&proxy, backend).await;
@@ -261,6 +262,7 @@ async fn who_is_judged_by_the_old_version_and_comes_after_the_swap_is_asked_abou
     // Both get their 101 now; only the first was judged before.
     let backend = Wire::knock(proxy.address, &upgrade(BACKEND, ""), b"").await;
     alice.read_head().await;
+    assert_eq!(alice.status(), 101);
     assert_eq!(told(alice.expect_close().await.as_ref()), SAID_SO);
     drop(alice);
     left_alone(&proxy, backend).await;

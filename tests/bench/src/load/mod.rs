@@ -57,7 +57,8 @@ impl Gauge {
     /// In which tenth of a second since latencies were first recorded it is now.
     pub fn tenth(&self, now: Instant) -> usize {
         let since = self.since.get().map_or(Duration::ZERO, |since| now.saturating_duration_since(*since));
-        usize::try_from(since.as_nanos() / TENTH.as_nanos()).unwrap_or(usize::MAX)
+        // It fits for longer than any run.
+        usize::try_from(since.as_nanos() / TENTH.as_nanos()).unwrap_or_default()
     }
 
     /// Whether nothing new is to be begun.
