@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::relay::LaneStream;
+use crate::{relay::LaneStream, tuning};
 
 /// A connected socket.
 #[derive(Debug)]
@@ -28,15 +28,17 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Connects to an address.
+    /// Connects to an address; the socket has what [`tuning::begin`] sets.
     ///
     /// # Errors
     /// Nobody took the connection, or the system has no more sockets.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        match LaneStream::connect_here(address) {
-            Some(connecting) => connecting.await.map(Self::Lane),
-            None => TcpStream::connect(address).await.map(Self::Runtime),
+        if let Some(connecting) = LaneStream::connect_here(address) {
+            return connecting.await.map(Self::Lane);
         }
+        let stream = TcpStream::connect(address).await?;
+        tuning::begin(&stream)?;
+        Ok(Self::Runtime(stream))
     }
 
     /// The bare socket, which nobody watches.

@@ -22,7 +22,7 @@ const RETRIES: u32 = 4;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// Sets what a connection has from its beginning: no delay, and a bound on what is unsent.
+/// Sets what a connection has from its beginning, or before it: no delay, and a bound on what is unsent.
 ///
 /// # Errors
 /// The socket is not connected any more.

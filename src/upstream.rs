@@ -36,7 +36,6 @@ use crate::{
     head::{headers::end_to_end_answer, parse::AnswerHead},
     model::{HostHeader, Refusal},
     stream::Stream,
-    tuning,
 };
 
 mod ask;
@@ -310,10 +309,7 @@ async fn open(
     for found in addresses {
         let end = end();
         match alarm.within(end, pin!(Stream::connect(found))).await {
-            Some(Ok(stream)) => match tuning::begin(&stream) {
-                Ok(()) => return Ok((stream, end)),
-                Err(error) => last = said(found, &error),
-            },
+            Some(Ok(stream)) => return Ok((stream, end)),
             Some(Err(error)) => last = said(found, &error),
             None => {
                 late = true;

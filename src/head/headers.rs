@@ -31,6 +31,9 @@ pub(crate) const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 /// The connection option that goes with it.
 pub(crate) const UPGRADE_OPTION: HeaderValue = HeaderValue::from_static("Upgrade");
 
+/// Fields that mostly come to those that are kept: the forwarded ones, the handshake's. Growing means hashing all anew.
+const ADDED: usize = 8;
+
 /// Whether `text` is a token (RFC 9110 §5.6.2).
 #[must_use]
 pub fn is_token(text: &str) -> bool {
@@ -67,7 +70,10 @@ pub(super) fn split_outside_quotes(text: &str, separator: char) -> impl Iterator
 /// Whether a comma-separated field holds this token, in any case.
 #[must_use]
 pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token))
+    // Mostly the token is all there is.
+    let whole = |line: &HeaderValue| !token.is_empty() && line.as_bytes().eq_ignore_ascii_case(token.as_bytes());
+    headers.get_all(name).iter().any(whole)
+        || elements(headers, name).any(|element| element.eq_ignore_ascii_case(token))
 }
 
 /// Whether a field ends at this hop whatever `Connection` says (RFC 9110 §7.6.1).
@@ -111,7 +117,7 @@ pub fn end_to_end_answer(headers: &HeaderMap) -> HeaderMap {
 
 /// The fields to keep, in order.
 pub(super) fn retain(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let mut kept = HeaderMap::with_capacity(headers.len());
+    let mut kept = HeaderMap::with_capacity(headers.len() + ADDED);
     for (name, value) in headers.iter().filter(|(name, _)| keep(name)) {
         kept.append(name, value.clone());
     }

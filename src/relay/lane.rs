@@ -153,7 +153,7 @@ impl Lane {
                 return;
             }
             if !self.due.is_empty() {
-                now = self.run_errands(now);
+                now = self.run_errands();
                 // What they have led to has its turn at once; they themselves only behind the frames.
                 if self.open(now) {
                     return;
@@ -207,14 +207,15 @@ impl Lane {
     }
 
     /// Lets errands go on, as far as they may hold up the frames; gives the time it is then.
-    fn run_errands(&mut self, begun: Instant) -> Instant {
+    fn run_errands(&mut self) -> Instant {
+        let begun = Instant::now();
         let mut now = begun;
         while now.saturating_duration_since(begun) < FOR_ERRANDS
             && let Some(due) = self.due.pop_front()
         {
             now = match due {
-                Due::Begin(errand) => self.errands.begin(errand, &self.inbox, self.runtime.as_ref()),
-                Due::GoOn(place) => self.errands.go_on(place, &self.inbox, self.runtime.as_ref()),
+                Due::Begin(errand) => self.errands.begin(errand, &self.inbox, self.runtime.as_ref(), now),
+                Due::GoOn(place) => self.errands.go_on(place, &self.inbox, self.runtime.as_ref(), now),
             };
         }
         now

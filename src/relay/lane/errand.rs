@@ -123,19 +123,24 @@ impl Wake for Bell {
 }
 
 impl Errands {
-    /// Begins one; gives the time it is then.
-    pub(super) fn begin(&mut self, errand: Errand, inbox: &Arc<Inbox>, runtime: Option<&Handle>) -> Instant {
+    /// Begins one at `now`; gives the time it is then.
+    pub(super) fn begin(
+        &mut self,
+        errand: Errand,
+        inbox: &Arc<Inbox>,
+        runtime: Option<&Handle>,
+        now: Instant,
+    ) -> Instant {
         let vacant = self.places.vacant_entry();
         let place = vacant.key();
         let bell = Arc::new(Bell { inbox: Arc::clone(inbox), place, rung: AtomicBool::new(false) });
         let waker = Arc::clone(&bell).into();
         vacant.insert(Place { errand, bell, waker });
-        self.go_on(place, inbox, runtime)
+        self.go_on(place, inbox, runtime, now)
     }
 
-    /// Lets one go on; gives the time it is then. One that computes for long where many do goes on elsewhere.
-    pub(super) fn go_on(&mut self, place: usize, inbox: &Inbox, runtime: Option<&Handle>) -> Instant {
-        let begun = Instant::now();
+    /// Lets one go on at `begun`; gives the time it is then. One that computes for long where many do goes on elsewhere.
+    pub(super) fn go_on(&mut self, place: usize, inbox: &Inbox, runtime: Option<&Handle>, begun: Instant) -> Instant {
         let Some(Place { errand, bell, waker }) = self.places.get_mut(place) else { return begun };
         // Before it is polled: what comes meanwhile rings again.
         bell.rung.store(false, Ordering::SeqCst);

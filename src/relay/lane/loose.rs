@@ -7,6 +7,7 @@
 use std::{
     future::poll_fn,
     io,
+    mem::MaybeUninit,
     net::{SocketAddr, TcpListener as StdListener, TcpStream},
     os::fd::{AsFd, AsRawFd as _, BorrowedFd},
     pin::Pin,
@@ -28,6 +29,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{errand::Errand, inbox::Inbox};
+use crate::tuning;
 
 /// In the tokens of these sockets.
 pub(super) const MARK: usize = 1 << (usize::BITS - 2);
@@ -264,7 +266,8 @@ impl LaneStream {
         Ok(Self { stream, watched })
     }
 
-    /// Connects to an address, on the lane whose thread this is; none if it is no lane's.
+    /// Connects to an address, on the lane whose thread this is; none if it is no lane's. The socket has what
+    /// [`tuning::begin`] sets.
     ///
     /// # Errors
     /// Nobody took the connection, or the system has no more sockets.
@@ -342,6 +345,8 @@ fn connecting(address: SocketAddr) -> io::Result<TcpStream> {
         socket.set_nonblocking(true)?;
         socket
     };
+    // Before it is watched: setting it tells whoever watches that there is room.
+    tuning::begin(&socket)?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
         _ => Ok(socket.into()),
@@ -365,19 +370,21 @@ impl AsyncRead for LaneStream {
         loop {
             let state = ready!(self.watched.ready.poll(READABLE, &self.watched.ready.reader, cx));
             let room = buffer.remaining().min(PIECE);
-            let read = match self.try_read(buffer.initialize_unfilled_to(room)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            // Copying the little that comes costs less than clearing the room for it.
+            let mut piece = [const { MaybeUninit::<u8>::uninit() }; PIECE];
+            let read = match recv(&self.stream, &mut piece[..room], RecvFlags::empty()) {
+                Err(Errno::AGAIN) => {
                     self.watched.ready.clear(READABLE, state);
                     continue;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                read => read?,
+                Err(Errno::INTR) => continue,
+                read => &*read?.0.0,
             };
             // The end stands behind what was read, and is told of only once.
-            if read < room && state & ENDED == 0 {
+            if read.len() < room && state & ENDED == 0 {
                 self.watched.ready.clear(READABLE, state);
             }
-            buffer.advance(read);
+            buffer.put_slice(read);
             return Poll::Ready(Ok(()));
         }
     }
