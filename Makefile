@@ -39,8 +39,10 @@ RELEASE_ARGS = --locked $(if $(PLAIN),,--target $(HOST) --target-dir "$(PGO)/use
 WITH_FLAG = CARGO_ENCODED_RUSTFLAGS="$$(printf %s "$${RUSTFLAGS:+$$RUSTFLAGS }" | tr -s ' ' '\037')$(1)"
 # The name of the profile says what is in it: to cargo, another one is another flag.
 WITH_PROFILE = $(WITH_GUESTS) $(if $(PLAIN),,$(call WITH_FLAG,-Cprofile-use=$$(ls "$(PGO)/$(RUST)"-*.profdata)))
-TRAINING := --rows routed,paired,handshakes --peers cordboard,cordboard-no-interest,cordboard-filter \
-	--repetitions 2 --milliseconds 1500
+# What is trained, and how often that counts. Loops over bytes count more than all else; beside them handshakes would pass
+# for seldom, and be compiled for size.
+TRAINING := messages,1,routed,paired handshakes,64,handshakes
+TRAINING_ARGS := --peers cordboard,cordboard-no-interest,cordboard-filter --repetitions 2 --milliseconds 1500
 
 # need COMMAND PACKAGES: names a missing command with the line to install it.
 NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
@@ -172,11 +174,16 @@ profile: setup ## counts what the proxy does at work, for `make release`, which 
 	@$(WITH_GUESTS) $(call WITH_FLAG,-Cprofile-generate=$(PGO)/counts) \
 		cargo build --locked --release --bin cordboard --target $(HOST) --target-dir "$(PGO)/count"
 	@cargo build --locked --release $(BENCH)
-	@filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter) && "$(TARGET_DIR)/release/cordboard-bench" run \
-		--cordboard "$(PGO)/count/$(HOST)/release/cordboard" --filter "$$filter" --work "$(PGO)/training" $(TRAINING) >&2
-	@grep -q '"problems": \[\]' "$(PGO)/training/results.json" || { \
-		echo "not all of the work was done, see above and $(PGO)/training/results.json" >&2; exit 1; }
-	@"$(RUST_BIN)/llvm-profdata" merge -sparse -o "$(PGO)/new" "$(PGO)/counts"
+	@set -e; filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter); \
+	for training in $(TRAINING); do \
+		what=$${training%%,*}; rows=$${training#*,*,}; \
+		LLVM_PROFILE_FILE="$(PGO)/counts/$$what/%m.profraw" "$(TARGET_DIR)/release/cordboard-bench" run --rows "$$rows" \
+			--cordboard "$(PGO)/count/$(HOST)/release/cordboard" --filter "$$filter" --work "$(PGO)/training" \
+			$(TRAINING_ARGS) >&2; \
+		grep -q '"problems": \[\]' "$(PGO)/training/results.json" || { \
+			echo "not all of the work was done, see above and $(PGO)/training/results.json" >&2; exit 1; }; \
+		times=$${training#*,}; inputs="$$inputs --weighted-input=$${times%%,*},$$what"; \
+	done; cd "$(PGO)/counts"; "$(RUST_BIN)/llvm-profdata" merge -sparse -o ../new $$inputs
 	@rm -f "$(PGO)"/*.profdata
 	@mv "$(PGO)/new" "$(PGO)/$(RUST)-$$(sha256sum <"$(PGO)/new" | cut -c1-12).profdata"
 

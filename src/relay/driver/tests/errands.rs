@@ -5,6 +5,8 @@ use std::{
     thread,
 };
 
+use socket2::SockRef;
+
 use super::*;
 
 /// A socket that was accepted and nobody watches, and its peer's.
@@ -65,6 +67,9 @@ async fn goes_on(relay: &Arc<Relay>, service: &TcpListener) {
         stream.read_exact(&mut said).await.unwrap();
         let mut dialled = Stream::connect(address).await.unwrap();
         assert!(stream.is_on_lane() && dialled.is_on_lane(), "both are where their session will be");
+        assert!(SockRef::from(&dialled).tcp_nodelay().unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(SockRef::from(&dialled).tcp_notsent_lowat().unwrap(), 128 << 10);
         dialled.write_all(&said).await.unwrap();
         dialled.read_exact(&mut said).await.unwrap();
         stream.write_all(&said).await.unwrap();
