@@ -35,7 +35,16 @@ pub enum Work {
     /// From start to the first connection.
     Start,
     /// Instructions by callgrind.
-    Callgrind(Talk),
+    Callgrind(Counted),
+}
+
+/// What callgrind counts the instructions of.
+#[derive(Clone, Copy, Debug)]
+pub enum Counted {
+    /// Messages to a service that the proxy dials.
+    Messages(Talk),
+    /// Handshakes with it.
+    Handshakes(Shake),
 }
 
 const fn talk(connections: usize, size: usize, in_flight: usize) -> Talk {
@@ -52,11 +61,15 @@ const OPEN: Talk = Talk { pace: Pace::Open(5000.0), ..SMALL };
 /// Connections of the rows that valgrind counts; the same in all, so that their handshakes are too.
 pub const CALLGRIND_CONNECTIONS: usize = 4;
 
+const fn counted(size: usize, in_flight: usize) -> Work {
+    Work::Callgrind(Counted::Messages(talk(CALLGRIND_CONNECTIONS, size, in_flight)))
+}
+
 /// The sizes of the routed rows, which the paired ones share.
 pub const SIZES: [&str; 4] = ["64B", "1KiB", "64KiB", "1MiB"];
 
 /// All rows, in the order in which they run.
-pub const ROWS: [Row; 20] = [
+pub const ROWS: [Row; 21] = [
     Row { id: "routed-64B", title: "64 × 64 B × 1", work: Work::Routed(SMALL) },
     Row { id: "routed-1KiB", title: "64 × 1 KiB × 16", work: Work::Routed(MIDDLE) },
     Row { id: "routed-64KiB", title: "16 × 64 KiB × 4", work: Work::Routed(LARGE) },
@@ -77,21 +90,14 @@ pub const ROWS: [Row; 20] = [
     Row { id: "start", title: "start", work: Work::Start },
     Row { id: "idle", title: "routed", work: Work::Idle { paired: false } },
     Row { id: "idle-paired", title: "paired", work: Work::Idle { paired: true } },
-    Row { id: "callgrind-64B", title: "4 × 64 B × 1", work: Work::Callgrind(talk(CALLGRIND_CONNECTIONS, 64, 1)) },
+    Row { id: "callgrind-64B", title: "4 × 64 B × 1", work: counted(64, 1) },
+    Row { id: "callgrind-1KiB", title: "4 × 1 KiB × 16", work: counted(1 << 10, 16) },
+    Row { id: "callgrind-64KiB", title: "4 × 64 KiB × 4", work: counted(64 << 10, 4) },
+    Row { id: "callgrind-1MiB", title: "4 × 1 MiB × 2", work: counted(1 << 20, 2) },
     Row {
-        id: "callgrind-1KiB",
-        title: "4 × 1 KiB × 16",
-        work: Work::Callgrind(talk(CALLGRIND_CONNECTIONS, 1 << 10, 16)),
-    },
-    Row {
-        id: "callgrind-64KiB",
-        title: "4 × 64 KiB × 4",
-        work: Work::Callgrind(talk(CALLGRIND_CONNECTIONS, 64 << 10, 4)),
-    },
-    Row {
-        id: "callgrind-1MiB",
-        title: "4 × 1 MiB × 2",
-        work: Work::Callgrind(talk(CALLGRIND_CONNECTIONS, 1 << 20, 2)),
+        id: "callgrind-handshakes",
+        title: "upgrade, echo, close",
+        work: Work::Callgrind(Counted::Handshakes(Shake { at_once: CALLGRIND_CONNECTIONS, pace: Pace::Closed })),
     },
 ];
 

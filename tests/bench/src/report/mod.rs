@@ -303,13 +303,16 @@ impl Document<'_> {
     }
 
     fn callgrind(&mut self) {
-        let rows = SIZES.map(|size| format!("callgrind-{size}"));
+        let [small, middle, large, huge] = SIZES;
+        let rows = [small, middle, large, huge, "handshakes"].map(|what| format!("callgrind-{what}"));
         if !rows.iter().any(|row| self.results.values.contains_key(row)) {
             return;
         }
         self.section("Instructions in user space, by callgrind");
-        self.line("Of one echoed message, on four connections; the kernel's are not counted.\n");
-        self.line("| | 64 B × 1 | 1 KiB × 16 | 64 KiB × 4 | 1 MiB × 2 |\n|---|---|---|---|---|");
+        self.line("Of one echoed message, on four connections, and of a handshake, four at once; the kernel's are not counted.\n");
+        self.line(
+            "| | 64 B × 1 | 1 KiB × 16 | 64 KiB × 4 | 1 MiB × 2 | upgrade, echo, close |\n|---|---|---|---|---|---|",
+        );
         for peer in Peer::ALL {
             let counts = rows.each_ref().map(|row| self.results.summary(row, peer, Metric::Callgrind));
             if counts.iter().any(Option::is_some) {

@@ -28,7 +28,7 @@ pub(super) const METHOD: &str = "\
 - **Memory** is the proportional set size of the process tree, before and after the sessions are opened, after a pause;
   then each session has to echo. The kernel's buffers are not in it.
 - **Callgrind** counts instructions in user space exactly, whatever else the machine does. A life of the process with
-  hardly a message is taken off, so start and handshakes are not in it.
+  hardly a message is taken off, so the start is not in it, nor are handshakes in messages.
 - **Swaps**: 200 handshakes a second and 32 sessions with 100 messages a second each, in an open loop, while the router's
   component is replaced by another one every 500 ms and the proxy is told to reload. In turn: two components, both
   compiled before. New: a component that was never seen, so that each swap compiles. The policy's deadlines are raised to

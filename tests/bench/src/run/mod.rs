@@ -24,7 +24,7 @@ use crate::{
     peer::{Peer, Process, Tools, descriptors, on_path},
     relay,
     results::{Machine, Results},
-    row::{Row, Work},
+    row::{Counted, Row, Work},
     wrong,
 };
 
@@ -115,13 +115,13 @@ impl Run<'_> {
                 !matches!(peer, Peer::None | Peer::Copying | Peer::Filtered { .. })
             }
             // As many as can be counted in a minute or two.
-            Work::Callgrind(_) => matches!(
-                peer,
-                Peer::Cordboard
-                    | Peer::Filtered { reads: false }
-                    | Peer::Nginx { large: true }
-                    | Peer::Relay(relay::Kind::Copy | relay::Kind::Epoll)
-            ),
+            Work::Callgrind(counted) => match peer {
+                Peer::Filtered { reads: false } => matches!(counted, Counted::Messages(_)),
+                Peer::Cordboard | Peer::Nginx { large: true } | Peer::Relay(relay::Kind::Copy | relay::Kind::Epoll) => {
+                    true
+                }
+                _ => false,
+            },
         };
         there.filter(can).collect()
     }
@@ -161,7 +161,7 @@ impl Run<'_> {
             Work::Idle { paired } => self.idle(row, peer, paired),
             Work::Swaps { new } => self.swaps(row, peer, new),
             Work::Start => self.start(row, peer),
-            Work::Callgrind(talk) => self.callgrind(row, peer, talk),
+            Work::Callgrind(counted) => self.callgrind(row, peer, counted),
         }
     }
 
