@@ -174,7 +174,7 @@ profile: setup ## counts what the proxy does at work, for `make release`, which 
 	@$(WITH_GUESTS) $(call WITH_FLAG,-Cprofile-generate=$(PGO)/counts) \
 		cargo build --locked --release --bin cordboard --target $(HOST) --target-dir "$(PGO)/count"
 	@cargo build --locked --release $(BENCH)
-	@set -e; filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter); \
+	@set -e; inputs=; filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter); \
 	for training in $(TRAINING); do \
 		what=$${training%%,*}; rows=$${training#*,*,}; \
 		LLVM_PROFILE_FILE="$(PGO)/counts/$$what/%m.profraw" "$(TARGET_DIR)/release/cordboard-bench" run --rows "$$rows" \

@@ -197,7 +197,7 @@ impl Forwarded<'_> {
         if self.client.tls { ("https", 443) } else { ("http", 80) }
     }
 
-    /// What we say in `Forwarded` of a node: pieced together, which costs a third of formatting it.
+    /// What we say in `Forwarded` of a node. Pieced together: formatting costs more.
     fn element(&self, node: &str, named: bool) -> String {
         let (proto, _) = self.scheme();
         let mut element = String::with_capacity(node.len() + self.authority.len() + 32);
