@@ -1,5 +1,5 @@
-//! Instructions in user space of a message or a handshake, counted by valgrind: exact where the hardware cannot be asked, and the same
-//! on every machine. The kernel's are not in it.
+//! Instructions in user space of a message or a handshake, counted by valgrind: exact where the hardware cannot be asked,
+//! and the same on every machine. The kernel's are not in it.
 //!
 //! What a process needs for its start and its end, and messages for their handshakes, is counted in a life with hardly a
 //! message, and taken off.
@@ -19,7 +19,7 @@ use crate::{
 const PAYLOAD: u64 = 64 << 20;
 const LEAST: u64 = 40;
 const MOST: u64 = 40_000;
-/// Handshakes, beside which the few of the life without do not count.
+/// Handshakes, beside which the few messages of the life without do not count.
 const HANDSHAKES: u64 = 3000;
 /// Messages of the life without, one on each connection, of the smallest size.
 const FEW: Counted = Counted::Messages(Talk { connections: CONNECTIONS, size: 64, in_flight: 1, pace: Pace::Closed });
@@ -36,11 +36,11 @@ impl Run<'_> {
             self.lives.insert(peer, counted);
             counted
         };
-        let many = match of {
-            Counted::Messages(talk) => (PAYLOAD / talk.size as u64).clamp(LEAST, MOST),
-            Counted::Handshakes(_) => HANDSHAKES,
+        let (at_least, few) = match of {
+            Counted::Messages(talk) => ((PAYLOAD / talk.size as u64).clamp(LEAST, MOST), few),
+            Counted::Handshakes(_) => (HANDSHAKES, CONNECTIONS as u64),
         };
-        let (with, many) = self.counted(peer, of, many)?;
+        let (with, many) = self.counted(peer, of, at_least)?;
         let instructions = with.checked_sub(without).ok_or_else(|| wrong("a longer life has fewer instructions"))?;
         self.results.add(row.id, peer, Metric::Callgrind, instructions as f64 / many.saturating_sub(few) as f64);
         Ok(())
