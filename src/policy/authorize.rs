@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use super::{
-    Refused, ask, broken,
+    Asking, Refused, ask, broken,
     component::Plugin,
     context::{Call, Scene, now_ms},
-    trace::Trace,
     v0_1::{Answer, Question},
 };
 use crate::{
@@ -31,15 +30,15 @@ impl Plugin {
 }
 
 /// Asks all of them.
-pub(super) async fn authorize(
-    plugins: &[Arc<Plugin>],
+pub(super) async fn authorize<'a>(
+    plugins: &'a [Arc<Plugin>],
     call: &mut Arc<Call>,
     verdict: &mut Verdict,
-    trace: &mut Trace,
+    asking: &mut Asking<'a>,
 ) -> Result<(), Refused> {
     let mut first = None;
     for plugin in plugins {
-        let Some(Answer::Identity(Some(identity))) = ask(plugin, Question::Authorize, call, trace).await? else {
+        let Some(Answer::Identity(Some(identity))) = ask(plugin, Question::Authorize, call, asking).await? else {
             continue;
         };
         let named = bounded(&identity).and_then(|()| {

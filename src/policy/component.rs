@@ -22,8 +22,10 @@ use wasmtime::{
     component::{Component, InstancePre},
 };
 
+use self::instances::CheckedOut;
+pub(super) use self::instances::Held;
 use super::{
-    context::{Call, Scene},
+    context::Scene,
     deadline::{Stopped, arm, bounded},
     dump::{Dump, Undumped},
     engine::Runtime,
@@ -373,16 +375,25 @@ impl Plugin {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks one question about one handshake.
-    pub(super) async fn ask(&self, question: Question<'_>, call: &Arc<Call>) -> Result<Answer, Failure> {
-        self.ask_about(question, &mut Scene::about(call)).await
-    }
-
     /// Asks one question. What the call was about is back in its place when this is through.
     pub(super) async fn ask_about(&self, question: Question<'_>, scene: &mut Scene) -> Result<Answer, Failure> {
-        let started = Instant::now();
-        let answer = self.ask_one(question, scene, started).await;
-        let took = started.elapsed();
+        self.ask_in_a_row(question, scene, &mut Held::default()).await
+    }
+
+    /// The same, of questions that follow each other: the instance that has answered the last one is `held` for the next.
+    pub(super) async fn ask_in_a_row<'a>(
+        &'a self,
+        question: Question<'_>,
+        scene: &mut Scene,
+        held: &mut Held<'a>,
+    ) -> Result<Answer, Failure> {
+        let (started, instance) = match held.take_of(self) {
+            Some((then, instance)) => (then, Some(instance)),
+            None => (Instant::now(), None),
+        };
+        let answer = self.ask_one(question, scene, started, instance).await;
+        let ended = Instant::now();
+        let took = ended.saturating_duration_since(started);
         if let Some(meter) = &self.meter {
             meter.took(question, took);
         }
@@ -390,15 +401,26 @@ impl Plugin {
         self.stats.took(took);
         match &answer {
             Err(failure) => self.failed(failure),
-            Ok(Answer::Rejected(_)) => drop(self.stats.rejections.fetch_add(1, Ordering::Relaxed)),
-            Ok(answer) if answer.is_opinion() => drop(self.stats.opinions.fetch_add(1, Ordering::Relaxed)),
+            Ok((Answer::Rejected(_), _)) => drop(self.stats.rejections.fetch_add(1, Ordering::Relaxed)),
+            Ok((answer, _)) if answer.is_opinion() => drop(self.stats.opinions.fetch_add(1, Ordering::Relaxed)),
             Ok(_) => {}
         }
-        answer
+        let (answer, instance) = answer?;
+        held.keep(self, ended, instance);
+        Ok(answer)
     }
 
-    async fn ask_one(&self, question: Question<'_>, scene: &mut Scene, mut now: Instant) -> Result<Answer, Failure> {
-        let (_slot, mut instance) = self.check_out(&mut now).await?;
+    async fn ask_one<'a>(
+        &'a self,
+        question: Question<'_>,
+        scene: &mut Scene,
+        mut now: Instant,
+        instance: Option<CheckedOut<'a>>,
+    ) -> Result<(Answer, CheckedOut<'a>), Failure> {
+        let (slot, mut instance) = match instance {
+            Some(instance) => instance,
+            None => self.check_out(&mut now).await?,
+        };
         let (limit, key) = match question {
             Question::Message => (self.spec.limits.message, "limits.message"),
             _ => (self.spec.limits.decision, "limits.decision"),
@@ -425,7 +447,6 @@ impl Plugin {
             meter.left(question, &mut instance.store);
         }
         instance.calls += 1;
-        self.put_back(instance);
-        Ok(answer)
+        Ok((answer, (slot, instance)))
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     component::Plugin,
-    context::Call,
+    context::{Call, Scene},
     failure::Failure,
     filter,
     v0_1::{Answer, Question},
@@ -37,7 +37,7 @@ impl Subject {
     /// # Errors
     /// The call failed.
     pub async fn role(&self) -> Result<bool, Failure> {
-        Ok(matches!(self.plugin.ask(Question::Role, &self.call).await?, Answer::Role(Some(_))))
+        Ok(matches!(self.ask(Question::Role).await?, Answer::Role(Some(_))))
     }
 
     /// Asks for the channel; whether it had an opinion.
@@ -45,7 +45,7 @@ impl Subject {
     /// # Errors
     /// The call failed.
     pub async fn channel(&self) -> Result<bool, Failure> {
-        Ok(matches!(self.plugin.ask(Question::Channel, &self.call).await?, Answer::Channel(Some(_))))
+        Ok(matches!(self.ask(Question::Channel).await?, Answer::Channel(Some(_))))
     }
 
     /// Asks for the service; whether it had an opinion.
@@ -53,7 +53,11 @@ impl Subject {
     /// # Errors
     /// The call failed.
     pub async fn service(&self) -> Result<bool, Failure> {
-        Ok(matches!(self.plugin.ask(Question::Service, &self.call).await?, Answer::Service(Some(_))))
+        Ok(matches!(self.ask(Question::Service).await?, Answer::Service(Some(_))))
+    }
+
+    async fn ask(&self, question: Question<'_>) -> Result<Answer, Failure> {
+        self.plugin.ask_about(question, &mut Scene::about(&self.call)).await
     }
 
     /// Takes an instance out of the pool, and puts it back.

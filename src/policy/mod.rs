@@ -39,6 +39,7 @@ mod v0_1;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 pub use builtin::{builtin, builtin_names};
+use component::Held;
 pub use component::{Plugin, PluginSpec};
 pub use context::Facts;
 pub(crate) use context::now_ms;
@@ -184,6 +185,18 @@ impl PolicyHost {
     }
 }
 
+/// Questions about one handshake that follow each other.
+struct Asking<'a> {
+    trace: &'a mut Trace,
+    held: Held<'a>,
+}
+
+impl<'a> Asking<'a> {
+    fn of(trace: &'a mut Trace) -> Self {
+        Self { trace, held: Held::default() }
+    }
+}
+
 /// What the plugins of a route say of a handshake: role, then who it is, then channel and service, then header edits.
 /// First opinion wins, edits add up, and every authorizer is asked. A verdict without a role and without a service is "no
 /// opinion". A request that is forwarded has neither role nor channel, so nobody is asked for them.
@@ -204,32 +217,33 @@ async fn decide_from(plugins: &[Arc<Plugin>], known: Known, mode: Mode, trace: &
     let mut verdict = Verdict::default();
     let Known(mut call) = known;
     Arc::make_mut(&mut call).mode = Some(mode);
+    let mut asking = Asking::of(trace);
     if mode != Mode::Http {
-        detect(plugins, &mut call, &mut verdict, mode, trace).await?;
+        detect(plugins, &mut call, &mut verdict, mode, &mut asking).await?;
         if mode == Mode::Rendezvous && call.role.is_none() {
             return Ok(Ruling { verdict, known: Known(call) });
         }
     }
-    authorize::authorize(plugins, &mut call, &mut verdict, trace).await?;
+    authorize::authorize(plugins, &mut call, &mut verdict, &mut asking).await?;
     if mode != Mode::Http {
-        extract(plugins, &mut call, &mut verdict, trace).await?;
+        extract(plugins, &mut call, &mut verdict, &mut asking).await?;
     }
     if mode != Mode::Rendezvous {
-        resolve(plugins, &mut call, &mut verdict, trace).await?;
-        rewrite(plugins, &call, &mut verdict, trace).await?;
+        resolve(plugins, &mut call, &mut verdict, &mut asking).await?;
+        rewrite(plugins, &call, &mut verdict, &mut asking).await?;
     }
     Ok(Ruling { verdict, known: Known(call) })
 }
 
-async fn detect(
-    plugins: &[Arc<Plugin>],
+async fn detect<'a>(
+    plugins: &'a [Arc<Plugin>],
     call: &mut Arc<Call>,
     verdict: &mut Verdict,
     mode: Mode,
-    trace: &mut Trace,
+    asking: &mut Asking<'a>,
 ) -> Result<(), Refused> {
     for plugin in plugins {
-        let Some(Answer::Role(Some(role))) = ask(plugin, Question::Role, call, trace).await? else { continue };
+        let Some(Answer::Role(Some(role))) = ask(plugin, Question::Role, call, asking).await? else { continue };
         if !mode.allows(&role) {
             let role = output::one_line(role.name(), answer::SHOWN_BYTES);
             let why = format!("gave role `{role}` on a {} route", mode.name());
@@ -247,14 +261,14 @@ async fn detect(
     Ok(())
 }
 
-async fn extract(
-    plugins: &[Arc<Plugin>],
+async fn extract<'a>(
+    plugins: &'a [Arc<Plugin>],
     call: &mut Arc<Call>,
     verdict: &mut Verdict,
-    trace: &mut Trace,
+    asking: &mut Asking<'a>,
 ) -> Result<(), Refused> {
     for plugin in plugins {
-        let Some(Answer::Channel(Some((id, attributes)))) = ask(plugin, Question::Channel, call, trace).await? else {
+        let Some(Answer::Channel(Some((id, attributes)))) = ask(plugin, Question::Channel, call, asking).await? else {
             continue;
         };
         let id = ChannelId::new(&id)
@@ -270,14 +284,14 @@ async fn extract(
     Ok(())
 }
 
-async fn rewrite(
-    plugins: &[Arc<Plugin>],
+async fn rewrite<'a>(
+    plugins: &'a [Arc<Plugin>],
     call: &Arc<Call>,
     verdict: &mut Verdict,
-    trace: &mut Trace,
+    asking: &mut Asking<'a>,
 ) -> Result<(), Refused> {
     for plugin in plugins {
-        if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, call, trace).await? {
+        if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, call, asking).await? {
             match answer::edits(&edits) {
                 Ok(()) => verdict.edits.extend(edits),
                 Err(why) => broken(plugin, Question::Rewrite, &Scene::about(call), why)?,
@@ -287,14 +301,14 @@ async fn rewrite(
     Ok(())
 }
 
-async fn resolve(
-    plugins: &[Arc<Plugin>],
+async fn resolve<'a>(
+    plugins: &'a [Arc<Plugin>],
     call: &mut Arc<Call>,
     verdict: &mut Verdict,
-    trace: &mut Trace,
+    asking: &mut Asking<'a>,
 ) -> Result<(), Refused> {
     for plugin in plugins {
-        let Some(Answer::Service(Some((target, attributes)))) = ask(plugin, Question::Service, call, trace).await?
+        let Some(Answer::Service(Some((target, attributes)))) = ask(plugin, Question::Service, call, asking).await?
         else {
             continue;
         };
@@ -317,28 +331,28 @@ async fn resolve(
 }
 
 /// One question to one plugin; none where it has nothing to say: not exported, or failed with `on_failure: open`.
-async fn ask(
-    plugin: &Arc<Plugin>,
+async fn ask<'a>(
+    plugin: &'a Arc<Plugin>,
     question: Question<'_>,
     call: &Arc<Call>,
-    trace: &mut Trace,
+    asking: &mut Asking<'a>,
 ) -> Result<Option<Answer>, Refused> {
     if !plugin.answers(question) {
         return Ok(None);
     }
-    answered(plugin, question, &mut Scene::about(call), trace).await
+    answered(plugin, question, &mut Scene::about(call), asking).await
 }
 
 /// The same of a plugin that has something to say, about a scene.
-async fn answered(
-    plugin: &Arc<Plugin>,
+async fn answered<'a>(
+    plugin: &'a Arc<Plugin>,
     question: Question<'_>,
     scene: &mut Scene,
-    trace: &mut Trace,
+    asking: &mut Asking<'a>,
 ) -> Result<Option<Answer>, Refused> {
-    let asked = trace.asking();
-    let said = plugin.ask_about(question, scene).await;
-    trace.note(plugin, question, &said, asked);
+    let asked = asking.trace.asking();
+    let said = plugin.ask_in_a_row(question, scene, &mut asking.held).await;
+    asking.trace.note(plugin, question, &said, asked);
     match said {
         Ok(Answer::Rejected(rejection)) => Err(Refused::Rejected { policy: plugin.label(), rejection }),
         Ok(answer) => {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    Facts, Known, Plugin, Refused, answered, broken,
+    Asking, Facts, Known, Plugin, Refused, answered, broken,
     context::Scene,
     trace::Trace,
     v0_1::{Answer, Question},
@@ -30,9 +30,10 @@ pub async fn pair(
     complementary: bool,
     trace: &mut Trace,
 ) -> Result<Option<PairingDecision>, Refused> {
+    let mut asking = Asking::of(trace);
     for plugin in plugins.iter().filter(|plugin| plugin.pairs()) {
         let mut scene = Scene { live: Some(holder.live(&plugin.name())), ..Scene::about(&known.0) };
-        let said = answered(plugin, Question::Pair, &mut scene, trace).await?;
+        let said = answered(plugin, Question::Pair, &mut scene, &mut asking).await?;
         let Some(Answer::Pairing(Some(decision))) = said else { continue };
         match (decision, complementary) {
             (PairingDecision::Join, true) | (PairingDecision::Replace, false) => return Ok(Some(decision)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    Known, Plugin, Refused, answer, answered, broken,
+    Asking, Known, Plugin, Refused, answer, answered, broken,
     context::Scene,
     trace::Trace,
     v0_1::{Answer, Question},
@@ -50,10 +50,11 @@ pub async fn rewrite_answer(
         })
         .collect();
     let mut all = Vec::new();
+    let mut asking = Asking::of(trace);
     for plugin in plugins.iter().filter(|plugin| plugin.rewrites_answers()) {
         let question = Question::Response(status.as_u16(), &shown);
         let mut scene = Scene::about(&known.0);
-        let said = answered(plugin, question, &mut scene, trace).await?;
+        let said = answered(plugin, question, &mut scene, &mut asking).await?;
         let Some(Answer::Rewrite(edits)) = said else { continue };
         match answer::edits(&edits).and_then(|()| not_the_channel(&edits)) {
             Ok(()) => all.extend(edits),

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Facts, Failure, Known, Plugin, Refused, Ruling, Trace, authorize,
+    Asking, Facts, Failure, Known, Plugin, Refused, Ruling, Trace, authorize,
     context::{Call, Scene},
     decide_from, detect, extract, filter,
     filter::Filters,
@@ -64,12 +64,13 @@ pub async fn decide_one(
     trace: &mut Trace,
 ) -> Result<Ruling, Refused> {
     let (mut call, mut verdict) = (Arc::clone(&known.0), Verdict::default());
+    let mut asking = Asking::of(trace);
     match hook {
-        Hook::Role => detect(plugins, &mut call, &mut verdict, mode, trace).await?,
-        Hook::Authorize => authorize::authorize(plugins, &mut call, &mut verdict, trace).await?,
-        Hook::Channel => extract(plugins, &mut call, &mut verdict, trace).await?,
-        Hook::Service => resolve(plugins, &mut call, &mut verdict, trace).await?,
-        Hook::Rewrite => rewrite(plugins, &call, &mut verdict, trace).await?,
+        Hook::Role => detect(plugins, &mut call, &mut verdict, mode, &mut asking).await?,
+        Hook::Authorize => authorize::authorize(plugins, &mut call, &mut verdict, &mut asking).await?,
+        Hook::Channel => extract(plugins, &mut call, &mut verdict, &mut asking).await?,
+        Hook::Service => resolve(plugins, &mut call, &mut verdict, &mut asking).await?,
+        Hook::Rewrite => rewrite(plugins, &call, &mut verdict, &mut asking).await?,
         _ => {}
     }
     Ok(Ruling { verdict, known: Known(call) })

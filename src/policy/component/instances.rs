@@ -20,13 +20,41 @@ use crate::{
     },
 };
 
+/// The slot that a call holds, and its instance.
+pub(in crate::policy) type CheckedOut<'a> = (SemaphorePermit<'a>, Instance);
+
+/// The instance that has answered the last of several questions in a row, and when. Dropped, it is put back.
+#[derive(Default)]
+pub(in crate::policy) struct Held<'a>(Option<(&'a Plugin, Instant, CheckedOut<'a>)>);
+
+impl<'a> Held<'a> {
+    /// It, for the next question to this plugin; put back where that is another one.
+    pub(super) fn take_of(&mut self, plugin: &'a Plugin) -> Option<(Instant, CheckedOut<'a>)> {
+        let (held, then, instance) = self.0.take()?;
+        if std::ptr::eq(held, plugin) && instance.1.calls < plugin.spec.limits.reuse {
+            return Some((then, instance));
+        }
+        held.give_back(instance);
+        None
+    }
+
+    pub(super) fn keep(&mut self, plugin: &'a Plugin, now: Instant, instance: CheckedOut<'a>) {
+        self.0 = Some((plugin, now, instance));
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some((plugin, _, instance)) = self.0.take() {
+            plugin.give_back(instance);
+        }
+    }
+}
+
 impl Plugin {
     /// An instance for one call, and the slot that the call holds: an idle one, or else a fresh one. Where it is not there
     /// at once, `now` is put forward.
-    pub(in crate::policy) async fn check_out(
-        &self,
-        now: &mut Instant,
-    ) -> Result<(SemaphorePermit<'_>, Instance), Failure> {
+    pub(in crate::policy) async fn check_out(&self, now: &mut Instant) -> Result<CheckedOut<'_>, Failure> {
         let slot = match self.slots.try_acquire() {
             Ok(slot) => match self.idle_one() {
                 Some(instance) => return Ok((slot, instance)),
@@ -69,6 +97,11 @@ impl Plugin {
         let slot = self.slots.acquire().await;
         self.stats.queued.fetch_add(nanoseconds(begun.elapsed()), Ordering::Relaxed);
         slot.map_err(|_| Failure::Busy("the plugin was unloaded".to_owned()))
+    }
+
+    /// The slot behind the instance: who gets it finds that.
+    fn give_back(&self, (_slot, instance): CheckedOut<'_>) {
+        self.put_back(instance);
     }
 
     /// Into the pool, unless it has done its calls or its version is retired.
