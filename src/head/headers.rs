@@ -102,17 +102,44 @@ pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
 
 /// Those of them to keep.
 fn retain_end_to_end(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len() + ADDED);
+    for (name, value) in passing(headers, keep) {
+        kept.append(name, value.clone());
+    }
+    kept
+}
+
+/// The fields that do not end at this hop, of those to keep.
+fn passing(
+    headers: &HeaderMap,
+    keep: impl Fn(&HeaderName) -> bool,
+) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let named: Vec<_> = elements(headers, &header::CONNECTION).collect();
-    let listed = |name: &HeaderName| named.iter().any(|listed| listed.eq_ignore_ascii_case(name.as_str()));
+    let listed = move |name: &HeaderName| named.iter().any(|listed| listed.eq_ignore_ascii_case(name.as_str()));
     let passes =
-        |name: &HeaderName| !is_hop_by_hop(name) && (name == header::HOST || is_websocket(name) || !listed(name));
-    retain(headers, |name| keep(name) && passes(name))
+        move |name: &HeaderName| !is_hop_by_hop(name) && (name == header::HOST || is_websocket(name) || !listed(name));
+    headers.iter().filter(move |(name, _)| keep(name) && passes(name))
+}
+
+/// Adds the end-to-end fields of an answer that may stand in an answer of ours.
+pub fn pass_on(answer: &HeaderMap, headers: &mut HeaderMap) {
+    for (name, value) in passing(answer, is_passed_on) {
+        headers.append(name, value.clone());
+    }
+}
+
+/// Framing and handshake are our own.
+fn is_passed_on(name: &HeaderName) -> bool {
+    !is_websocket(name) && name != header::CONTENT_LENGTH
 }
 
 /// The end-to-end fields of an answer that may stand in an answer of ours, whose framing and handshake are our own.
 #[must_use]
 pub fn end_to_end_answer(headers: &HeaderMap) -> HeaderMap {
-    retain_end_to_end(headers, |name| !is_websocket(name) && name != header::CONTENT_LENGTH)
+    // Of a 101 there is mostly none, which takes no room.
+    let mut kept = HeaderMap::new();
+    pass_on(headers, &mut kept);
+    kept
 }
 
 /// The fields to keep, in order.

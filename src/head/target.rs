@@ -31,6 +31,10 @@ pub fn segments(path: &str) -> Result<Vec<String>, Refusal> {
 }
 
 fn segment(raw: &str) -> Result<String, &'static str> {
+    // Nearly all are of these alone.
+    if raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~')) {
+        return Ok(raw.to_owned());
+    }
     if !raw.is_ascii() {
         return Err("holds a byte that is not ASCII");
     }
@@ -114,7 +118,7 @@ pub fn check_head(head: &Parts) -> Result<String, Refusal> {
         (Some(target), Some(host)) if !same(&target, &host, head.uri.scheme_str()) => {
             Err(bad_header("the Host header disagrees with the request target"))
         }
-        (Some(authority), _) | (None, Some(authority)) => Ok(authority.to_string()),
+        (Some(authority), _) | (None, Some(authority)) => Ok(authority.as_str().to_owned()),
         (None, None) => Ok(String::new()),
     }
 }

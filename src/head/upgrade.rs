@@ -9,7 +9,8 @@ use http_body_util::Full;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::headers::{
-    UPGRADE_OPTION, WEBSOCKET, WEBSOCKET_VERSION, elements, end_to_end_answer, has_token, is_token, policy_field,
+    UPGRADE_OPTION, WEBSOCKET, WEBSOCKET_VERSION, elements, end_to_end_answer, has_token, is_token, pass_on,
+    policy_field,
 };
 use crate::{
     error::Cause,
@@ -154,7 +155,7 @@ pub fn switching_protocols(
     for extension in extensions {
         headers.append(header::SEC_WEBSOCKET_EXTENSIONS, extension.clone());
     }
-    headers.extend(end_to_end_answer(extra));
+    pass_on(extra, &mut headers);
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = headers;

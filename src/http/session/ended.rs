@@ -29,16 +29,25 @@ pub(super) struct Over {
 impl Over {
     /// Whether accounting for it waits for nothing.
     pub(super) fn is_brief(&self) -> bool {
-        let lines = std::iter::once(&self.line).chain(self.guest.as_deref().map(|guest| &guest.line));
-        let told = self.line.board.current.load().config.log.sessions;
-        (!told || log::is_queued()) && lines.into_iter().all(|line| line.leg.hooks.is_none())
+        (!self.is_logged() || log::is_queued()) && !self.has_hooks()
+    }
+
+    fn is_logged(&self) -> bool {
+        self.line.board.current.load().config.log.sessions
+    }
+
+    fn has_hooks(&self) -> bool {
+        let mut lines = std::iter::once(&self.line).chain(self.guest.as_deref().map(|guest| &guest.line));
+        lines.any(|line| line.leg.hooks.is_some())
     }
 
     /// Accounts for it.
     pub(super) fn account(self) {
         count(&self.line, &self.report);
-        let cut = self.line.board.drain.is_cut().filter(|_| self.report.cut);
-        tell(&self.line, &self.report, self.opened, cut);
+        if self.is_logged() || self.has_hooks() {
+            let cut = self.line.board.drain.is_cut().filter(|_| self.report.cut);
+            tell(&self.line, &self.report, self.opened, cut);
+        }
     }
 }
 
