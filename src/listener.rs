@@ -257,5 +257,9 @@ mod tests {
         assert_eq!(accepted.tcp_keepalive_interval().unwrap(), Duration::from_secs(15));
         assert_eq!(accepted.tcp_keepalive_retries().unwrap(), 4);
         assert_eq!(accepted.tcp_notsent_lowat().unwrap(), 128 << 10);
+        let at_once = || rustix::net::sockopt::tcp_quickack(&*accepted).unwrap();
+        assert!(!at_once());
+        tuning::prompt(&*accepted);
+        assert!(at_once());
     }
 }

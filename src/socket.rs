@@ -22,7 +22,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::stream::Stream;
+use crate::{stream::Stream, tuning};
 
 /// When bytes last passed, shared by a socket and those who watch it.
 #[derive(Clone, Debug, Default)]
@@ -160,6 +160,13 @@ impl Socket {
                 self.stream = other;
                 Ok(false)
             }
+        }
+    }
+
+    /// Has what comes acknowledged [at once](tuning::prompt).
+    pub fn prompt(&self) {
+        if let Some(stream) = &self.stream {
+            tuning::prompt(stream);
         }
     }
 

@@ -36,12 +36,27 @@ pub fn begin<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
 
 /// The same, and TCP keep-alive. On Linux, what a listener accepts has what the listener was given (tcp(7)).
 ///
+/// There a request is not acknowledged by a segment of its own, but by our answer, for which the kernel waits 40 ms: a
+/// handshake takes one segment less. Who does not begin with a whole request for an upgrade is to be [told at once](prompt).
+///
 /// # Errors
 /// The socket is not connected any more.
 pub fn accept<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     let socket = socket.into();
     socket.set_tcp_keepalive(&KEEPALIVE.with_retries(RETRIES))?;
+    #[cfg(target_os = "linux")]
+    rustix::net::sockopt::set_tcp_quickack(&*socket, false)?;
     begin(&*socket)
+}
+
+/// Has what comes acknowledged at once again: a peer that sends a request piece by piece, and whose kernel holds back a piece
+/// until the one before has arrived (RFC 9293 §3.7.4, Nagle), would wait for that. The kernel may change its mind later.
+pub fn prompt<'s>(socket: impl Into<SockRef<'s>>) {
+    #[cfg(target_os = "linux")]
+    // One that is gone needs it no more.
+    let _ = rustix::net::sockopt::set_tcp_quickack(&*socket.into(), true);
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
 }
 
 /// Sets what a leg of a session that lasts has: keep-alive, if we dialled it, and for how long what was sent may stay

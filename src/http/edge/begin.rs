@@ -73,3 +73,55 @@ impl Edge {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{pin::pin, sync::Arc, time::Duration};
+
+    use futures_util::poll;
+    use rustix::net::sockopt::tcp_quickack;
+    use tokio::{
+        io::AsyncWriteExt as _,
+        net::{TcpListener, TcpStream},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::{
+        head::raw::Bounds,
+        http::edge::Times,
+        metrics::Metrics,
+        socket::{Pulse, Socket},
+        tuning,
+    };
+
+    const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+
+    /// Whether what comes next is acknowledged at once, once this has come; and whether the beginning was read to its end.
+    async fn begun_with(bytes: &[u8]) -> (bool, bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        tuning::accept(&listener).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        client.write_all(bytes).await.unwrap();
+        stream.readable().await.unwrap();
+        let minute = Duration::from_mins(1);
+        let times = Times { establish: minute, idle: minute, linger: minute };
+        let bounds = Bounds { head: 1 << 16, fields: 100, chunk_extensions: 100, http2: true };
+        let socket = Socket::accepted(stream.into(), Pulse::new());
+        let mut edge = Edge::new(socket, bounds, times, Arc::new(Metrics::new()), Instant::now());
+        let read = poll!(pin!(edge.first())).is_ready();
+        (tcp_quickack(edge.free(Bytes::new()).0).unwrap(), read)
+    }
+
+    #[tokio::test]
+    async fn only_a_whole_request_for_an_upgrade_is_acknowledged_by_its_answer() {
+        assert_eq!(begun_with(UPGRADE).await, (false, true));
+        for end in 1..UPGRADE.len() {
+            assert_eq!(begun_with(&UPGRADE[..end]).await, (true, false), "{end}");
+        }
+        assert_eq!(begun_with(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await, (true, true));
+        assert_eq!(begun_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await, (true, true));
+    }
+}

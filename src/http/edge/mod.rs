@@ -68,6 +68,8 @@ pub struct Times {
 pub struct Edge {
     stream: Socket,
     scanner: Scanner,
+    /// Nothing was read yet.
+    unseen: bool,
     door: Arc<Door>,
     metrics: Arc<Metrics>,
     times: Times,
@@ -129,6 +131,7 @@ impl Edge {
         Self {
             stream,
             scanner: Scanner::new(bounds),
+            unseen: true,
             door: Arc::new(Door::new(accepted)),
             metrics,
             times,
@@ -211,6 +214,10 @@ impl Edge {
         self.moved = Instant::now();
         self.body_awaited = None;
         self.note(scan);
+        let is_handshake = self.scanner.place() == Place::Through && self.scanner.heads() == 1;
+        if std::mem::take(&mut self.unseen) && !is_handshake {
+            self.stream.prompt();
+        }
         Poll::Ready(Ok(true))
     }
 
