@@ -107,6 +107,7 @@ impl App {
             metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
             metrics.add(admin::Live::new(control.clone()));
             let drain = Drain::default();
+            drain.ring(relay.ring_errands());
             let sessions = Sessions::start(&drain, &metrics);
             let board = Arc::new(Switchboard {
                 pool: Pool::new(drain.clone()),

@@ -10,10 +10,10 @@
 //! What each task does at a step is its own affair; nothing here closes anything.
 
 use std::{
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -29,6 +29,8 @@ use tokio_util::task::{
     AbortOnDropHandle, TaskTracker,
     task_tracker::{TaskTrackerToken, TrackedFuture},
 };
+
+use crate::relay::is_rung;
 
 /// How sessions are told that we stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,9 @@ pub struct Drain {
 #[derive(Default)]
 struct Steps {
     announced: AtomicBool,
+    /// Of those who wait for a step without being woken by it: the errands of the relay, which would all put themselves
+    /// down for it, each time they wait, behind one lock.
+    bells: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
     begun: SetOnce<(Instant, Orders)>,
     cut: SetOnce<Cut>,
 }
@@ -109,6 +114,15 @@ impl Drain {
         self.tasks.len()
     }
 
+    /// Rings behind each step.
+    pub fn ring(&self, bell: impl Fn() + Send + Sync + 'static) {
+        self.bells().push(Box::new(bell));
+    }
+
+    fn bells(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() + Send + Sync>>> {
+        self.steps.bells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets it be seen that we are going to stop.
     pub fn announce(&self) {
         self.steps.announced.store(true, Ordering::SeqCst);
@@ -125,6 +139,7 @@ impl Drain {
         self.announce();
         // Set already where this is not the first call.
         let _ = self.steps.begun.set((Instant::now(), orders));
+        self.bells().iter().for_each(|bell| bell());
     }
 
     /// Whether we are stopping.
@@ -135,7 +150,7 @@ impl Drain {
 
     /// Waits until we are to stop.
     pub async fn begun(&self) {
-        self.steps.begun.wait().await;
+        reached(&self.steps.begun).await;
     }
 
     /// Waits for the turn of one of many that must not all be closed at once, and tells the code to close with.
@@ -150,6 +165,7 @@ impl Drain {
     pub fn cut(&self, why: Cut) {
         // As above.
         let _ = self.steps.cut.set(why);
+        self.bells().iter().for_each(|bell| bell());
     }
 
     /// Why whatever is left is being ended, if it is.
@@ -160,7 +176,7 @@ impl Drain {
 
     /// Waits until whatever is left must end, and tells why.
     pub async fn cut_off(&self) -> Cut {
-        *self.steps.cut.wait().await
+        *reached(&self.steps.cut).await
     }
 
     /// Waits for every task, at most `grace`; false if some were still running then.
@@ -168,6 +184,17 @@ impl Drain {
         self.tasks.close();
         timeout(grace, self.tasks.wait()).await.is_ok()
     }
+}
+
+/// Waits until a step is reached.
+async fn reached<T>(step: &SetOnce<T>) -> &T {
+    let mut waiting = pin!(step.wait());
+    poll_fn(|cx| match step.get() {
+        Some(reached) => Poll::Ready(reached),
+        None if is_rung(cx) => Poll::Pending,
+        None => waiting.as_mut().poll(cx),
+    })
+    .await
 }
 
 /// Waits beside something that is woken often: it is looked at only when it was woken itself, so that waiting for a step

@@ -192,12 +192,12 @@ impl Open {
     fn admit(&self, board: &Arc<Switchboard>, stream: Bare, peer: SocketAddr) {
         board.metrics.accepted.inc();
         let accepted = Instant::now();
-        let settings = self.settings.load();
+        let settings = self.settings.load_full();
         // The clients of a trusted proxy share its address.
         let trusted = settings.trusted_proxies.iter().any(|network| network.contains(&peer.ip().to_canonical()));
         let per_ip = if trusted { 0 } else { settings.connections_per_ip };
         let place = match self.shared.places.take(peer.ip(), Most { connections: settings.connections, per_ip }) {
-            Ok(place) => Arc::new(place),
+            Ok(place) => place,
             Err(why) => {
                 let told = &self.shared.turned_away;
                 return told.tell(board, &settings.name, (stream, peer), why, settings.linger);
@@ -209,26 +209,30 @@ impl Open {
             // It is gone already.
             return;
         }
-        let times = Times { establish: settings.establish, idle: settings.idle, linger: settings.linger };
-        let bounds = Bounds {
-            head: settings.head,
-            fields: settings.head_fields,
-            chunk_extensions: settings.chunk_extensions,
-            http2: true,
+        let (ours, awaited) = (Arc::clone(board), board.drain.token());
+        // There where it is served.
+        let converse = move |stream| {
+            let times = Times { establish: settings.establish, idle: settings.idle, linger: settings.linger };
+            let bounds = Bounds {
+                head: settings.head,
+                fields: settings.head_fields,
+                chunk_extensions: settings.chunk_extensions,
+                http2: true,
+            };
+            let connection = Arc::new(Connection {
+                board: ours,
+                listener: Arc::clone(&settings.name),
+                peer,
+                accepted,
+                establish: settings.establish,
+                trusted_proxies: Arc::clone(&settings.trusted_proxies),
+                linger: settings.linger,
+                http2: settings.http2,
+                pulse: Pulse::new(),
+                place: Arc::new(place),
+            });
+            http1::converse(connection, stream, bounds, times, awaited)
         };
-        let connection = Arc::new(Connection {
-            board: Arc::clone(board),
-            listener: Arc::clone(&settings.name),
-            peer,
-            accepted,
-            establish: settings.establish,
-            trusted_proxies: Arc::clone(&settings.trusted_proxies),
-            linger: settings.linger,
-            http2: settings.http2,
-            pulse: Pulse::new(),
-            place,
-        });
-        let converse = |stream| board.drain.track(http1::converse(connection, stream, bounds, times));
         if let Err(error) = board.relay.run_errand(stream, converse) {
             tracing::error!(%error, "a socket cannot be watched; a connection ends at its beginning");
         }

@@ -16,6 +16,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::http2;
 use crate::{
@@ -35,8 +36,15 @@ const BESIDE_HEAD: usize = 64;
 /// Smallest buffer that hyper takes, in bytes.
 const LEAST_BUFFER: usize = 8192;
 
-/// Serves requests until the connection is upgraded or ends. What is no handshake leaves the lane.
-pub(super) async fn converse(connection: Arc<Connection>, stream: Stream, bounds: Bounds, times: Times) {
+/// Serves requests until the connection is upgraded or ends, for which the end waits by the token. What is no handshake
+/// leaves the lane.
+pub(super) async fn converse(
+    connection: Arc<Connection>,
+    stream: Stream,
+    bounds: Bounds,
+    times: Times,
+    _awaited: TaskTrackerToken,
+) {
     let counted = Counted::one(&connection.board.metrics.connections);
     let board = Arc::clone(&connection.board);
     let socket = Socket::accepted(stream, connection.pulse.clone());

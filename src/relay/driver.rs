@@ -13,7 +13,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    LaneListener, LaneStream, Leg, Mailbox, Owner,
+    LaneListener, Leg, Mailbox, Owner,
     lane::{Begin, Errand, Inbox, Lane, Newcomer},
     owner::Owned,
 };
@@ -53,6 +53,12 @@ impl Relay {
     /// up to `hold` bytes of what it says are kept meanwhile, and goes on as a pair.
     pub fn run_waiting(&self, leg: Leg, mailbox: Mailbox, deadline: Instant, hold: usize, owner: Box<dyn Owner>) {
         self.run(Begin::Waiting(leg, deadline, hold), mailbox, Owned::by(owner, false));
+    }
+
+    /// What has all its errands polled once: what they wait for without being woken has come.
+    pub fn ring_errands(&self) -> impl Fn() + Send + Sync + 'static {
+        let lanes = self.lanes.clone();
+        move || lanes.iter().for_each(|lane| lane.ring_errands())
     }
 
     /// How often a session has had its turn, since the start. Sessions that have nothing to do have none.
@@ -95,18 +101,18 @@ impl Relay {
         LaneListener::watch(socket, lane)
     }
 
-    /// Runs what leads to a session on the thread that will have it: `errand` is made for a socket that was accepted and does
-    /// not block. While such errands take long they run on the runtime, whose context this needs.
+    /// Runs what leads to a session on the thread that will have it: `errand` is made there, for a socket that was accepted
+    /// and does not block. While such errands take long they run on the runtime, whose context this needs.
     ///
     /// # Errors
-    /// The system watches no more sockets.
-    pub fn run_errand<F>(&self, stream: TcpStream, errand: impl FnOnce(Stream) -> F) -> io::Result<()>
+    /// The system watches no more sockets. Where that shows only on the other thread, it says so in the log.
+    pub fn run_errand<F>(&self, stream: TcpStream, errand: impl FnOnce(Stream) -> F + Send + 'static) -> io::Result<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let lane = self.least().ok_or_else(stopped)?;
         if lane.is_brisk() {
-            lane.send(Errand::new(errand(Stream::Lane(LaneStream::watch(stream, lane)?))));
+            lane.send(Errand::of(stream, errand));
         } else {
             lane.count_elsewhere();
             let errand = errand(Stream::Runtime(tokio::net::TcpStream::from_std(stream)?));

@@ -28,6 +28,7 @@ use mio::{Events, Poll, Token, event::Event};
 use slab::Slab;
 use tokio::{runtime::Handle, time::Instant};
 
+pub(crate) use self::errand::{is_rung, ring_at};
 pub(crate) use self::loose::{LaneListener, LaneStream};
 pub(super) use self::{
     errand::Errand,
@@ -61,6 +62,9 @@ const EVENTS: usize = 256;
 
 /// Steps of a session in a row, where each finds something new to do, before the others have their turn.
 const STEPS: usize = 4;
+
+/// Of sessions and errands that come at once, for so many room is kept.
+const KEPT: usize = 64;
 
 /// For how long errands go on before frames have their turn.
 const FOR_ERRANDS: Duration = Duration::from_millis(1);
@@ -103,6 +107,8 @@ pub(super) struct Lane {
     errands: Errands,
     /// Errands whose turn it is.
     due: VecDeque<Due>,
+    /// What others leave is swapped for this.
+    emptied: Queue,
     /// Where errands go that take long, and what they use works.
     runtime: Option<Handle>,
     /// The buffer of the short way, from the first message on.
@@ -126,6 +132,7 @@ impl Lane {
             timers: Timers::default(),
             errands: Errands::default(),
             due: VecDeque::new(),
+            emptied: Queue::default(),
             runtime: Handle::try_current().ok(),
             spare: None,
         })
@@ -160,7 +167,8 @@ impl Lane {
                 }
             }
             let rests = self.ready.is_empty() && self.due.is_empty() && self.inbox.lie_down();
-            let wait = if rests { self.timers.wait(now) } else { Some(Duration::ZERO) };
+            let timers = || [self.timers.wait(now), self.errands.wait(now)].into_iter().flatten().min();
+            let wait = if rests { timers() } else { Some(Duration::ZERO) };
             let polled = self.poll.poll(&mut events, wait);
             self.inbox.woken();
             if let Err(error) = polled
@@ -184,6 +192,9 @@ impl Lane {
             {
                 self.queue(place);
             }
+            while let Some(place) = self.errands.due(now) {
+                self.due.push_back(Due::GoOn(place));
+            }
             std::mem::swap(&mut self.ready, &mut turns);
             self.inbox.count_turns(turns.len());
             for place in turns.drain(..) {
@@ -194,16 +205,25 @@ impl Lane {
 
     /// Takes what others have left; whether it is to stop.
     fn open(&mut self, now: Instant) -> bool {
-        let Some(Queue { new, rung, errands, woken, stop }) = self.inbox.take() else { return false };
-        for newcomer in new {
-            self.admit(newcomer, now);
+        let mut left = std::mem::take(&mut self.emptied);
+        if self.inbox.take(&mut left) {
+            for newcomer in left.new.drain(..) {
+                self.admit(newcomer, now);
+            }
+            for place in left.rung.drain(..) {
+                self.ring(place);
+            }
+            self.due.extend(left.woken.drain(..).map(Due::GoOn));
+            if std::mem::take(&mut left.all) {
+                self.due.extend(self.errands.all().map(Due::GoOn));
+            }
+            self.due.extend(left.errands.drain(..).map(Due::Begin));
         }
-        for place in rung {
-            self.ring(place);
-        }
-        self.due.extend(woken.into_iter().map(Due::GoOn));
-        self.due.extend(errands.into_iter().map(Due::Begin));
-        stop
+        // With its room, for the next time; that of many at once is not kept.
+        left.new.shrink_to(KEPT);
+        left.errands.shrink_to(KEPT);
+        self.emptied = left;
+        self.emptied.stop
     }
 
     /// Lets errands go on, as far as they may hold up the frames; gives the time it is then.

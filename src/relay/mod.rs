@@ -55,7 +55,7 @@ use bytes::Bytes;
 
 pub(crate) use self::{
     close::is_allowed,
-    lane::{LaneListener, LaneStream},
+    lane::{LaneListener, LaneStream, is_rung, ring_at},
 };
 pub use self::{
     driver::Relay,

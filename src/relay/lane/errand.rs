@@ -6,6 +6,8 @@
 //! anywhere; only [the sockets of a lane](super::loose) are told of without a change of threads.
 
 use std::{
+    cell::Cell,
+    net::TcpStream,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
@@ -19,8 +21,8 @@ use std::{
 use slab::Slab;
 use tokio::{runtime::Handle, time::Instant};
 
-use super::inbox::Inbox;
-use crate::socket::uptime_ms;
+use super::{LaneStream, inbox::Inbox, timers::Timers};
+use crate::{socket::uptime_ms, stream::Stream};
 
 /// An errand that computes longer than this at a stretch, by the clock, holds up the frames of others.
 const LONG: Duration = Duration::from_micros(500);
@@ -35,22 +37,78 @@ const SHY: (u64, u64) = (1_000, 60_000);
 /// What is soon, in milliseconds.
 const SOON: u64 = 10_000;
 
+thread_local! {
+    /// The errand that is polled on this thread.
+    static POLLED: Cell<Option<Polled>> = const { Cell::new(None) };
+}
+
+/// An errand that is polled.
+#[derive(Clone, Copy)]
+struct Polled {
+    /// Its waker's data, only to tell it by.
+    waker: *const (),
+    /// When it wants to be polled again, if nothing happens before.
+    again: Option<Instant>,
+}
+
+/// Whether it is an errand itself that is polled, and not something that it is made of and that has wakers of its own.
+fn polled(cx: &Context<'_>) -> Option<Polled> {
+    POLLED.get().filter(|polled| polled.waker == cx.waker().data())
+}
+
+/// Whether the errand that is polled is polled again when [all are](crate::relay::Relay::ring_errands).
+pub(crate) fn is_rung(cx: &Context<'_>) -> bool {
+    polled(cx).is_some()
+}
+
+/// Has the errand that is polled polled again at `at`, in place of a timer; false where [there is none](is_rung). It counts up to the next
+/// poll.
+pub(crate) fn ring_at(at: Instant, cx: &Context<'_>) -> bool {
+    let Some(polled) = polled(cx) else { return false };
+    let again = Some(polled.again.map_or(at, |again| again.min(at)));
+    POLLED.set(Some(Polled { again, ..polled }));
+    true
+}
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What is to be run.
-pub(in crate::relay) struct Errand {
-    future: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Whether it is no handshake, but what brings them: it stays, and nobody looks how long it takes.
-    stays: bool,
+pub(in crate::relay) enum Errand {
+    /// It leads to a session. Made where it is run: what it consists of is in that thread's caches then, and in its part
+    /// of the allocator.
+    Handshake(TcpStream, Box<dyn FnOnce(Stream) -> Work + Send>),
+    /// It is no handshake, but what brings them: it stays, and nobody looks how long it takes.
+    Staying(Work),
 }
 
 impl Errand {
-    /// One that leads to a session.
-    pub(in crate::relay) fn new(future: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self { future: Box::pin(future), stays: false }
+    /// One that leads to a session of this socket, which does not block.
+    pub(in crate::relay) fn of<F>(socket: TcpStream, errand: impl FnOnce(Stream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::Handshake(socket, Box::new(|stream| Box::pin(errand(stream))))
     }
 
     /// One that stays.
     pub(super) fn staying(future: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self { stays: true, ..Self::new(future) }
+        Self::Staying(Box::pin(future))
+    }
+
+    /// What it comes to in this lane.
+    fn begin(self, inbox: &Arc<Inbox>) -> Option<(Work, bool)> {
+        let (socket, make) = match self {
+            Self::Handshake(socket, make) => (socket, make),
+            Self::Staying(work) => return Some((work, true)),
+        };
+        match LaneStream::watch(socket, inbox) {
+            // As below.
+            Ok(stream) => catch_unwind(AssertUnwindSafe(|| make(Stream::Lane(stream)))).ok().map(|work| (work, false)),
+            Err(error) => {
+                tracing::error!(%error, "a socket cannot be watched; a connection ends at its beginning");
+                None
+            }
+        }
     }
 }
 
@@ -95,12 +153,16 @@ impl Pace {
 #[derive(Default)]
 pub(super) struct Errands {
     places: Slab<Place>,
+    timers: Timers,
 }
 
 struct Place {
-    errand: Errand,
+    work: Work,
+    stays: bool,
     bell: Arc<Bell>,
     waker: Waker,
+    /// For when its timer is set.
+    armed: Option<Instant>,
 }
 
 /// Wakes the errand in a place. One that is over wakes whoever has its place, who finds nothing new.
@@ -131,38 +193,69 @@ impl Errands {
         runtime: Option<&Handle>,
         now: Instant,
     ) -> Instant {
+        let Some((work, stays)) = errand.begin(inbox) else {
+            inbox.errand_left(false);
+            return now;
+        };
         let vacant = self.places.vacant_entry();
         let place = vacant.key();
         let bell = Arc::new(Bell { inbox: Arc::clone(inbox), place, rung: AtomicBool::new(false) });
         let waker = Arc::clone(&bell).into();
-        vacant.insert(Place { errand, bell, waker });
+        vacant.insert(Place { work, stays, bell, waker, armed: None });
         self.go_on(place, inbox, runtime, now)
     }
 
     /// Lets one go on at `begun`; gives the time it is then. One that computes for long where many do goes on elsewhere.
     pub(super) fn go_on(&mut self, place: usize, inbox: &Inbox, runtime: Option<&Handle>, begun: Instant) -> Instant {
-        let Some(Place { errand, bell, waker }) = self.places.get_mut(place) else { return begun };
+        let Some(Place { work, stays, bell, waker, armed }) = self.places.get_mut(place) else { return begun };
         // Before it is polled: what comes meanwhile rings again.
         bell.rung.store(false, Ordering::SeqCst);
+        POLLED.set(Some(Polled { waker: waker.data(), again: None }));
         // One that panics takes no other with it; its panic is reported where it happens.
-        let polled = catch_unwind(AssertUnwindSafe(|| errand.future.as_mut().poll(&mut Context::from_waker(waker))));
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut Context::from_waker(waker))));
+        let again = POLLED.take().and_then(|polled| polled.again);
         let now = Instant::now();
-        let long = !errand.stays && now.saturating_duration_since(begun) >= LONG;
-        if !errand.stays {
+        let long = !*stays && now.saturating_duration_since(begun) >= LONG;
+        if !*stays {
             inbox.pace.count(long, uptime_ms);
         }
         let waits = matches!(polled, Ok(Poll::Pending));
         let runtime = runtime.filter(|_| waits && long && !inbox.pace.is_brisk(uptime_ms));
         if waits && runtime.is_none() {
+            if let Some(at) = again
+                && let Some(at) = self.timers.set(*armed, at, place, now)
+            {
+                *armed = Some(at);
+            }
             return now;
         }
-        let Place { errand, .. } = self.places.remove(place);
+        let Place { work, .. } = self.places.remove(place);
+        let places = &self.places;
+        let is_set = |place, at| places.get(place).is_some_and(|there: &Place| there.armed == Some(at));
+        self.timers.forget_if_many(places.len(), is_set);
         inbox.errand_left(runtime.is_some());
         if let Some(runtime) = runtime {
             #[allow(clippy::disallowed_methods)] // whoever waits for it tracks the future
-            runtime.spawn(errand.future);
+            runtime.spawn(work);
         }
         now
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().map(|(place, _)| place)
+    }
+
+    /// How long no timer of theirs fires; without one for ever.
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+        self.timers.wait(now)
+    }
+
+    /// The next one whose timer has fired.
+    pub(super) fn due(&mut self, now: Instant) -> Option<usize> {
+        let places = &mut self.places;
+        let is_set = |there: &mut Place, at| there.armed.take_if(|armed| *armed == at).is_some();
+        self.timers.due(now, |place, at| places.get_mut(place).is_some_and(|there| is_set(there, at)))
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Queue {
     pub(super) errands: Vec<Errand>,
     /// Places of errands that can go on.
     pub(super) woken: Vec<usize>,
+    /// All errands are to be polled.
+    pub(super) all: bool,
     /// The loop ends, or has ended.
     pub(super) stop: bool,
 }
@@ -108,14 +110,15 @@ impl Inbox {
         self.loose.count()
     }
 
-    /// What was left, if anything was, for a loop that is awake.
-    pub(super) fn take(&self) -> Option<Queue> {
+    /// Swaps what was left, if anything was, for what is `empty`; for a loop that is awake. Says whether it did.
+    pub(super) fn take(&self, empty: &mut Queue) -> bool {
         if self.state.load(Ordering::SeqCst) != MAIL {
-            return None;
+            return false;
         }
         // The state first: what is put into the queue behind it is told by it again.
         self.state.store(AWAKE, Ordering::SeqCst);
-        Some(std::mem::take(&mut *self.lock()))
+        std::mem::swap(empty, &mut *self.lock());
+        true
     }
 
     /// Whether the loop may wait: whoever comes from now on wakes it. If it may not, there is something to take.
@@ -201,6 +204,11 @@ impl Inbox {
                 list(queue).extend(one.take());
             }
         });
+    }
+
+    /// Has all its errands polled.
+    pub(in crate::relay) fn ring_errands(&self) {
+        self.put(|queue| queue.all = true);
     }
 
     /// Whether its loop ends, or has ended.

@@ -1,13 +1,20 @@
 //! What leads to a session, on the thread that has it then.
 
 use std::{
+    future::{pending, poll_fn},
     net::{SocketAddr, TcpStream as Bare},
+    pin::pin,
+    task::Poll,
     thread,
 };
 
 use socket2::SockRef;
 
 use super::*;
+use crate::{
+    alarm::Alarm,
+    drain::{Drain, Orders},
+};
 
 /// A socket that was accepted and nobody watches, and its peer's.
 async fn accepted() -> (Bare, TcpStream) {
@@ -28,13 +35,13 @@ fn toil() {
 }
 
 /// Runs an errand to its end and gives what it gives.
-async fn run<T: Send + 'static, F>(relay: &Relay, socket: Bare, errand: impl FnOnce(Stream) -> F) -> T
+async fn run<T: Send + 'static, F>(relay: &Relay, socket: Bare, errand: impl FnOnce(Stream) -> F + Send + 'static) -> T
 where
     F: Future<Output = T> + Send + 'static,
 {
     let (done, result) = oneshot::channel();
     relay
-        .run_errand(socket, |stream| {
+        .run_errand(socket, move |stream| {
             let errand = errand(stream);
             async move {
                 let _ = done.send(errand.await);
@@ -42,6 +49,65 @@ where
         })
         .unwrap();
     within(result).await.expect("it came to its end")
+}
+
+#[tokio::test]
+async fn an_errand_that_waits_for_a_time_is_woken_by_its_lane_and_elsewhere_by_the_runtime() {
+    let relay = Relay::start(1).unwrap();
+    let waits = |moves: bool, most: u64| {
+        move |_stream: Stream| async move {
+            let end = Instant::now() + Duration::from_millis(most);
+            let (mut alarm, mut later) = (Alarm::default(), Alarm::default());
+            // The later one is asked first: the lane has one timer for both.
+            let mut never = pin!(pending::<()>());
+            let mut late = pin!(later.within(end + Duration::from_hours(1), never.as_mut()));
+            let toiling = poll_fn(|cx| {
+                if moves && here().starts_with("relay-") {
+                    toil();
+                    cx.waker().wake_by_ref();
+                }
+                late.as_mut().poll(cx).map(drop)
+            });
+            assert!(alarm.within(end, pin!(toiling)).await.is_none());
+            assert!(Instant::now() >= end);
+            here()
+        }
+    };
+    let (socket, _peer) = accepted().await;
+    assert!(run(&relay, socket, waits(false, 30)).await.starts_with("relay-"));
+    let (socket, _peer) = accepted().await;
+    assert!(!run(&relay, socket, waits(true, 1000)).await.starts_with("relay-"));
+}
+
+#[tokio::test]
+async fn errands_that_wait_for_a_step_are_told_of_it() {
+    let (relay, drain) = (Relay::start(2).unwrap(), Drain::default());
+    drain.ring(relay.ring_errands());
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let errands = (0..4).map(|_| async {
+        let (socket, _peer) = accepted().await;
+        let (ours, waiting) = (drain.clone(), Arc::clone(&waiting));
+        let errand = |_stream| async move {
+            tokio::select! {
+                biased;
+                // A step that does not come.
+                _ = ours.cut_off() => panic!("it was not cut"),
+                () = ours.begun() => here(),
+                () = poll_fn(|_| {
+                    waiting.fetch_add(1, Ordering::SeqCst);
+                    Poll::Pending
+                }) => unreachable!(),
+            }
+        };
+        run(&relay, socket, errand).await
+    });
+    let (ran, ()) = tokio::join!(futures_util::future::join_all(errands), async {
+        while waiting.load(Ordering::SeqCst) < 4 {
+            tokio::task::yield_now().await;
+        }
+        drain.begin(Orders { spread: Duration::ZERO, close_code: 1001 });
+    });
+    assert!(ran.iter().all(|name| name.starts_with("relay-")), "{ran:?}");
 }
 
 #[tokio::test]
