@@ -205,20 +205,21 @@ impl Lane {
 
     /// Takes what others have left; whether it is to stop.
     fn open(&mut self, now: Instant) -> bool {
-        let mut left = std::mem::take(&mut self.emptied);
-        if self.inbox.take(&mut left) {
-            for newcomer in left.new.drain(..) {
-                self.admit(newcomer, now);
-            }
-            for place in left.rung.drain(..) {
-                self.ring(place);
-            }
-            self.due.extend(left.woken.drain(..).map(Due::GoOn));
-            if std::mem::take(&mut left.all) {
-                self.due.extend(self.errands.all().map(Due::GoOn));
-            }
-            self.due.extend(left.errands.drain(..).map(Due::Begin));
+        if !self.inbox.take(&mut self.emptied) {
+            return false;
         }
+        let mut left = std::mem::take(&mut self.emptied);
+        for newcomer in left.new.drain(..) {
+            self.admit(newcomer, now);
+        }
+        for place in left.rung.drain(..) {
+            self.ring(place);
+        }
+        self.due.extend(left.woken.drain(..).map(Due::GoOn));
+        if std::mem::take(&mut left.all) {
+            self.due.extend(self.errands.all().map(Due::GoOn));
+        }
+        self.due.extend(left.errands.drain(..).map(Due::Begin));
         // With its room, for the next time; that of many at once is not kept.
         left.new.shrink_to(KEPT);
         left.errands.shrink_to(KEPT);

@@ -61,8 +61,8 @@ pub(crate) fn is_rung(cx: &Context<'_>) -> bool {
     polled(cx).is_some()
 }
 
-/// Has the errand that is polled polled again at `at`, in place of a timer; false where [there is none](is_rung). It counts up to the next
-/// poll.
+/// Has the errand that is polled polled again at `at`, in place of a timer; false where [there is none](is_rung). It counts
+/// up to the next poll.
 pub(crate) fn ring_at(at: Instant, cx: &Context<'_>) -> bool {
     let Some(polled) = polled(cx) else { return false };
     let again = Some(polled.again.map_or(at, |again| again.min(at)));
