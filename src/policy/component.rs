@@ -391,7 +391,7 @@ impl Plugin {
             Some((then, instance)) => (then, Some(instance)),
             None => (Instant::now(), None),
         };
-        let answer = self.ask_one(question, scene, started, instance).await;
+        let answer = self.ask_one(question, scene, started, instance, held).await;
         let ended = Instant::now();
         let took = ended.saturating_duration_since(started);
         if let Some(meter) = &self.meter {
@@ -401,13 +401,12 @@ impl Plugin {
         self.stats.took(took);
         match &answer {
             Err(failure) => self.failed(failure),
-            Ok((Answer::Rejected(_), _)) => drop(self.stats.rejections.fetch_add(1, Ordering::Relaxed)),
-            Ok((answer, _)) if answer.is_opinion() => drop(self.stats.opinions.fetch_add(1, Ordering::Relaxed)),
+            Ok(Answer::Rejected(_)) => drop(self.stats.rejections.fetch_add(1, Ordering::Relaxed)),
+            Ok(answer) if answer.is_opinion() => drop(self.stats.opinions.fetch_add(1, Ordering::Relaxed)),
             Ok(_) => {}
         }
-        let (answer, instance) = answer?;
-        held.keep(self, ended, instance);
-        Ok(answer)
+        held.since(ended);
+        answer
     }
 
     async fn ask_one<'a>(
@@ -416,7 +415,8 @@ impl Plugin {
         scene: &mut Scene,
         mut now: Instant,
         instance: Option<CheckedOut<'a>>,
-    ) -> Result<(Answer, CheckedOut<'a>), Failure> {
+        held: &mut Held<'a>,
+    ) -> Result<Answer, Failure> {
         let (slot, mut instance) = match instance {
             Some(instance) => instance,
             None => self.check_out(&mut now).await?,
@@ -447,6 +447,7 @@ impl Plugin {
             meter.left(question, &mut instance.store);
         }
         instance.calls += 1;
-        Ok((answer, (slot, instance)))
+        held.keep(self, now, (slot, instance));
+        Ok(answer)
     }
 }

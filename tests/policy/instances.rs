@@ -218,6 +218,23 @@ async fn no_more_instances_are_kept_than_there_may_be_calls() {
     assert_eq!(plugin.idle(), 0);
 }
 
+/// One is asked for role and channel; with one slot and no queue the second question finds either the instance of the first
+/// or the slot that this has given back.
+#[tokio::test]
+async fn the_questions_of_a_handshake_share_an_instance_as_often_as_it_may_be_used() {
+    let host = PolicyHost::start(None).unwrap();
+    // Uses, and after one handshake and after two: instances that were made, and those in the pool.
+    for (reuse, after) in [(1, [(2, 0), (4, 0)]), (2, [(1, 0), (2, 0)]), (3, [(1, 1), (2, 1)]), (4, [(1, 1), (1, 0)])] {
+        let limits = PluginLimits { reuse, instances: 1, queue: 0, ..PluginLimits::default() };
+        let rendezvous = policy::builtin("rendezvous").unwrap();
+        let plugin = host.load(spec("rendezvous", rendezvous, limits)).await.unwrap();
+        for (n, expected) in after.into_iter().enumerate() {
+            assert!(ask(&plugin, "channelId=1").await, "{reuse} {n}");
+            assert_eq!((plugin.stats().instances.load(Ordering::Relaxed), plugin.idle()), expected, "{reuse} {n}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn idle_instances_make_way_where_the_process_has_no_room_for_another() {
     let host = PolicyHost::start(None).unwrap();

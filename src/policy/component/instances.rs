@@ -38,8 +38,16 @@ impl<'a> Held<'a> {
         None
     }
 
-    pub(super) fn keep(&mut self, plugin: &'a Plugin, now: Instant, instance: CheckedOut<'a>) {
-        self.0 = Some((plugin, now, instance));
+    /// The instance that was asked at `then`.
+    pub(super) fn keep(&mut self, plugin: &'a Plugin, then: Instant, instance: CheckedOut<'a>) {
+        self.0 = Some((plugin, then, instance));
+    }
+
+    /// The next question is asked from then on.
+    pub(super) fn since(&mut self, now: Instant) {
+        if let Some((_, then, _)) = &mut self.0 {
+            *then = now;
+        }
     }
 }
 
