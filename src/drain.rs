@@ -119,6 +119,11 @@ impl Drain {
         self.bells().push(Box::new(bell));
     }
 
+    /// A step is reached.
+    fn ring_all(&self) {
+        self.bells().iter().for_each(|bell| bell());
+    }
+
     fn bells(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() + Send + Sync>>> {
         self.steps.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,7 +144,7 @@ impl Drain {
         self.announce();
         // Set already where this is not the first call.
         let _ = self.steps.begun.set((Instant::now(), orders));
-        self.bells().iter().for_each(|bell| bell());
+        self.ring_all();
     }
 
     /// Whether we are stopping.
@@ -156,7 +161,7 @@ impl Drain {
     /// Waits for the turn of one of many that must not all be closed at once, and tells the code to close with.
     /// `place`, 0 to 1, is where in the spread it stands.
     pub async fn turn(&self, place: f64) -> u16 {
-        let (begun, orders) = self.steps.begun.wait().await;
+        let (begun, orders) = reached(&self.steps.begun).await;
         sleep_until(orders.due(*begun, place)).await;
         orders.close_code
     }
@@ -165,7 +170,7 @@ impl Drain {
     pub fn cut(&self, why: Cut) {
         // As above.
         let _ = self.steps.cut.set(why);
-        self.bells().iter().for_each(|bell| bell());
+        self.ring_all();
     }
 
     /// Why whatever is left is being ended, if it is.

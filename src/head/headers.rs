@@ -103,10 +103,14 @@ pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
 /// Those of them to keep.
 fn retain_end_to_end(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(headers.len() + ADDED);
-    for (name, value) in passing(headers, keep) {
-        kept.append(name, value.clone());
-    }
+    add(passing(headers, keep), &mut kept);
     kept
+}
+
+fn add<'h>(fields: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>, headers: &mut HeaderMap) {
+    for (name, value) in fields {
+        headers.append(name, value.clone());
+    }
 }
 
 /// The fields that do not end at this hop, of those to keep.
@@ -121,19 +125,12 @@ fn passing(
     headers.iter().filter(move |(name, _)| keep(name) && passes(name))
 }
 
-/// Adds the end-to-end fields of an answer that may stand in an answer of ours.
+/// Adds the end-to-end fields of an answer that may stand in an answer of ours, whose framing and handshake are our own.
 pub fn pass_on(answer: &HeaderMap, headers: &mut HeaderMap) {
-    for (name, value) in passing(answer, is_passed_on) {
-        headers.append(name, value.clone());
-    }
+    add(passing(answer, |name| !is_websocket(name) && name != header::CONTENT_LENGTH), headers);
 }
 
-/// Framing and handshake are our own.
-fn is_passed_on(name: &HeaderName) -> bool {
-    !is_websocket(name) && name != header::CONTENT_LENGTH
-}
-
-/// The end-to-end fields of an answer that may stand in an answer of ours, whose framing and handshake are our own.
+/// Those that [`pass_on`] adds.
 #[must_use]
 pub fn end_to_end_answer(headers: &HeaderMap) -> HeaderMap {
     // Of a 101 there is mostly none, which takes no room.
@@ -145,9 +142,7 @@ pub fn end_to_end_answer(headers: &HeaderMap) -> HeaderMap {
 /// The fields to keep, in order.
 pub(super) fn retain(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(headers.len() + ADDED);
-    for (name, value) in headers.iter().filter(|(name, _)| keep(name)) {
-        kept.append(name, value.clone());
-    }
+    add(headers.iter().filter(|(name, _)| keep(name)), &mut kept);
     kept
 }
 

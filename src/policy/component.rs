@@ -22,7 +22,6 @@ use wasmtime::{
     component::{Component, InstancePre},
 };
 
-use self::instances::CheckedOut;
 pub(super) use self::instances::Held;
 use super::{
     context::Scene,
@@ -387,13 +386,9 @@ impl Plugin {
         scene: &mut Scene,
         held: &mut Held<'a>,
     ) -> Result<Answer, Failure> {
-        let (started, instance) = match held.take_of(self) {
-            Some((then, instance)) => (then, Some(instance)),
-            None => (Instant::now(), None),
-        };
-        let answer = self.ask_one(question, scene, started, instance, held).await;
-        let ended = Instant::now();
-        let took = ended.saturating_duration_since(started);
+        let started = Instant::now();
+        let answer = self.ask_one(question, scene, started, held).await;
+        let took = started.elapsed();
         if let Some(meter) = &self.meter {
             meter.took(question, took);
         }
@@ -405,7 +400,6 @@ impl Plugin {
             Ok(answer) if answer.is_opinion() => drop(self.stats.opinions.fetch_add(1, Ordering::Relaxed)),
             Ok(_) => {}
         }
-        held.since(ended);
         answer
     }
 
@@ -414,10 +408,9 @@ impl Plugin {
         question: Question<'_>,
         scene: &mut Scene,
         mut now: Instant,
-        instance: Option<CheckedOut<'a>>,
         held: &mut Held<'a>,
     ) -> Result<Answer, Failure> {
-        let (slot, mut instance) = match instance {
+        let (slot, mut instance) = match held.take_of(self) {
             Some(instance) => instance,
             None => self.check_out(&mut now).await?,
         };
@@ -447,7 +440,7 @@ impl Plugin {
             meter.left(question, &mut instance.store);
         }
         instance.calls += 1;
-        held.keep(self, now, (slot, instance));
+        held.keep(self, (slot, instance));
         Ok(answer)
     }
 }

@@ -214,8 +214,7 @@ impl Edge {
         self.moved = Instant::now();
         self.body_awaited = None;
         self.note(scan);
-        let is_handshake = self.scanner.place() == Place::Through && self.scanner.heads() == 1;
-        if std::mem::take(&mut self.unseen) && !is_handshake {
+        if std::mem::take(&mut self.unseen) && (self.scanner.place(), self.scanner.heads()) != (Place::Through, 1) {
             self.stream.prompt();
         }
         Poll::Ready(Ok(true))

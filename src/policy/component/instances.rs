@@ -23,37 +23,29 @@ use crate::{
 /// The slot that a call holds, and its instance.
 pub(in crate::policy) type CheckedOut<'a> = (SemaphorePermit<'a>, Instance);
 
-/// The instance that has answered the last of several questions in a row, and when. Dropped, it is put back.
+/// The instance that has answered the last of several questions in a row. Dropped, it is put back.
 #[derive(Default)]
-pub(in crate::policy) struct Held<'a>(Option<(&'a Plugin, Instant, CheckedOut<'a>)>);
+pub(in crate::policy) struct Held<'a>(Option<(&'a Plugin, CheckedOut<'a>)>);
 
 impl<'a> Held<'a> {
     /// It, for the next question to this plugin; put back where that is another one.
-    pub(super) fn take_of(&mut self, plugin: &'a Plugin) -> Option<(Instant, CheckedOut<'a>)> {
-        let (held, then, instance) = self.0.take()?;
+    pub(super) fn take_of(&mut self, plugin: &'a Plugin) -> Option<CheckedOut<'a>> {
+        let (held, instance) = self.0.take()?;
         if std::ptr::eq(held, plugin) && instance.1.calls < plugin.spec.limits.reuse {
-            return Some((then, instance));
+            return Some(instance);
         }
         held.give_back(instance);
         None
     }
 
-    /// The instance that was asked at `then`.
-    pub(super) fn keep(&mut self, plugin: &'a Plugin, then: Instant, instance: CheckedOut<'a>) {
-        self.0 = Some((plugin, then, instance));
-    }
-
-    /// The next question is asked from then on.
-    pub(super) fn since(&mut self, now: Instant) {
-        if let Some((_, then, _)) = &mut self.0 {
-            *then = now;
-        }
+    pub(super) fn keep(&mut self, plugin: &'a Plugin, instance: CheckedOut<'a>) {
+        self.0 = Some((plugin, instance));
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Some((plugin, _, instance)) = self.0.take() {
+        if let Some((plugin, instance)) = self.0.take() {
             plugin.give_back(instance);
         }
     }
