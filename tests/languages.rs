@@ -8,7 +8,8 @@
 mod support;
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
     io::{Read as _, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
@@ -117,9 +118,9 @@ elsewhere: denied
     let imports = ["random", "metrics", "key-value", "discovery", "http-client"];
     let imports = imports.map(|name| format!("import cordboard:host/{name}@0.1.0;\n")).concat();
     fs::write(begun.join("wit/world.wit"), world.replace("  include", &format!("{imports}  include"))).unwrap();
-    let dir = workshop(&begun, "go");
+    let Workshop { dir, _lock } = workshop(&begun, "go");
     plugin("go", &dir, &["build", "--install"]);
-    let tests = "PATH=\"$PWD/.venv/bin:$PATH\" go test ./...";
+    let tests = "PATH=\"$PWD/.venv/bin:$PATH\" go test ./... 2>&1";
     let tests = Command::new("sh").args(["-c", tests]).current_dir(&dir).output().unwrap();
     assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stdout));
 
@@ -208,7 +209,7 @@ fn project(language: &str, more: &[&str], kind: &str) {
     assert_eq!(cases, fs::read_to_string(same).unwrap(), "the cases are the same in all languages");
 
     let engine = [language, &more.concat()].concat();
-    let dir = workshop(&begun, &engine);
+    let Workshop { dir, _lock } = workshop(&begun, &engine);
     plugin(language, &dir, &["build", "--install"]);
     plugin(language, &dir, &["check"]);
     let tried = plugin(language, &dir, &["test"]);
@@ -235,9 +236,16 @@ fn row(table: &Path, language: &str, kind: &str, bench: &str) {
     fs::write(table, format!("{before}{line}\n")).unwrap();
 }
 
+/// A folder in which projects of a language are built, one after the other.
+struct Workshop {
+    dir: PathBuf,
+    /// Held until the project has been tried: what the next one of any test brings would lie among its files.
+    _lock: File,
+}
+
 /// The folder of a language, with what was installed there, and nothing else but this project: tools know their own paths,
 /// so that they cannot be moved to it.
-fn workshop(begun: &Path, language: &str) -> PathBuf {
+fn workshop(begun: &Path, language: &str) -> Workshop {
     let mut hash = Sha256::new();
     // Other lines may want other tools. The project's name is no reason to install anything anew.
     for file in ["plugin.yaml", "package.json"] {
@@ -248,6 +256,8 @@ fn workshop(begun: &Path, language: &str) -> PathBuf {
     let digest = u64::from_be_bytes(hash.finalize()[..8].try_into().unwrap());
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages").join(format!("{language}-{digest:016x}"));
     fs::create_dir_all(&dir).unwrap();
+    let lock = File::create(dir.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
     for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if KEPT.iter().any(|kept| entry.file_name() == *kept) || begun.join(entry.file_name()).is_file() {
@@ -256,7 +266,7 @@ fn workshop(begun: &Path, language: &str) -> PathBuf {
         if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }
     copy(begun, &dir);
-    dir
+    Workshop { dir, _lock: lock }
 }
 
 /// Copies what is not there as it is: what a compiler has seen keeps its time.
