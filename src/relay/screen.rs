@@ -6,7 +6,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use super::mailbox::Handle;
@@ -30,26 +30,36 @@ pub trait Screen: Send + Sync {
     fn look(&self, direction: Direction, message: Payload, reply: &Reply) -> Option<Screened>;
 }
 
-/// By how many any messages are wanted now, in each direction. The relay looks at it for each message, so it is a number to
-/// be read and not a question to be asked.
+/// By how many any messages are wanted now: those of one direction are counted in the lower half, those of the other in the
+/// upper. The relay looks at it for each message, so it is a number to be read and not a question to be asked.
 #[derive(Debug, Default)]
-pub struct Wanted([AtomicU32; 2]);
+pub struct Wanted(AtomicU64);
 
 impl Wanted {
     /// Somebody more wants some of this direction, or somebody less. To be said once what is wanted can be asked for.
     pub fn change(&self, direction: Direction, wants: bool) {
-        let by = &self.0[direction as usize];
+        let one = 1 << Self::place(direction);
         if wants {
-            by.fetch_add(1, Ordering::SeqCst)
+            self.0.fetch_add(one, Ordering::SeqCst)
         } else {
-            by.fetch_sub(1, Ordering::SeqCst)
+            self.0.fetch_sub(one, Ordering::SeqCst)
         };
     }
 
     /// Whether anybody wants any of this direction.
     #[must_use]
     pub fn any(&self, direction: Direction) -> bool {
-        self.0[direction as usize].load(Ordering::Relaxed) > 0
+        self.0.load(Ordering::Relaxed) & u64::from(u32::MAX) << Self::place(direction) != 0
+    }
+
+    /// Whether nobody wants anything.
+    #[must_use]
+    pub fn nothing(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    const fn place(direction: Direction) -> u32 {
+        u32::BITS * direction as u32
     }
 }
 

@@ -25,9 +25,9 @@ pub(super) struct Screening {
 }
 
 impl Screening {
-    /// Whether anything that this party sends is wanted.
+    /// Whether anything that this party sends is wanted. Mostly nothing is, of anybody, and that is seen first.
     pub(super) fn wants(&self, sender: Party) -> bool {
-        self.wanted.any(direction(sender))
+        !self.wanted.nothing() && self.wanted.any(direction(sender))
     }
 }
 
@@ -63,6 +63,9 @@ impl<I: Io> Session<I> {
             return false;
         }
         let wanted = self.wanted(at);
+        if !wanted && self.sides[at].flow.sieve.is_none() {
+            return false;
+        }
         let (direction, ends) = (self.direction(at), self.ends(at));
         let flow = &mut self.sides[at].flow;
         match &flow.sieve {
