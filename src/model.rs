@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 pub use self::hook::Hook;
 pub use self::message::{CloseFrame, Direction, Event, MessageKind, Oversize, PairingDecision, Payload};
@@ -309,6 +309,17 @@ pub enum Edit {
     Remove(String),
 }
 
+/// An [`Edit`] that can be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckedEdit {
+    /// Replace all values.
+    Set(HeaderName, HeaderValue),
+    /// Add a value.
+    Append(HeaderName, HeaderValue),
+    /// Remove all values.
+    Remove(HeaderName),
+}
+
 /// What a resolver wants dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolution {
@@ -352,8 +363,10 @@ pub struct Verdict {
     pub channel: Option<ChannelId>,
     /// First opinion on the service.
     pub resolution: Option<Resolution>,
-    /// Accumulated header edits, in order.
+    /// Accumulated header edits, in order, as they were said.
     pub edits: Vec<Edit>,
+    /// The same, checked.
+    pub checked_edits: Vec<CheckedEdit>,
     /// Who said so: identity of the deciding policy, for logs (`name@sha256-prefix`).
     pub policy: Option<Arc<str>>,
 }

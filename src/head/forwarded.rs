@@ -139,7 +139,7 @@ impl Forwarded<'_> {
         let peer = self.peer.to_canonical();
         let (proto, default_port) = self.scheme();
         let authority = self.authority.parse::<Authority>().ok();
-        let address = peer.to_string();
+        let address = text(peer);
         let own = self.element(&node(peer, &address), authority.is_some());
 
         // Either chain is made from the other where a proxy before us keeps only one.
@@ -175,12 +175,12 @@ impl Forwarded<'_> {
         let peer = self.peer.to_canonical();
         let (proto, default_port) = self.scheme();
         let authority = self.authority.parse::<Authority>().ok();
-        let address = peer.to_string();
+        let address = text(peer);
         let element = self.element(&node(peer, &address), authority.is_some());
-        let text = |text: String| HeaderValue::try_from(text).ok();
+        let value = |text: String| HeaderValue::try_from(text).ok();
         let fields = [
-            (X_FORWARDED_FOR, text(address)),
-            (header::FORWARDED, text(element)),
+            (X_FORWARDED_FOR, value(address)),
+            (header::FORWARDED, value(element)),
             (X_FORWARDED_PROTO, Some(HeaderValue::from_static(proto))),
             (X_FORWARDED_HOST, authority.as_ref().and_then(|_| HeaderValue::from_str(self.authority).ok())),
             (X_FORWARDED_PORT, authority.map(|authority| authority.port_u16().unwrap_or(default_port).into())),
@@ -216,6 +216,19 @@ impl Forwarded<'_> {
 /// An element behind which another can be read.
 fn well_formed(element: &str) -> String {
     if is_balanced(element) { element.to_owned() } else { "for=unknown".to_owned() }
+}
+
+/// An address as it is written. One of IPv4 is pieced together, too.
+fn text(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
 }
 
 /// An address, whose text is `text`, as `Forwarded` has it (RFC 7239 §6).

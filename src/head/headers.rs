@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::Cause,
-    model::{Edit, Handshake, Refusal},
+    model::{CheckedEdit, Edit, Handshake, Refusal},
 };
 
 #[cfg(test)]
@@ -146,54 +146,47 @@ pub(super) fn retain(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) ->
     kept
 }
 
-/// Carries out a policy's edits, in order; `headers` is unchanged if one of them is refused.
+/// A policy's edits as they can be carried out.
 ///
 /// `Host` may be set, to one valid authority, but neither doubled nor removed.
 ///
 /// # Errors
 /// A line that names the field: it is hop-by-hop, belongs to the WebSocket handshake, decides the framing
 /// (`Content-Length`), or its name or value is not valid.
-pub fn apply_edits(headers: &mut HeaderMap, edits: &[Edit]) -> Result<(), String> {
-    if edits.is_empty() {
-        return Ok(());
-    }
-    let checked: Vec<_> = edits.iter().map(check_edit).collect::<Result<_, _>>()?;
-    for edit in checked {
+pub fn check_edits(edits: &[Edit]) -> Result<Vec<CheckedEdit>, String> {
+    edits.iter().map(check_edit).collect()
+}
+
+/// Carries out edits, in order.
+pub fn apply_edits(headers: &mut HeaderMap, edits: &[CheckedEdit]) {
+    for edit in edits {
         match edit {
-            Checked::Set(name, value) => drop(headers.insert(name, value)),
-            Checked::Append(name, value) => drop(headers.append(name, value)),
-            Checked::Remove(gone) if headers.contains_key(&gone) => *headers = retain(headers, |name| *name != gone),
-            Checked::Remove(_) => {}
+            CheckedEdit::Set(name, value) => drop(headers.insert(name, value.clone())),
+            CheckedEdit::Append(name, value) => drop(headers.append(name, value.clone())),
+            CheckedEdit::Remove(gone) if headers.contains_key(gone) => *headers = retain(headers, |name| name != gone),
+            CheckedEdit::Remove(_) => {}
         }
     }
-    Ok(())
 }
 
-/// An edit that can be carried out.
-enum Checked {
-    Set(HeaderName, HeaderValue),
-    Append(HeaderName, HeaderValue),
-    Remove(HeaderName),
-}
-
-fn check_edit(edit: &Edit) -> Result<Checked, String> {
+fn check_edit(edit: &Edit) -> Result<CheckedEdit, String> {
     Ok(match edit {
         Edit::Set(name, value) => {
             let (name, value) = policy_field(name, value)?;
             if name == header::HOST && value.to_str().map_or(true, |host| host.parse::<Authority>().is_err()) {
                 return Err("the value of the header host is not a valid authority".to_owned());
             }
-            Checked::Set(name, value)
+            CheckedEdit::Set(name, value)
         }
         Edit::Append(name, value) => {
             let (name, value) = policy_field(name, value)?;
             not_host(&name)?;
-            Checked::Append(name, value)
+            CheckedEdit::Append(name, value)
         }
         Edit::Remove(name) => {
             let gone = policy_name(name)?;
             not_host(&gone)?;
-            Checked::Remove(gone)
+            CheckedEdit::Remove(gone)
         }
     })
 }
@@ -205,7 +198,7 @@ fn not_host(name: &HeaderName) -> Result<(), String> {
 /// A field as a policy gave it, checked.
 ///
 /// # Errors
-/// As those of [`apply_edits`].
+/// As those of [`check_edits`].
 pub fn policy_field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let name = policy_name(name)?;
     let value = HeaderValue::from_bytes(value.as_bytes())
@@ -216,7 +209,7 @@ pub fn policy_field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)
 /// The name of a field that may be edited.
 ///
 /// # Errors
-/// As those of [`apply_edits`].
+/// As those of [`check_edits`].
 pub fn policy_name(text: &str) -> Result<HeaderName, String> {
     let name = HeaderName::from_bytes(text.as_bytes())
         .map_err(|_| format!("{:?} is not a header name", text.chars().take(64).collect::<String>()))?;
@@ -232,7 +225,7 @@ pub struct Changes<'a> {
     /// Instead of the request's own path and query; starts with `/`.
     pub path_and_query: Option<&'a str>,
     /// The edits of policies.
-    pub edits: &'a [Edit],
+    pub edits: &'a [CheckedEdit],
     /// The route's rewriting, which comes after the policies'.
     pub rewrite: Option<&'a Rewrite>,
     /// What the route's path expression captured.
@@ -247,7 +240,7 @@ pub struct Changes<'a> {
 /// the route's rewriting apply.
 ///
 /// # Errors
-/// [`Cause::PluginFailed`] for an edit or an overriding path of a policy, [`Cause::BadPath`] for what the route's
+/// [`Cause::PluginFailed`] for an overriding path of a policy, [`Cause::BadPath`] for what the route's
 /// rewriting makes of this request; each says what is not acceptable.
 pub fn upstream_request(handshake: &Handshake, changes: &Changes<'_>) -> Result<Request<Empty<Bytes>>, Refusal> {
     let request = request_head(handshake, changes, |name| {
@@ -291,7 +284,7 @@ pub(super) fn request_head(
     }
     Forwarded { peer: handshake.peer.ip(), client: handshake.client, authority: &handshake.authority }
         .set(&mut headers);
-    apply_edits(&mut headers, changes.edits).map_err(policy)?;
+    apply_edits(&mut headers, changes.edits);
     if let Some(rewrite) = changes.rewrite {
         rewrite
             .apply(&mut target, &mut headers, changes.captured)

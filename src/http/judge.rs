@@ -17,7 +17,7 @@ use crate::{
         plain, target,
         upgrade::{self, Asked, UpgradeRequest},
     },
-    model::{Client, ConnId, Edit, Handshake, Mode, Refusal},
+    model::{CheckedEdit, Client, ConnId, Handshake, Mode, Refusal},
     policy::{self, Known, Opinion, Ruling, Trace},
     route::{self, Plan},
 };
@@ -59,7 +59,7 @@ pub(super) struct Judged<P> {
     pub(super) handshake: Arc<Handshake>,
     pub(super) route: Arc<Route>,
     pub(super) plan: Plan,
-    pub(super) edits: Vec<Edit>,
+    pub(super) edits: Vec<CheckedEdit>,
     /// What later questions are about.
     pub(super) known: Known,
     /// Who decided.
@@ -126,7 +126,7 @@ pub(super) async fn judge<O: Onlooker>(
             onlooker.heard(&handshake, &opinions);
         }
         let Ruling { mut verdict, known } = ruling?;
-        let edits = std::mem::take(&mut verdict.edits);
+        let edits = std::mem::take(&mut verdict.checked_edits);
         let policy = verdict.policy.clone();
         let plan = route::plan(generation, &route, verdict);
         let plan = plan.map_err(|refusal| Refusal { policy: policy.clone(), ..refusal })?;

@@ -48,7 +48,7 @@ use crate::{
     generation::{Generation, Route},
     head::{headers::has_token, plain, upgrade::UpgradeRequest},
     metrics::{Metrics, routes::Presence},
-    model::{ConnId, Edit, Handshake, Limits, Refusal, Rejection},
+    model::{CheckedEdit, ConnId, Handshake, Limits, Refusal, Rejection},
     places,
     policy::{self, Known, Refused},
     relay::{End, Leg, Party, Relay},
@@ -164,7 +164,7 @@ struct Admitted {
     generation: Arc<Generation>,
     route: Arc<Route>,
     plan: Plan,
-    edits: Vec<Edit>,
+    edits: Vec<CheckedEdit>,
     known: Known,
     info: LegInfo,
     /// None where the request is forwarded, whatever it asks for.

@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, uri::PathAndQuery};
+use http::uri::PathAndQuery;
 
 use super::{
     output::cut,
     v0_1::{Target, Wanted},
 };
-use crate::{head::headers, model::Edit};
+use crate::{
+    head::headers,
+    model::{CheckedEdit, Edit},
+};
 
 /// Most of a guest's text that is quoted in a message, in bytes.
 pub(super) const SHOWN_BYTES: usize = 128;
@@ -58,11 +61,11 @@ fn endpoint(url: &str, granted: &[Arc<str>]) -> Result<Arc<str>, String> {
     })
 }
 
-/// Edits of a request, if they may be made.
+/// Edits of a header, if they may be made.
 ///
 /// # Errors
 /// What breaks the contract.
-pub(super) fn edits(edits: &[Edit]) -> Result<(), String> {
+pub(super) fn edits(edits: &[Edit]) -> Result<Vec<CheckedEdit>, String> {
     let bytes: usize = edits
         .iter()
         .map(|edit| match edit {
@@ -73,5 +76,5 @@ pub(super) fn edits(edits: &[Edit]) -> Result<(), String> {
     if edits.len() > EDITS || bytes > EDIT_BYTES {
         return Err(format!("made more than {EDITS} edits, or edits of more than {EDIT_BYTES} bytes"));
     }
-    headers::apply_edits(&mut HeaderMap::new(), edits)
+    headers::check_edits(edits)
 }

@@ -293,7 +293,10 @@ async fn rewrite<'a>(
     for plugin in plugins {
         if let Some(Answer::Rewrite(edits)) = ask(plugin, Question::Rewrite, call, asking).await? {
             match answer::edits(&edits) {
-                Ok(()) => verdict.edits.extend(edits),
+                Ok(checked) => {
+                    verdict.edits.extend(edits);
+                    verdict.checked_edits.extend(checked);
+                }
                 Err(why) => broken(plugin, Question::Rewrite, &Scene::about(call), why)?,
             }
         }

@@ -11,11 +11,7 @@ use super::{
     trace::Trace,
     v0_1::{Answer, Question},
 };
-use crate::{
-    error::Cause,
-    head::headers,
-    model::{Edit, Refusal},
-};
+use crate::{head::headers, model::CheckedEdit};
 
 /// Tells a client the channel it is on, which is not a plugin's to say.
 const CHANNEL: &str = "x-channel-id";
@@ -56,21 +52,21 @@ pub async fn rewrite_answer(
         let mut scene = Scene::about(&known.0);
         let said = answered(plugin, question, &mut scene, &mut asking).await?;
         let Some(Answer::Rewrite(edits)) = said else { continue };
-        match answer::edits(&edits).and_then(|()| not_the_channel(&edits)) {
-            Ok(()) => all.extend(edits),
+        match answer::edits(&edits).and_then(not_the_channel) {
+            Ok(checked) => all.extend(checked),
             Err(why) => broken(plugin, question, &scene, why)?,
         }
     }
-    headers::apply_edits(headers, &all)
-        .map_err(|why| Refused::Failed(Refusal::new(Cause::PluginFailed).with_detail(why)))
+    headers::apply_edits(headers, &all);
+    Ok(())
 }
 
-fn not_the_channel(edits: &[Edit]) -> Result<(), String> {
-    let named = |edit: &Edit| match edit {
-        Edit::Set(name, _) | Edit::Append(name, _) | Edit::Remove(name) => name.eq_ignore_ascii_case(CHANNEL),
+fn not_the_channel(edits: Vec<CheckedEdit>) -> Result<Vec<CheckedEdit>, String> {
+    let named = |edit: &CheckedEdit| match edit {
+        CheckedEdit::Set(name, _) | CheckedEdit::Append(name, _) | CheckedEdit::Remove(name) => name == CHANNEL,
     };
     if edits.iter().any(named) {
         return Err(format!("the header {CHANNEL} is the proxy's own and may not be edited"));
     }
-    Ok(())
+    Ok(edits)
 }

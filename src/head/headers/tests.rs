@@ -112,12 +112,12 @@ fn edits_add_up_in_order_and_keep_the_order_of_the_rest() {
         set("d", "2"),
         set("host", "y:81"),
     ];
-    apply_edits(&mut headers, &edits).unwrap();
+    apply_edits(&mut headers, &check_edits(&edits).unwrap());
     assert_eq!(list(&headers), [("b", "3"), ("b", "4"), ("c", "1"), ("d", "2"), ("host", "y:81"), ("e", "größe")]);
 }
 
 #[test]
-fn an_edit_of_what_is_the_proxys_own_is_refused_by_name_and_changes_nothing() {
+fn an_edit_of_what_is_the_proxys_own_is_refused_by_name() {
     for (edit, named) in [
         (set("Connection", "close"), "connection"),
         (append("Upgrade", "h2c"), "upgrade"),
@@ -135,11 +135,8 @@ fn an_edit_of_what_is_the_proxys_own_is_refused_by_name_and_changes_nothing() {
         (set("x-split", "a\r\nb: c"), "x-split"),
         (set("x-nul", "a\0"), "x-nul"),
     ] {
-        let before = map(&[("host", "a"), ("sec-websocket-protocol", "chat")]);
-        let mut headers = before.clone();
-        let message = apply_edits(&mut headers, &[set("x-first", "1"), edit.clone()]).expect_err(named);
+        let message = check_edits(&[set("x-first", "1"), edit.clone()]).expect_err(named);
         assert!(message.contains(named), "{edit:?}: {message}");
-        assert_eq!(headers, before, "{edit:?}");
     }
 }
 
@@ -167,7 +164,7 @@ fn the_upstream_request_is_what_the_client_sent_but_for_this_hop() {
             ("origin", "https://app.example"),
         ],
     );
-    let edits = [set("x-user", "7"), remove("cookie")];
+    let edits = check_edits(&[set("x-user", "7"), remove("cookie")]).unwrap();
     let request = upstream_request(&handshake, &Changes { edits: &edits, ..Changes::default() }).unwrap();
     assert_eq!((request.method(), request.version()), (&Method::GET, Version::HTTP_11));
     assert_eq!(request.uri(), "/a%20b//c?x=%zz&y=1+2&&z");

@@ -102,25 +102,30 @@ pub(super) fn bad(what: impl Into<String>) -> Violation {
 /// # Errors
 /// It is folded, has no colon, or holds what does not belong there.
 pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
-    if let Some(b' ' | b'\t') = line.first() {
-        return Err(bad("it begins with white space: a folded line, or one before the first field"));
-    }
-    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-        return Err(bad("it has no colon"));
+    let end = line.iter().position(|byte| !in_token(*byte)).unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    let Some((b':', value)) = rest.split_first().filter(|_| !name.is_empty()) else {
+        return Err(misnamed(line));
     };
-    let (name, value) = line.split_at(colon);
-    let value = value.get(1..).unwrap_or_default();
-    if let Some(byte) = name.iter().copied().find(|byte| !in_token(*byte)) {
-        return Err(bad(format!("the name \"{}\" holds {}", shown(name), described(byte))));
-    }
-    if name.is_empty() {
-        return Err(bad("nothing stands before the colon"));
-    }
     if let Some(byte) = value.iter().copied().find(|byte| !in_value(*byte)) {
         // A value may be a secret, so it is not repeated.
         return Err(bad(format!("the value of {} holds {}", shown(name), described(byte))));
     }
     Ok((name, trimmed(value)))
+}
+
+/// What is wrong with a line that does not begin with a name and a colon.
+fn misnamed(line: &[u8]) -> Violation {
+    if let Some(b' ' | b'\t') = line.first() {
+        return bad("it begins with white space: a folded line, or one before the first field");
+    }
+    let Some(name) = memchr(b':', line).and_then(|colon| line.get(..colon)) else {
+        return bad("it has no colon");
+    };
+    match name.iter().copied().find(|byte| !in_token(*byte)) {
+        Some(byte) => bad(format!("the name \"{}\" holds {}", shown(name), described(byte))),
+        None => bad("nothing stands before the colon"),
+    }
 }
 
 /// Counts a field line.
