@@ -93,14 +93,9 @@ struct Comparison {
 
 impl Comparison {
     fn run(&self) -> io::Result<()> {
-        let named = |id: &String| Peer::named(id).ok_or_else(|| io::Error::other(format!("there is no peer `{id}`")));
-        let mut peers = self.peers.iter().map(named).collect::<io::Result<Vec<_>>>()?;
-        if peers.is_empty() {
-            peers = Peer::ALL.to_vec();
-        }
         let mut options = Options {
             rows: row::chosen(&self.rows).map_err(io::Error::other)?,
-            peers,
+            peers: Peer::chosen(&self.peers).map_err(io::Error::other)?,
             repetitions: self.repetitions.max(1),
             time: Duration::from_millis(self.milliseconds),
             sessions: self.sessions,

@@ -113,10 +113,19 @@ impl Peer {
         }
     }
 
-    /// By its id.
-    #[must_use]
-    pub fn named(id: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|peer| peer.id() == id)
+    /// Those of these ids; all where none is named.
+    ///
+    /// # Errors
+    /// An id that none has, and those that there are.
+    pub fn chosen(ids: &[String]) -> Result<Vec<Self>, String> {
+        if ids.is_empty() {
+            return Ok(Self::ALL.to_vec());
+        }
+        let named = |id: &String| {
+            let known = || format!("there is no peer `{id}`; there are {}", Self::ALL.map(Self::id).join(", "));
+            Self::ALL.into_iter().find(|peer| peer.id() == id).ok_or_else(known)
+        };
+        ids.iter().map(named).collect()
     }
 
     /// Whether it is a proxy that others run, against which the bars are set.
@@ -131,5 +140,20 @@ impl Peer {
     /// When its program is missing, or it does not take connections in time.
     pub fn start(self, tools: &Tools, listen: SocketAddr, service: SocketAddr) -> io::Result<Process> {
         Process::start(self, Plan::new(self, tools, listen, service)?)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_chosen_by_id_in_that_order() {
+        let chosen = |ids: &[&str]| Peer::chosen(&ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+        assert_eq!(chosen(&[]).unwrap(), Peer::ALL);
+        assert_eq!(chosen(&["nginx-64k", "cordboard"]).unwrap(), [Peer::Nginx { large: true }, Peer::Cordboard]);
+        let unknown = chosen(&["cordboard", "nginx-64"]).unwrap_err();
+        assert!(unknown.starts_with("there is no peer `nginx-64`; there are cordboard, cordboard-copy, "), "{unknown}");
     }
 }
