@@ -37,6 +37,7 @@ pub mod local;
 pub mod log;
 pub mod metrics;
 pub mod model;
+mod moment;
 pub mod places;
 pub mod policy;
 pub mod relay;

@@ -52,10 +52,10 @@ pub(super) fn sessions(control: &Control) -> Value {
             "peer": leg.info.peer().to_string(),
             "subject": leg.info.subject(),
             "policy": &*leg.info.policy,
-            "generation": leg.info.generation,
+            "generation": leg.info.generation(),
             "filters": leg.filters,
             "filters_generation": leg.generation,
-            "upstream": leg.info.upstream.as_ref().map(|(service, at)| format!("{}/{at}", service.id.as_str())),
+            "upstream": leg.info.upstream.as_ref().map(|it| format!("{}/{}", it.service.id.as_str(), it.endpoint)),
         })).collect::<Vec<_>>(),
     })
 }

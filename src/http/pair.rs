@@ -21,9 +21,10 @@ use crate::{
     head::upgrade,
     metrics::routes::State,
     model::{ConnId, PairingDecision, Refusal, RendezvousRules},
+    moment::Moment,
     policy,
     relay::{self, Leg, Party, Report},
-    rendezvous::{Arrival, Evicted, Key, Life, Opposite, Readied, Reservation, Seat, Side},
+    rendezvous::{Arrival, Evicted, Key, Life, Opposite, Pair, Readied, Reservation, Seat, Side},
     route::Plan,
 };
 
@@ -59,7 +60,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let hooks = Hooks::of(filters, &route, generation);
     let (line, mailbox) = OnLine::enter(board, arrival.conn, info, place, hooks);
     drop(arriving);
-    let seated = Box::new(Seated { seat: Some(seat), line, opened: Instant::now() });
+    let seated = Box::new(Seated { seat: Some(Box::new(seat)), pair: None, line, opened: Moment::now() });
     Ok(Step::Switch(response, Switched::Pair(Fresh { seated, mailbox, hold })))
 }
 
@@ -155,16 +156,18 @@ pub struct Fresh {
 
 /// A leg that holds its seat: the host of its own session, or a guest in its partner's.
 pub(super) struct Seated {
-    /// None once its session begins to end.
-    seat: Option<Seat<SessionHandle>>,
+    /// None once it has met its partner, or its session begins to end.
+    seat: Option<Box<Seat<SessionHandle>>>,
+    /// The seats of both, from then on: the host's.
+    pair: Option<Box<Pair<SessionHandle>>>,
     pub(super) line: OnLine,
-    opened: Instant,
+    opened: Moment,
 }
 
 impl Fresh {
     pub(super) async fn go(mut self, freed: Freed) {
-        let Seated { seat: Some(seat), line, opened } = &mut *self.seated else { return };
-        *opened = Instant::now();
+        let Seated { seat: Some(seat), line, opened, .. } = &mut *self.seated else { return };
+        *opened = Moment::now();
         let party = match seat.side() {
             Side::Client => Party::Client,
             Side::Backend => Party::Backend,
@@ -215,24 +218,21 @@ impl Fresh {
 
 impl relay::Owner for Seated {
     fn joined(&mut self) {
-        if let Some(guest) = self.line.guest().as_ref() {
-            self.line.joined(&guest.line);
+        let mut guest = self.line.guest();
+        let Some(guest) = guest.as_mut() else { return };
+        if let (Some(own), Some(guests)) = (self.seat.take(), guest.seat.take()) {
+            self.pair = Some(Box::new(own.pair(*guests)));
         }
+        self.line.joined(&guest.line);
     }
 
-    /// Gives up the seats.
+    /// Gives up the seats. A guest that is still on its way keeps its own: its leg will come back to it.
     fn ending(&mut self, joined: bool) {
         self.line.mark().to(State::Closing);
-        // A guest that is still on its way keeps its seat: its leg will come back to it.
-        let take_seat = |guest: &mut Box<Self>| {
+        if joined && let Some(guest) = self.line.guest().as_ref() {
             guest.line.mark().to(State::Closing);
-            guest.seat.take()
-        };
-        let guest = if joined { self.line.guest().as_mut().and_then(take_seat) } else { None };
-        match (self.seat.take(), guest) {
-            (Some(seat), Some(guest)) => drop(seat.pair(guest)),
-            (seat, _) => drop(seat),
         }
+        drop((self.pair.take(), self.seat.take()));
     }
 
     fn ended(self: Box<Self>, report: Report) {

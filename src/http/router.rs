@@ -10,7 +10,7 @@ use super::{
     Admitted, Answered, Freed, Refuse, Step, Switchboard, Switched, channel_header,
     hooks::{self, Hooks},
     leg_of, rewritten,
-    session::{self, OnLine},
+    session::{self, OnLine, Upstream},
 };
 use crate::{
     config::Transport,
@@ -21,6 +21,7 @@ use crate::{
     },
     metrics::routes::State,
     model::ConnId,
+    moment::Moment,
     policy::filter,
     relay::{self, End, Leg, Party, Report},
     route::Plan,
@@ -75,7 +76,8 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     rewritten(&admitted, &mut response, deadline).await?;
     let Some(stream) = dialled.keep() else { return Err(Cause::Internal.into()) };
     let mut info = admitted.info.clone();
-    info.upstream = Some((Arc::clone(&service.config), connected.endpoint.address));
+    info.upstream =
+        Some(Arc::new(Upstream { service: Arc::clone(&service.config), endpoint: connected.endpoint.address }));
     let service = Leg {
         id: ConnId::next(),
         stream,
@@ -132,7 +134,7 @@ pub struct Dialled {
 impl Dialled {
     pub(super) fn go(self, freed: Freed) {
         let Self { line, mailbox, service, subprotocol } = self;
-        let opened = Instant::now();
+        let opened = Moment::now();
         let freed = match freed {
             Ok(freed) => freed,
             Err(error) => return session::unanswered(&line, Party::Client, opened, &*error),
@@ -149,7 +151,7 @@ impl Dialled {
 /// Whom a routed session belongs to.
 struct Routed {
     line: OnLine,
-    opened: Instant,
+    opened: Moment,
 }
 
 impl relay::Owner for Routed {

@@ -16,12 +16,9 @@ use std::{
 };
 
 use dashmap::DashMap;
-use tokio::{
-    sync::{
-        Notify,
-        mpsc::{UnboundedSender, unbounded_channel},
-    },
-    time::Instant,
+use tokio::sync::{
+    Notify,
+    mpsc::{UnboundedSender, unbounded_channel},
 };
 use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
@@ -40,7 +37,7 @@ pub(super) use self::{
     recheck::Slots,
 };
 pub use self::{
-    info::LegInfo,
+    info::{LegInfo, Upstream},
     revoke::{Revoked, Whom},
 };
 use super::{Place, Switchboard, Watch, forward::Exchange, hooks::Hooks, pair::Seated, watchman::Ends};
@@ -49,6 +46,7 @@ use crate::{
     error::Cause,
     metrics::{Metrics, routes::Mark},
     model::{ConnId, Limits, Mode},
+    moment::Moment,
     policy::Facts,
     relay::{self, Report},
 };
@@ -413,7 +411,7 @@ impl OnLine {
 
     /// Accounts for it: its session, in which `guest` was the other leg, is over. What could block, because it is the last to
     /// let go of a plugin or waits for who reads the log, is left to a task.
-    pub(super) fn over(self, opened: Instant, report: Report, guest: Option<Box<Seated>>) {
+    pub(super) fn over(self, opened: Moment, report: Report, guest: Option<Box<Seated>>) {
         let over = Over { line: self, opened, report, guest };
         if over.is_brief() {
             over.account();
@@ -441,14 +439,16 @@ mod tests {
     use std::mem::size_of;
 
     use super::*;
+    use crate::rendezvous::Pair;
 
     /// There may be a hundred thousand of each: what grows here grows by megabytes. Sizes to which the allocator rounds,
     /// less the two counters of an `Arc`.
     #[test]
     fn what_is_kept_of_each_leg_stays_small() {
-        assert!(size_of::<OneLeg>() <= 192 - 16, "{}", size_of::<OneLeg>());
+        assert!(size_of::<OneLeg>() <= 160 - 16, "{}", size_of::<OneLeg>());
         assert!(size_of::<Facts>() <= 128 - 16, "{}", size_of::<Facts>());
-        assert!(size_of::<Seated>() <= 192, "{}", size_of::<Seated>());
-        assert!(size_of::<OnLine>() <= 64, "{}", size_of::<OnLine>());
+        assert!(size_of::<Seated>() <= 80, "{}", size_of::<Seated>());
+        assert!(size_of::<OnLine>() + size_of::<Moment>() <= 64, "{}", size_of::<OnLine>());
+        assert!(size_of::<Pair<SessionHandle>>() <= 64, "{}", size_of::<Pair<SessionHandle>>());
     }
 }

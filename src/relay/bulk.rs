@@ -5,14 +5,13 @@
 
 use std::io;
 
-use tokio::time::Instant;
-
 use super::{
     frame::MAX_HEADER,
     pipe::{self, Pipe},
     session::{Pulled, Session},
     side::Io,
 };
+use crate::moment::Moment;
 
 /// What was done about a big frame.
 pub(super) enum Bulk {
@@ -23,7 +22,7 @@ pub(super) enum Bulk {
 
 impl<I: Io> Session<I> {
     /// Moves a part of a big frame into a pipe, from a leg that has sent one right before.
-    pub(super) fn pull_bulk(&mut self, at: usize, now: Instant) -> Bulk {
+    pub(super) fn pull_bulk(&mut self, at: usize, now: Moment) -> Bulk {
         let orders = self.orders(at);
         let side = &mut self.sides[at];
         let (Some(io), pump) = (&mut side.io, &mut side.flow.pump) else { return Bulk::Read(usize::MAX) };

@@ -4,13 +4,11 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::{
     session::Session,
     side::{Input, Io, Output, Side},
 };
-use crate::{error::Cause, model::Limits};
+use crate::{error::Cause, model::Limits, moment::Moment};
 
 /// Durations beyond this count as this, so that no sum overflows.
 const FAR: Duration = Duration::from_hours(365 * 24);
@@ -28,12 +26,12 @@ const INSISTENCE: u32 = 4;
 pub(super) enum Calm {
     /// It must be reckoned.
     Unknown,
-    Until(Instant),
+    Until(Moment),
     Forever,
 }
 
 impl Calm {
-    pub(super) fn is_over(self, now: Instant) -> bool {
+    pub(super) fn is_over(self, now: Moment) -> bool {
         match self {
             Self::Unknown => true,
             Self::Until(deadline) => deadline <= now,
@@ -42,7 +40,7 @@ impl Calm {
     }
 
     /// When it ends, if it does.
-    pub(super) const fn end(self) -> Option<Instant> {
+    pub(super) const fn end(self) -> Option<Moment> {
         match self {
             Self::Until(deadline) => Some(deadline),
             Self::Forever | Self::Unknown => None,
@@ -51,23 +49,23 @@ impl Calm {
 }
 
 /// `by` after `at`.
-fn later(at: Instant, by: Duration) -> Instant {
+fn later(at: Moment, by: Duration) -> Moment {
     at + by.min(FAR)
 }
 
 /// The same for a limit that zero turns off.
-fn limit(at: Instant, by: Duration) -> Option<Instant> {
+fn limit(at: Moment, by: Duration) -> Option<Moment> {
     (!by.is_zero()).then(|| later(at, by))
 }
 
 impl<I: Io> Side<I> {
     /// By when a step of its closing must be done, if it begins now.
-    pub(super) fn closing_by(&self, now: Instant) -> Instant {
+    pub(super) fn closing_by(&self, now: Moment) -> Moment {
         later(now, self.limits.close.max(SHORTEST_CLOSE))
     }
 
     /// When its silence has consequences: a Ping, or after that its end.
-    fn silent_at(&self) -> Option<Instant> {
+    fn silent_at(&self) -> Option<Moment> {
         let pulse = &self.pulse;
         let listening = self.io.is_some() && self.input == Input::Open && self.output == Output::Open && !pulse.paused;
         if !listening || self.limits.ping_every.is_zero() {
@@ -81,14 +79,14 @@ impl<I: Io> Side<I> {
     }
 
     /// When its full socket is to be insisted on, the last time because it has taken no byte for too long.
-    fn insist_at(&self) -> Option<Instant> {
+    fn insist_at(&self) -> Option<Moment> {
         // Reckoned only for a leg that is full: this is asked at every wake.
         let since = self.blocked?;
         limit(since, self.limits.stall.min(FAR) / INSISTENCE * (self.insisted + 1))
     }
 
     /// Notes whether the leg is being read. The clock of silence stops while it is not.
-    pub(super) fn listen(&mut self, reading: bool, now: Instant) {
+    pub(super) fn listen(&mut self, reading: bool, now: Moment) {
         if reading && self.pulse.paused {
             self.pulse.heard = now;
             self.pulse.pinged = self.pulse.pinged.map(|_| now);
@@ -100,7 +98,7 @@ impl<I: Io> Side<I> {
 impl<I: Io> Session<I> {
     /// Does what is due.
     #[inline]
-    pub(super) fn tick(&mut self, now: Instant) {
+    pub(super) fn tick(&mut self, now: Moment) {
         if !self.is_calm() || self.calm.is_over(now) {
             self.do_what_is_due(now);
         }
@@ -120,7 +118,7 @@ impl<I: Io> Session<I> {
 
     /// When time alone changes something. While only frames pass it may come too early, and is reckoned anew then.
     #[inline]
-    pub(super) fn next_wake(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn next_wake(&mut self, now: Moment) -> Option<Moment> {
         if !self.is_calm() {
             self.calm = Calm::Unknown;
             return self.next_deadline();
@@ -131,8 +129,8 @@ impl<I: Io> Session<I> {
         self.calm.end()
     }
 
-    fn do_what_is_due(&mut self, now: Instant) {
-        let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+    fn do_what_is_due(&mut self, now: Moment) {
+        let due = |deadline: Option<Moment>| deadline.is_some_and(|deadline| deadline <= now);
         for at in 0..self.sides.len() {
             let side = &mut self.sides[at];
             if due(side.deadline) {
@@ -169,7 +167,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Tries whether a full socket takes a byte all the same; `false` for one that is not full.
-    fn insist(&mut self, at: usize, now: Instant) -> bool {
+    fn insist(&mut self, at: usize, now: Moment) -> bool {
         let side = &mut self.sides[at];
         let Some((since, io)) = side.blocked.zip(side.io.as_mut()) else { return false };
         io.insist();
@@ -178,11 +176,11 @@ impl<I: Io> Session<I> {
     }
 
     /// The nearest instant at which [`Session::tick`] has something to do.
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Moment> {
         let mut nearest = None;
-        let mut note = |deadline: Option<Instant>| {
+        let mut note = |deadline: Option<Moment>| {
             if let Some(deadline) = deadline {
-                nearest = Some(nearest.map_or(deadline, |nearest: Instant| nearest.min(deadline)));
+                nearest = Some(nearest.map_or(deadline, |nearest: Moment| nearest.min(deadline)));
             }
         };
         for side in &self.sides {
@@ -199,11 +197,11 @@ impl<I: Io> Session<I> {
         nearest
     }
 
-    fn lifetime_at(&self) -> Option<Instant> {
+    fn lifetime_at(&self) -> Option<Moment> {
         limit(self.joined, self.shorter(|limits| limits.lifetime))
     }
 
-    fn idle_at(&self) -> Option<Instant> {
+    fn idle_at(&self) -> Option<Moment> {
         limit(self.active, self.shorter(|limits| limits.idle))
     }
 

@@ -5,8 +5,6 @@
 //! would make the kernel send RST, which destroys the Close just written; hence the discarding. Each wait of that is
 //! limited by the leg's `close`.
 
-use tokio::time::Instant;
-
 use super::{
     Party,
     close::{CloseFrame, across},
@@ -17,11 +15,12 @@ use super::{
 use crate::{
     error::Cause,
     model::{self, ConnId},
+    moment::Moment,
 };
 
 impl<I: Io> Session<I> {
     /// Ends the session, or one leg and with it the other, for a reason of ours.
-    pub(super) fn close(&mut self, conn: Option<ConnId>, cause: Cause, now: Instant) {
+    pub(super) fn close(&mut self, conn: Option<ConnId>, cause: Cause, now: Moment) {
         self.straight = false;
         let row = cause.row();
         match conn {
@@ -38,7 +37,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Ends one leg, which is told this, and with it the other.
-    pub(super) fn dismiss(&mut self, conn: ConnId, cause: Cause, frame: CloseFrame, now: Instant) {
+    pub(super) fn dismiss(&mut self, conn: ConnId, cause: Cause, frame: CloseFrame, now: Moment) {
         self.straight = false;
         let Some(at) = self.position(conn) else { return };
         self.end(cause, None, Some(conn));
@@ -49,7 +48,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Ends the session; every leg is told this.
-    pub(super) fn close_all(&mut self, cause: Cause, frame: &CloseFrame, now: Instant) {
+    pub(super) fn close_all(&mut self, cause: Cause, frame: &CloseFrame, now: Moment) {
         self.end(cause, None, None);
         for at in 0..self.sides.len() {
             self.finish(at, frame.clone(), now);
@@ -58,7 +57,7 @@ impl<I: Io> Session<I> {
 
     /// Ends the session because we do not want it any more. What a leg has sent until now is delivered first: its partner gets the Close
     /// when nothing more comes, and in any case when `close` is over. Of a sender without a pause that is all there is.
-    pub(super) fn take_leave(&mut self, frame: CloseFrame, cause: Cause, now: Instant) {
+    pub(super) fn take_leave(&mut self, frame: CloseFrame, cause: Cause, now: Moment) {
         self.straight = false;
         self.end(cause, None, None);
         match self.sides.iter().map(|side| side.closing_by(now)).min() {
@@ -69,7 +68,7 @@ impl<I: Io> Session<I> {
 
     /// Gives each leg its farewell whose partner has nothing left: it was read in vain (not `pulled`), everything it
     /// sent was taken, and nothing has arrived meanwhile. Returns whether something changed.
-    pub(super) fn say_farewell(&mut self, pulled: [bool; 2], now: Instant) -> bool {
+    pub(super) fn say_farewell(&mut self, pulled: [bool; 2], now: Moment) -> bool {
         let Some(farewell) = self.farewell.take() else { return false };
         let Farewell { frame, until } = &*farewell;
         let due = *until <= now;
@@ -116,12 +115,12 @@ impl<I: Io> Session<I> {
     }
 
     /// A leg's Close was read; if there is a partner that may have it, it is the last of the pending bytes.
-    pub(super) fn close_received(&mut self, at: usize, code: u16, now: Instant) {
+    pub(super) fn close_received(&mut self, at: usize, code: u16, now: Moment) {
         let conn = self.sides[at].conn();
         self.end(Cause::Closed, None, Some(conn));
         let side = &mut self.sides[at];
         side.input = Input::Closed;
-        side.flow.dry = true;
+        side.flow.pump.dry = true;
         side.report.close_received = Some(code);
         let Some(partner) = self.partner(at) else {
             return self.finish(at, CloseFrame::echo(code), now);
@@ -134,10 +133,10 @@ impl<I: Io> Session<I> {
     }
 
     /// A leg broke a rule or a limit. What it sent before that is still delivered.
-    pub(super) fn violated(&mut self, at: usize, violation: Violation, now: Instant) {
+    pub(super) fn violated(&mut self, at: usize, violation: Violation, now: Moment) {
         let side = &mut self.sides[at];
         side.input = Input::Failed;
-        side.flow.dry = true;
+        side.flow.pump.dry = true;
         let conn = side.conn();
         self.end(violation.cause(), Some(violation.reason()), Some(conn));
         self.finish(at, CloseFrame::because(violation), now);
@@ -145,10 +144,10 @@ impl<I: Io> Session<I> {
     }
 
     /// Who looks at a leg's messages ends the session. What it let pass before that is still delivered.
-    pub(super) fn closed_by_screen(&mut self, at: usize, cause: Cause, frame: model::CloseFrame, now: Instant) {
+    pub(super) fn closed_by_screen(&mut self, at: usize, cause: Cause, frame: model::CloseFrame, now: Moment) {
         let side = &mut self.sides[at];
         side.input = Input::Failed;
-        side.flow.dry = true;
+        side.flow.pump.dry = true;
         self.end(cause, None, None);
         let frame = CloseFrame { code: frame.code, reason: frame.reason.into() };
         for at in 0..self.sides.len() {
@@ -157,11 +156,11 @@ impl<I: Io> Session<I> {
     }
 
     /// The end of a leg's stream, or an error, was read.
-    pub(super) fn stream_ended(&mut self, at: usize, now: Instant) {
+    pub(super) fn stream_ended(&mut self, at: usize, now: Moment) {
         self.straight = false;
         let side = &mut self.sides[at];
         side.eof = true;
-        side.flow.dry = true;
+        side.flow.pump.dry = true;
         if side.input != Input::Open {
             // After its Close that is as it should be; it may still read.
             return;
@@ -173,7 +172,7 @@ impl<I: Io> Session<I> {
     }
 
     /// A leg's socket takes nothing any more. What it has sent is still read, for it is to be delivered.
-    pub(super) fn write_failed(&mut self, at: usize, now: Instant) {
+    pub(super) fn write_failed(&mut self, at: usize, now: Moment) {
         let side = &mut self.sides[at];
         side.output = Output::Cut;
         side.shut = true;
@@ -186,7 +185,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Ends a leg without a Close and at once.
-    pub(super) fn cut(&mut self, at: usize, cause: Cause, now: Instant) {
+    pub(super) fn cut(&mut self, at: usize, cause: Cause, now: Moment) {
         let side = &mut self.sides[at];
         if let Some(io) = &mut side.io {
             io.abort();
@@ -199,7 +198,7 @@ impl<I: Io> Session<I> {
 
     /// A leg did not come to its end within `close`. One that is `full`, or has got no Close and never will, is cut, lest
     /// the kernel go on offering what it does not take.
-    pub(super) fn closing_took_too_long(&mut self, at: usize, full: bool, now: Instant) {
+    pub(super) fn closing_took_too_long(&mut self, at: usize, full: bool, now: Moment) {
         let side = &mut self.sides[at];
         side.report.overdue = true;
         if let Some(io) = &mut side.io {
@@ -216,7 +215,7 @@ impl<I: Io> Session<I> {
 
     /// A leg is gone: its partner gets a Close behind what is left for it. The partner's own code if it has closed by
     /// itself and only misses the answer, else what the leg's end means to it.
-    fn release_partner(&mut self, at: usize, cause: Cause, now: Instant) {
+    fn release_partner(&mut self, at: usize, cause: Cause, now: Moment) {
         let party = self.sides[at].report.party;
         let Some(partner) = self.partner(at) else { return };
         let frame = match self.sides[partner].report.close_received {
@@ -227,7 +226,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Gives a leg a Close of ours, unless it gets or got another.
-    fn finish(&mut self, at: usize, frame: CloseFrame, now: Instant) {
+    fn finish(&mut self, at: usize, frame: CloseFrame, now: Moment) {
         let side = &mut self.sides[at];
         if side.io.is_some() && side.output == Output::Open {
             side.closes_with(frame, now);

@@ -26,7 +26,7 @@ use std::{
 
 use mio::{Events, Poll, Token, event::Event};
 use slab::Slab;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::runtime::Handle;
 
 pub(crate) use self::errand::{is_rung, ring_at};
 pub(crate) use self::loose::{LaneListener, LaneStream};
@@ -50,7 +50,7 @@ use super::{
     session::{Next, Session, Wants},
     side::Io as _,
 };
-use crate::{error::Cause, tuning::LASTED};
+use crate::{error::Cause, moment::Moment, tuning::LASTED};
 
 thread_local! {
     /// The lane whose thread this is.
@@ -80,7 +80,7 @@ struct Resident {
     session: Session<Tcp>,
     mailbox: Mailbox,
     /// For when its timer is set.
-    armed: Option<Instant>,
+    armed: Option<Moment>,
     /// Its turn will come.
     queued: bool,
     rung: bool,
@@ -91,7 +91,7 @@ struct Resident {
 /// What a turn came to.
 enum Turn {
     Again,
-    Wait(Option<Instant>),
+    Wait(Option<Moment>),
     Done,
 }
 
@@ -154,7 +154,7 @@ impl Lane {
     fn go_round(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         let mut turns = Vec::new();
-        let mut now = Instant::now();
+        let mut now = Moment::now();
         loop {
             if self.open(now) {
                 return;
@@ -179,7 +179,7 @@ impl Lane {
                 #[allow(clippy::disallowed_methods)] // there is nothing else to wait for
                 std::thread::sleep(Duration::from_millis(10));
             }
-            now = Instant::now();
+            now = Moment::now();
             for event in &events {
                 match event.token() {
                     WAKE => {}
@@ -204,7 +204,7 @@ impl Lane {
     }
 
     /// Takes what others have left; whether it is to stop.
-    fn open(&mut self, now: Instant) -> bool {
+    fn open(&mut self, now: Moment) -> bool {
         if !self.inbox.take(&mut self.emptied) {
             return false;
         }
@@ -228,10 +228,10 @@ impl Lane {
     }
 
     /// Lets errands go on, as far as they may hold up the frames; gives the time it is then.
-    fn run_errands(&mut self) -> Instant {
-        let begun = Instant::now();
+    fn run_errands(&mut self) -> Moment {
+        let begun = Moment::now();
         let mut now = begun;
-        while now.saturating_duration_since(begun) < FOR_ERRANDS
+        while now.since(begun) < FOR_ERRANDS
             && let Some(due) = self.due.pop_front()
         {
             now = match due {
@@ -243,7 +243,7 @@ impl Lane {
     }
 
     /// Gives a session its place.
-    fn admit(&mut self, newcomer: Newcomer, now: Instant) {
+    fn admit(&mut self, newcomer: Newcomer, now: Moment) {
         let vacant = self.residents.vacant_entry();
         let place = vacant.key();
         let Newcomer { begin, mailbox, mut owner } = newcomer;
@@ -266,14 +266,15 @@ impl Lane {
             Begin::Waiting(leg, deadline, hold) => {
                 let accounts = [LegReport::new(leg.id, leg.party)];
                 let leg = seats.open(leg, 2 * place);
-                let session = |leg| Session::waiting(leg, hold, deadline, Owned::default(), now);
+                let session = |leg| Session::waiting(leg, hold, deadline.into(), Owned::default(), now);
                 leg.map(session).map_err(|error| (error, accounts.to_vec()))
             }
         };
         match opened {
             Ok(mut session) => {
                 session.owner = owner;
-                mailbox.ring_at(Bell { inbox: Arc::clone(&self.inbox), place });
+                let short = u32::try_from(place).unwrap_or(u32::MAX);
+                mailbox.ring_at(Bell { inbox: Arc::clone(&self.inbox), place: short });
                 let resident = Resident { session, mailbox, armed: None, queued: false, rung: false, settled: false };
                 vacant.insert(Box::new(resident));
                 // There may be mail already.
@@ -345,7 +346,7 @@ impl Lane {
     }
 
     /// A session's turn.
-    fn turn(&mut self, place: usize, now: Instant) {
+    fn turn(&mut self, place: usize, now: Moment) {
         let Some(resident) = self.residents.get_mut(place) else { return };
         resident.queued = false;
         let (seats, spare) = (&mut self.seats, &mut self.spare);
@@ -383,12 +384,12 @@ impl Drop for Lane {
 
 impl Resident {
     /// Whether the timer that fires at `at` is the one that is set.
-    fn is_due(&mut self, at: Instant) -> bool {
+    fn is_due(&mut self, at: Moment) -> bool {
         self.armed.take_if(|armed| *armed == at).is_some()
     }
 
     /// When its sockets are to be settled, if they are not yet.
-    fn settles(&self) -> Option<Instant> {
+    fn settles(&self) -> Option<Moment> {
         (!self.settled).then(|| self.session.joined + LASTED)
     }
 
@@ -401,7 +402,7 @@ impl Resident {
         }
     }
 
-    fn turn(&mut self, seats: &mut Seats, spare: &mut Option<Buffer>, place: usize, now: Instant) -> Turn {
+    fn turn(&mut self, seats: &mut Seats, spare: &mut Option<Buffer>, place: usize, now: Moment) -> Turn {
         if self.settles().is_some_and(|at| at <= now) {
             self.settle();
         }
@@ -431,7 +432,7 @@ impl Resident {
     }
 
     /// Carries out what the mailbox holds. Runs right after a step, so that a leg that has left is known to have left.
-    fn obey(&mut self, seats: &mut Seats, place: usize, now: Instant) -> bool {
+    fn obey(&mut self, seats: &mut Seats, place: usize, now: Moment) -> bool {
         let Self { session, mailbox, settled, .. } = self;
         let mut any = false;
         while let Some(command) = mailbox.next() {
@@ -471,7 +472,7 @@ impl Resident {
         any
     }
 
-    fn end(self, now: Instant) {
+    fn end(self, now: Moment) {
         let report = self.session.report(now);
         let Self { mut session, mailbox, .. } = self;
         let mut owner = std::mem::take(&mut session.owner);
@@ -492,7 +493,7 @@ mod tests {
     /// As with what is kept of each leg elsewhere: there may be a hundred thousand of each.
     #[test]
     fn what_is_kept_of_each_session_stays_small() {
-        assert!(size_of::<Resident>() <= 192, "{}", size_of::<Resident>());
-        assert!(2 * size_of::<Side<Tcp>>() <= 640, "{}", size_of::<Side<Tcp>>());
+        assert!(size_of::<Resident>() <= 160, "{}", size_of::<Resident>());
+        assert!(2 * size_of::<Side<Tcp>>() <= 512, "{}", size_of::<Side<Tcp>>());
     }
 }

@@ -11,7 +11,10 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Leg, Screened, lane::Bell};
+use super::{
+    Leg, Screened,
+    lane::{Bell, Inbox},
+};
 use crate::{
     error::Cause,
     model::{self, ConnId},
@@ -80,7 +83,9 @@ impl Drop for Ticket {
 struct Shared {
     /// None while it is empty: few sessions ever get more mail than a partner.
     queue: Option<Box<VecDeque<Command>>>,
-    bell: Option<Bell>,
+    /// Where it is read: a [`Bell`], in pieces so that there is room for what follows.
+    lane: Option<Arc<Inbox>>,
+    place: u32,
     closed: bool,
 }
 
@@ -170,7 +175,8 @@ impl Handle {
             } else {
                 shared.queue.get_or_insert_default().push_back(command);
                 // Whoever takes mail takes all of it.
-                shared.bell.as_ref().filter(|_| waiting == 0).cloned()
+                let lane = shared.lane.as_ref().filter(|_| waiting == 0);
+                lane.map(|lane| Bell { inbox: Arc::clone(lane), place: shared.place })
             }
         };
         if let Some(bell) = bell {
@@ -191,7 +197,8 @@ pub struct Mailbox(Arc<Mutex<Shared>>);
 impl Mailbox {
     /// Rings for each command that comes while there is no other. Those that are here already are not rung for.
     pub(super) fn ring_at(&self, bell: Bell) {
-        lock(&self.0).bell = Some(bell);
+        let mut shared = lock(&self.0);
+        (shared.lane, shared.place) = (Some(bell.inbox), bell.place);
     }
 
     /// A handle to it.
@@ -223,7 +230,7 @@ impl Drop for Mailbox {
         let left = {
             let mut shared = lock(&self.0);
             shared.closed = true;
-            shared.bell = None;
+            shared.lane = None;
             std::mem::take(&mut shared.queue)
         };
         // Outside the lock: dropping them answers who waits.
@@ -234,5 +241,16 @@ impl Drop for Mailbox {
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mailbox")
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    /// As with what is kept of each session elsewhere: there is one for each leg of a pair.
+    #[test]
+    fn what_is_kept_of_each_mailbox_stays_small() {
+        assert!(size_of::<Mutex<Shared>>() <= 48 - 16, "{}", size_of::<Mutex<Shared>>());
     }
 }

@@ -1,8 +1,6 @@
 //! What a leg is owed beside its partner's frames: Pongs, Pings and a Close of ours, and messages that a screen has
 //! answered. Each is turned into bytes once it has found a place between two of those, and few legs are owed something.
 
-use tokio::time::Instant;
-
 use super::{
     End,
     close::CloseFrame,
@@ -11,6 +9,7 @@ use super::{
     pump::ping_payload,
     side::{Io, Output, Side},
 };
+use crate::moment::Moment;
 
 /// What is to be put between its partner's frames, apart from Pings.
 #[derive(Debug, Default)]
@@ -56,7 +55,7 @@ impl<I: Io> Side<I> {
     }
 
     /// A Close of ours is next: a Pong or Ping that has no place yet gets none.
-    pub(super) fn closes_with(&mut self, frame: CloseFrame, now: Instant) {
+    pub(super) fn closes_with(&mut self, frame: CloseFrame, now: Moment) {
         self.output = Output::Closing(Box::new(frame));
         if let Some(owed) = &mut self.owed {
             owed.pong = None;
@@ -118,7 +117,7 @@ impl<I: Io> Side<I> {
     }
 
     /// Draws the consequences once the frames of ours are out.
-    pub(super) fn finish_staged(&mut self, staged: &Staged, now: Instant) {
+    pub(super) fn finish_staged(&mut self, staged: &Staged, now: Moment) {
         if staged.ping {
             self.pulse.queued = false;
             self.pulse.pinged = Some(now);

@@ -1,13 +1,16 @@
 //! What one direction has read and the other leg has not taken yet: part of one pooled buffer, what is in a pipe, or what
 //! a waiting leg sent before its partner came.
 
+use std::num::NonZeroU32;
+
 use super::{buffer::Buffer, pipe::Pipe, pump::Digest};
 
 enum Store {
     Empty,
     Pooled(Buffer),
     Piped(Pipe),
-    Held(Vec<u8>),
+    #[allow(clippy::box_collection)] // sessions are many, and few have it
+    Held(Box<Vec<u8>>),
 }
 
 /// What may be written now.
@@ -23,9 +26,9 @@ pub(super) struct Pending {
     start: u32,
     end: u32,
     /// The last place at which a frame of ours may be put.
-    boundary: Option<u32>,
+    boundary: Option<Place>,
     /// The last place at which a message of ours may be put.
-    gap: Option<u32>,
+    gap: Option<Place>,
 }
 
 /// How much may be written at once, if it is known what waits behind it.
@@ -44,6 +47,20 @@ fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
+/// A place that there may not be, in no more room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place(NonZeroU32);
+
+impl Place {
+    fn new(at: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(place(at)))
+    }
+
+    const fn at(self) -> u32 {
+        self.0.get() - 1
+    }
+}
+
 impl Pending {
     /// Nothing.
     pub(super) const fn new() -> Self {
@@ -60,8 +77,8 @@ impl Pending {
             store: Store::Pooled(buffer),
             start: place(digest.out.start),
             end: place(digest.out.end),
-            boundary: digest.boundary.map(place),
-            gap: digest.gap.map(place),
+            boundary: digest.boundary.map(Place::new),
+            gap: digest.gap.map(Place::new),
         };
     }
 
@@ -70,7 +87,7 @@ impl Pending {
     pub(super) fn put_pipe(&mut self, pipe: Pipe, boundary: bool, gap: bool) {
         debug_assert!(self.is_empty(), "one pipe for each direction");
         let end = place(pipe.len());
-        let [boundary, gap] = [boundary, gap].map(|begins| begins.then_some(0));
+        let [boundary, gap] = [boundary, gap].map(|begins| begins.then(|| Place::new(0)));
         *self = Self { start: 0, end, store: Store::Piped(pipe), boundary, gap };
     }
 
@@ -87,10 +104,10 @@ impl Pending {
         }
         if !matches!(self.store, Store::Held(_)) {
             debug_assert!(self.is_empty(), "nothing is appended to what was read");
-            *self = Self { store: Store::Held(Vec::new()), ..Self::new() };
+            *self = Self { store: Store::Held(Box::default()), ..Self::new() };
         }
         if let Store::Held(held) = &mut self.store {
-            let within = |at: usize| place(held.len() + at);
+            let within = |at: usize| Place::new(held.len() + at);
             self.boundary = boundary.map(within).or(self.boundary);
             self.gap = gap.map(within).or(self.gap);
             held.extend_from_slice(out);
@@ -101,7 +118,7 @@ impl Pending {
     /// Takes what was held, unless some of it is out already.
     pub(super) fn take_held(&mut self) -> Option<Vec<u8>> {
         match std::mem::replace(self, Self::new()).store {
-            Store::Held(held) => Some(held),
+            Store::Held(held) => Some(*held),
             _ => None,
         }
     }
@@ -117,12 +134,12 @@ impl Pending {
 
     /// Whether a frame of ours may stand right before the next byte.
     pub(super) fn at_boundary(&self) -> bool {
-        self.boundary == Some(self.start)
+        self.boundary.map(Place::at) == Some(self.start)
     }
 
     /// Whether a message of ours may stand right before the next byte.
     pub(super) fn at_gap(&self) -> bool {
-        self.gap == Some(self.start)
+        self.gap.map(Place::at) == Some(self.start)
     }
 
     /// What may be written now, up to where something waits for its place. What is written must be
@@ -130,8 +147,8 @@ impl Pending {
     pub(super) fn writable(&mut self, until: Until) -> Writable<'_> {
         let place = match until {
             Until::End => None,
-            Until::Boundary => self.boundary,
-            Until::Gap => self.gap,
+            Until::Boundary => self.boundary.map(Place::at),
+            Until::Gap => self.gap.map(Place::at),
         };
         let end = place.filter(|place| *place > self.start).unwrap_or(self.end);
         let range = self.start as usize..end as usize;

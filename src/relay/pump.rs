@@ -38,6 +38,8 @@ pub(super) struct Orders {
     pub(super) answer: bool,
     /// How many Pings of our own this leg has been sent.
     pub(super) pings: u32,
+    /// Most frames of one message; 0 for any number.
+    pub(super) fragments: u32,
     /// Payload from which on a frame is big, so that it had better pass by a pipe.
     pub(super) big: u64,
 }
@@ -85,7 +87,6 @@ pub(super) struct Pump {
     /// The receiver must get unmasked what the sender masked.
     strip: bool,
     max_message: u64,
-    max_fragments: u32,
     /// Payload bytes of the current data frame that are still to come.
     remaining: u64,
     /// Its key, turned to the next byte.
@@ -98,6 +99,8 @@ pub(super) struct Pump {
     fragments: u32,
     /// The last data frame was big, and such frames pass as they are.
     bulk: bool,
+    /// Nothing more will come.
+    pub(super) dry: bool,
     /// An incomplete header or control frame.
     #[allow(clippy::box_collection)] // sessions are many, and nearly all have none
     split: Option<Box<Vec<u8>>>,
@@ -110,13 +113,13 @@ impl Pump {
             expect: Expect { masked, reserved: extensions, continuing: false },
             strip: strip && masked,
             max_message: if limits.message == 0 { u64::MAX } else { limits.message },
-            max_fragments: if limits.fragments == 0 { u32::MAX } else { limits.fragments },
             remaining: 0,
             key: [0; 4],
             fin: true,
             message: 0,
             fragments: 0,
             bulk: false,
+            dry: false,
             split: None,
         }
     }
@@ -217,7 +220,7 @@ impl Pump {
         digest: &mut Digest,
         orders: Orders,
     ) -> Result<bool, Stop> {
-        self.judge(header).map_err(Stop::Violation)?;
+        self.judge(header, orders).map_err(Stop::Violation)?;
         self.enter(header);
         self.bulk = !self.strip && header.payload >= orders.big;
         digest.data = true;
@@ -229,11 +232,11 @@ impl Pump {
     }
 
     /// Whether a data frame keeps within the limits of its message.
-    fn judge(&self, header: &Header) -> Result<(), Violation> {
+    fn judge(&self, header: &Header, orders: Orders) -> Result<(), Violation> {
         if self.message.saturating_add(header.payload) > self.max_message {
             return Err(Violation::MessageTooBig);
         }
-        if self.fragments.saturating_add(1) > self.max_fragments {
+        if orders.fragments != 0 && self.fragments >= orders.fragments {
             return Err(Violation::TooManyFragments);
         }
         Ok(())
@@ -272,7 +275,7 @@ impl Pump {
     pub(super) fn foresee(&self, bytes: &[u8], orders: Orders) -> Option<Header> {
         let header = Header::parse(bytes, self.expect).ok().flatten()?;
         let big = !header.opcode.is_control() && header.payload >= orders.big;
-        (big && self.judge(&header).is_ok()).then_some(header)
+        (big && self.judge(&header, orders).is_ok()).then_some(header)
     }
 
     /// Begins a data frame that was [foreseen](Pump::foresee). Its header passes with its payload.

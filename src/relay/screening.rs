@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::{
     Party,
     mailbox::Handle,
@@ -15,7 +13,7 @@ use super::{
     side::Io,
     sieve::{Ended, Sieve, Sifted},
 };
-use crate::model::Direction;
+use crate::{model::Direction, moment::Moment};
 
 /// Who looks, and the ways back.
 pub(super) struct Screening {
@@ -41,7 +39,7 @@ const fn direction(sender: Party) -> Direction {
 
 impl<I: Io> Session<I> {
     /// From here on messages are looked at, those that were held among them. Both legs are there.
-    pub(super) fn screen_with(&mut self, screen: Arc<dyn Screen>, session: &Handle, now: Instant) {
+    pub(super) fn screen_with(&mut self, screen: Arc<dyn Screen>, session: &Handle, now: Moment) {
         self.straight = false;
         let replies = [0, 1].map(|at| Reply { session: session.clone(), at });
         self.screening = Some(Box::new(Screening { wanted: screen.wanted(), screen, replies }));
@@ -94,14 +92,14 @@ impl<I: Io> Session<I> {
     }
 
     /// Sends what was read of a leg through its sieve.
-    pub(super) fn sift(&mut self, at: usize, bytes: &[u8], now: Instant) {
+    pub(super) fn sift(&mut self, at: usize, bytes: &[u8], now: Moment) {
         let (Some(screening), Some(sieve)) = (&self.screening, &mut self.sides[at].flow.sieve) else { return };
         let sifted = sieve.take(bytes, &*screening.screen, &screening.replies[at]);
         self.pass_on(at, sifted, now);
     }
 
     /// Carries out what was said of a leg's message.
-    pub(super) fn screened(&mut self, at: usize, screened: Screened, now: Instant) {
+    pub(super) fn screened(&mut self, at: usize, screened: Screened, now: Moment) {
         self.straight = false;
         let Some(screening) = &self.screening else { return };
         let Some(sieve) = self.sides.get_mut(at).and_then(|side| side.flow.sieve.as_mut()) else { return };
@@ -109,7 +107,7 @@ impl<I: Io> Session<I> {
         self.pass_on(at, sifted, now);
     }
 
-    fn pass_on(&mut self, at: usize, sifted: Sifted, now: Instant) {
+    fn pass_on(&mut self, at: usize, sifted: Sifted, now: Moment) {
         let Some(partner) = self.partner(at) else { return };
         self.sides[partner].report.messages_out += sifted.messages;
         let sent = if self.sides[at].flow.pending.is_empty() { self.pass(partner, &sifted.out, now) } else { 0 };

@@ -6,7 +6,7 @@
 
 use std::{io, ops::Range};
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use super::{
     End, Report,
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     error::Cause,
     model::{ConnId, PingMode},
+    moment::Moment,
 };
 
 /// Reads of each leg in one step, so that a bulk transfer leaves room for its neighbours on the worker.
@@ -61,7 +62,7 @@ pub(super) struct Wants {
     /// Which legs have bytes waiting that they did not take.
     pub(super) write: [bool; 2],
     /// When time alone changes something.
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Option<Moment>,
 }
 
 /// Why a session ends: the first reason stays.
@@ -77,7 +78,7 @@ pub(super) struct Ending {
 pub(super) struct Farewell {
     pub(super) frame: CloseFrame,
     /// How long that is waited for.
-    pub(super) until: Instant,
+    pub(super) until: Moment,
 }
 
 /// One leg that waits, or two that are joined.
@@ -87,17 +88,17 @@ pub(super) struct Session<I> {
     /// Bytes taken from a waiting leg; megabytes at most.
     hold: u32,
     /// Until when a lone leg waits.
-    pub(super) patience: Option<Instant>,
+    pub(super) patience: Option<Moment>,
     /// Pings are answered here: no partner, or a leg's limits say so.
     answer: bool,
     pub(super) calm: Calm,
     /// What is read can [pass straight](Session::pass_straight). Whatever is done to a session but that takes it away, and a step
     /// gives it back.
     pub(super) straight: bool,
-    begun: Instant,
-    pub(super) joined: Instant,
+    begun: Moment,
+    pub(super) joined: Moment,
     /// When the last data frame, or a piece of one, was read.
-    pub(super) active: Instant,
+    pub(super) active: Moment,
     pub(super) ending: Option<Box<Ending>>,
     /// Legs were let go of by order.
     pub(super) cut: bool,
@@ -109,13 +110,7 @@ pub(super) struct Session<I> {
 
 impl<I: Io> Session<I> {
     /// A leg that waits for its partner until `patience`; up to `hold` bytes of what it says are kept meanwhile.
-    pub(super) fn waiting(
-        (io, traits): (I, Traits),
-        hold: usize,
-        patience: Instant,
-        owner: Owned,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn waiting((io, traits): (I, Traits), hold: usize, patience: Moment, owner: Owned, now: Moment) -> Self {
         // Its partner will have dialled us as well.
         let strip = true;
         let hold = u32::try_from(hold).unwrap_or(u32::MAX);
@@ -123,14 +118,14 @@ impl<I: Io> Session<I> {
     }
 
     /// Two legs, joined from the beginning.
-    pub(super) fn pair(first: (I, Traits), second: (I, Traits), owner: Owned, now: Instant) -> Self {
+    pub(super) fn pair(first: (I, Traits), second: (I, Traits), owner: Owned, now: Moment) -> Self {
         let strip = second.1.end == End::Server;
         let mut session = Self::alone(Side::new(first.0, first.1, strip, now), owner, now);
         session.join(second, now);
         session
     }
 
-    fn alone(side: Side<I>, owner: Owned, now: Instant) -> Self {
+    fn alone(side: Side<I>, owner: Owned, now: Moment) -> Self {
         // Most get a second leg, and none a third.
         let mut sides = Vec::with_capacity(2);
         sides.push(side);
@@ -154,7 +149,7 @@ impl<I: Io> Session<I> {
 
     /// Whether a partner may come: the leg still waits and has not left. Call it after a step, so that what the leg has
     /// sent is known.
-    pub(super) fn may_join(&mut self, now: Instant) -> bool {
+    pub(super) fn may_join(&mut self, now: Moment) -> bool {
         if self.sides.len() > 1 || self.ending.is_some() {
             return false;
         }
@@ -167,7 +162,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Joins the partner; what was held goes to it first.
-    pub(super) fn join(&mut self, (io, traits): (I, Traits), now: Instant) {
+    pub(super) fn join(&mut self, (io, traits): (I, Traits), now: Moment) {
         self.straight = false;
         debug_assert_eq!(self.sides.len(), 1, "a session has two legs at most");
         let first = &self.sides[0];
@@ -198,7 +193,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Does what can be done now.
-    pub(super) fn step(&mut self, now: Instant) -> Next {
+    pub(super) fn step(&mut self, now: Moment) -> Next {
         if self.pass_straight(&mut None, now) {
             return Next::Wait(Wants { read: [true; 2], write: [false; 2], deadline: self.calm.end() });
         }
@@ -236,7 +231,7 @@ impl<I: Io> Session<I> {
     }
 
     /// What is to be waited for, and who is being listened to meanwhile.
-    fn wants(&mut self, now: Instant) -> Wants {
+    fn wants(&mut self, now: Moment) -> Wants {
         let mut wants = Wants { read: [false; 2], write: [false; 2], deadline: None };
         let alone = self.sides.len() == 1 && self.ending.is_none();
         for at in 0..self.sides.len() {
@@ -290,7 +285,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Reads a leg once.
-    fn pull(&mut self, at: usize, now: Instant) -> Pulled {
+    fn pull(&mut self, at: usize, now: Moment) -> Pulled {
         let Some(room) = self.appetite(at) else { return Pulled::Nothing };
         let side = &mut self.sides[at];
         if !side.may_have_more() {
@@ -319,7 +314,7 @@ impl<I: Io> Session<I> {
         read: io::Result<usize>,
         room: usize,
         sieved: bool,
-        now: Instant,
+        now: Moment,
     ) -> Pulled {
         let side = &mut self.sides[at];
         match read {
@@ -340,16 +335,16 @@ impl<I: Io> Session<I> {
         Pulled::More
     }
 
-    /// What becomes of a leg's control frames, and which of its frames are big.
+    /// What becomes of a leg's control frames, how many frames its messages may have, and which of them are big.
     pub(super) fn orders(&self, at: usize) -> Orders {
         let side = &self.sides[at];
         let pipes = side.io.as_ref().filter(|_| side.flow.sieve.is_none());
         let big = pipes.map_or(u64::MAX, Io::big).max(side.splices_from());
-        Orders { answer: self.answer, pings: side.pulse.count, big }
+        Orders { answer: self.answer, pings: side.pulse.count, fragments: side.limits.fragments, big }
     }
 
     /// Makes of what was read what the partner gets.
-    fn digest(&mut self, at: usize, mut buffer: Buffer, bytes: usize, sieved: bool, now: Instant) {
+    fn digest(&mut self, at: usize, mut buffer: Buffer, bytes: usize, sieved: bool, now: Moment) {
         let deaf = self.is_deaf(at);
         let partner = self.partner(at);
         let orders = self.orders(at);
@@ -389,7 +384,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Writes what came for a leg that has nothing else to be told: the usual case. What it does not take is pending.
-    pub(super) fn pass(&mut self, at: usize, bytes: &[u8], now: Instant) -> usize {
+    pub(super) fn pass(&mut self, at: usize, bytes: &[u8], now: Moment) -> usize {
         let side = &mut self.sides[at];
         if bytes.is_empty() || side.blocked.is_some() || side.deadline.is_some() || !side.is_served(None) {
             return 0;
@@ -399,7 +394,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Writes what a leg is owed.
-    pub(super) fn push(&mut self, at: usize, now: Instant) -> bool {
+    pub(super) fn push(&mut self, at: usize, now: Moment) -> bool {
         let (side, source) = self.split(at);
         if side.is_served(source.as_deref()) {
             return false;
@@ -425,7 +420,7 @@ impl<I: Io> Session<I> {
     }
 
     /// The account of the session, as it stands.
-    pub(super) fn report(&self, now: Instant) -> Report {
+    pub(super) fn report(&self, now: Moment) -> Report {
         // A session that is dropped half-way ended for a reason of ours.
         let ending = self.ending.as_deref();
         let ending = ending.copied().unwrap_or(Ending { cause: Cause::Internal, detail: None, by: None });
@@ -435,7 +430,7 @@ impl<I: Io> Session<I> {
             ended_by: ending.by,
             joined: self.sides.len() > 1,
             cut: self.cut,
-            duration: now.saturating_duration_since(self.begun),
+            duration: now.since(self.begun),
             legs: self.sides.iter().map(|side| side.report.clone()).collect(),
         }
     }

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use super::{
     End, LegReport, Party,
@@ -14,7 +14,10 @@ use super::{
     pump::Pump,
     sieve::Sieve,
 };
-use crate::model::{ConnId, Limits};
+use crate::{
+    model::{ConnId, Limits},
+    moment::Moment,
+};
 
 /// A stream that never blocks; [`io::ErrorKind::WouldBlock`] means not now.
 pub(super) trait Io {
@@ -79,8 +82,6 @@ pub(super) struct Flow {
     /// Where its messages are looked at.
     pub(super) sieve: Option<Box<Sieve>>,
     pub(super) pending: Pending,
-    /// Nothing more will come.
-    pub(super) dry: bool,
 }
 
 impl Flow {
@@ -117,9 +118,9 @@ impl Flow {
 #[derive(Debug)]
 pub(super) struct Pulse {
     /// When the last byte was read, or reading was taken up again.
-    pub(super) heard: Instant,
+    pub(super) heard: Moment,
     /// When our Ping was written, until a byte is read.
-    pub(super) pinged: Option<Instant>,
+    pub(super) pinged: Option<Moment>,
     /// A Ping of ours waits to be written, or is being written.
     pub(super) queued: bool,
     /// We are not reading, so silence means nothing.
@@ -162,11 +163,11 @@ pub(super) struct Side<I> {
     pub(super) owed: Option<Box<Owed>>,
     pub(super) pulse: Pulse,
     /// Since when it takes no byte though there are some.
-    pub(super) blocked: Option<Instant>,
+    pub(super) blocked: Option<Moment>,
     /// How often it was insisted since then.
     pub(super) insisted: u32,
     /// When its closing has taken too long.
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Option<Moment>,
     /// Who asked whether it lives.
     probes: Option<Box<Probes>>,
     pub(super) report: LegReport,
@@ -184,14 +185,14 @@ pub(super) struct Traits {
 
 impl<I: Io> Side<I> {
     /// A leg right after its 101. `strip`: its partner dialled us, so that its masks are taken off.
-    pub(super) fn new(io: I, traits: Traits, strip: bool, now: Instant) -> Self {
+    pub(super) fn new(io: I, traits: Traits, strip: bool, now: Moment) -> Self {
         let pump = Pump::new(traits.end == End::Server, strip, traits.extensions, &traits.limits);
         Self {
             end: traits.end,
             limits: traits.limits,
             io: Some(io),
             early: (!traits.early.is_empty()).then(|| Box::new(traits.early)),
-            flow: Flow { pump, sieve: None, pending: Pending::new(), dry: false },
+            flow: Flow { pump, sieve: None, pending: Pending::new() },
             input: Input::Open,
             eof: false,
             output: Output::Open,
@@ -232,7 +233,7 @@ impl<I: Io> Side<I> {
     }
 
     /// Any byte is a sign of life.
-    pub(super) fn heard(&mut self, bytes: usize, now: Instant) {
+    pub(super) fn heard(&mut self, bytes: usize, now: Moment) {
         self.report.bytes_in += bytes as u64;
         self.pulse.heard = now;
         self.pulse.pinged = None;
@@ -303,13 +304,13 @@ impl<I: Io> Side<I> {
     }
 
     /// Writes what this leg is owed: frames of ours between those of `source`, its partner's.
-    pub(super) fn flush(&mut self, source: Option<&mut Flow>, now: Instant) -> Flushed {
+    pub(super) fn flush(&mut self, source: Option<&mut Flow>, now: Moment) -> Flushed {
         let flushed = self.flush_owed(source, now);
         self.owed.take_if(|owed| owed.is_nothing());
         flushed
     }
 
-    fn flush_owed(&mut self, mut source: Option<&mut Flow>, now: Instant) -> Flushed {
+    fn flush_owed(&mut self, mut source: Option<&mut Flow>, now: Moment) -> Flushed {
         let mut outcome = Flushed::Nothing;
         if self.io.is_none() || matches!(self.output, Output::Closed | Output::Cut) {
             if let Some(source) = source {
@@ -347,7 +348,7 @@ impl<I: Io> Side<I> {
                     self.stage();
                     continue;
                 }
-                if source.as_ref().is_some_and(|source| source.dry && source.is_empty()) {
+                if source.as_ref().is_some_and(|source| source.pump.dry && source.is_empty()) {
                     // The frame it is in the middle of will never be whole, so no Close can follow.
                     self.output = Output::Cut;
                     return Flushed::Progress;
@@ -373,7 +374,7 @@ impl<I: Io> Side<I> {
             }
             outcome = Flushed::Progress;
             source.pending.advance(sent);
-            if self.deadline.is_some() && (source.dry || matches!(self.output, Output::Relaying(_))) {
+            if self.deadline.is_some() && (source.pump.dry || matches!(self.output, Output::Relaying(_))) {
                 // It takes what its partner left behind, slowly perhaps, but it does.
                 self.deadline = Some(self.closing_by(now));
             }
@@ -391,7 +392,7 @@ impl<I: Io> Side<I> {
     }
 
     /// Writes; 0 if the socket takes nothing now. What is `last` goes out with the end.
-    pub(super) fn send(&mut self, mut what: Writable<'_>, last: bool, now: Instant) -> Result<usize, ()> {
+    pub(super) fn send(&mut self, mut what: Writable<'_>, last: bool, now: Moment) -> Result<usize, ()> {
         let Some(io) = &mut self.io else { return Err(()) };
         loop {
             let sent = match &mut what {
@@ -423,7 +424,7 @@ impl<I: Io> Side<I> {
         }
     }
 
-    pub(super) fn close_written(&mut self, code: u16, now: Instant) {
+    pub(super) fn close_written(&mut self, code: u16, now: Moment) {
         self.output = Output::Closed;
         self.report.close_sent = Some(code);
         self.deadline = Some(self.closing_by(now));
@@ -434,7 +435,7 @@ impl<I: Io> Side<I> {
         self.io = None;
         self.early = None;
         self.owed = None;
-        self.flow.dry = true;
+        self.flow.pump.dry = true;
         self.blocked = None;
         self.deadline = None;
         self.answer(false);

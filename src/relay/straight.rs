@@ -1,8 +1,6 @@
 //! The short way, which nearly every message takes: nothing is due or owed to anybody, one leg has a message, that is all it
 //! has, and the other leg takes it whole. What comes to anything else was the beginning of an ordinary step.
 
-use tokio::time::Instant;
-
 use super::{
     buffer::{Buffer, HEADROOM},
     pending::Writable,
@@ -10,6 +8,7 @@ use super::{
     session::{Pulled, READ, Session},
     side::Io,
 };
+use crate::moment::Moment;
 
 impl<I: Io> Session<I> {
     /// Whether the short way is open: two legs, and nothing waits or is waited for but bytes.
@@ -22,7 +21,7 @@ impl<I: Io> Session<I> {
     /// Passes on what one leg has; whether that was all there was to do. Then the next thing is read, or the
     /// [calm](Session::calm) ends. Reads go to `spare`, which is taken from the pool where there is none, and stays for the next.
     #[inline]
-    pub(super) fn pass_straight(&mut self, spare: &mut Option<Buffer>, now: Instant) -> bool {
+    pub(super) fn pass_straight(&mut self, spare: &mut Option<Buffer>, now: Moment) -> bool {
         if !self.straight || self.calm.is_over(now) {
             return false;
         }

@@ -6,7 +6,8 @@
 //!                   └──────────host gone──────────────────┘
 //! ```
 //! The leg that waited hosts the session, the one that came second is its guest. A guest whose host leaves before it has
-//! taken the guest's leg keeps its seat as `Reserved`, so that nobody is joined with it until it is ready again.
+//! taken the guest's leg keeps its seat as `Reserved`, so that nobody is joined with it until it is ready again. Once it has
+//! taken it the two have met: what they would need for another partner is let go of.
 
 use std::{
     mem,
@@ -57,24 +58,35 @@ impl<H> State<H> {
     }
 }
 
+/// A seat's holder. Of joined ones there are many, for long.
 #[derive(Debug)]
 struct Holder<H> {
     conn: ConnId,
     subject: Option<Arc<str>>,
+    state: State<H>,
+    /// None once the two legs have met: from then on they lose their seats together.
+    apart: Option<Box<Apart>>,
+}
+
+/// What a holder needs that may still get a partner, or another one.
+#[derive(Debug)]
+struct Apart {
     offer: Offer,
     /// Settled unless `Held`; then what was agreed with the latest partner, and the next one agrees anew.
     subprotocol: Option<Arc<str>>,
     deadline: Instant,
     bell: Arc<Bell>,
-    state: State<H>,
 }
 
 impl<H> Holder<H> {
     /// Off the seat for `cause`, which its owner learns when it next looks.
     fn lose(self, cause: Cause, after: &mut After<H>) -> (ConnId, Option<H>) {
-        // The first cause stands; a holder leaves its seat once, so there is no second.
-        let _ = self.bell.lost.set(cause);
-        after.bells.push(self.bell);
+        // Of a pair that has met, the session is told.
+        if let Some(apart) = self.apart {
+            // The first cause stands; a holder leaves its seat once, so there is no second.
+            let _ = apart.bell.lost.set(cause);
+            after.bells.push(apart.bell);
+        }
         (self.conn, self.state.into_handle())
     }
 }
@@ -175,6 +187,17 @@ impl<H> Channel<H> {
         }
     }
 
+    /// The guest's leg has reached its host's session, if the two still hold their seats.
+    pub(super) fn meet(&mut self, sides: [(Side, ConnId); 2]) {
+        if sides.iter().all(|(side, conn)| self.held_by(*side, *conn).is_some_and(|holder| holder.state.is_taken())) {
+            for (side, conn) in sides {
+                if let Some(holder) = self.held_by(side, conn) {
+                    holder.apart = None;
+                }
+            }
+        }
+    }
+
     /// What becomes of a holder whose partner's seat was just freed.
     fn widow(&mut self, side: Side, after: &mut After<H>) {
         let Some(holder) = self.seat_mut(side) else { return };
@@ -212,7 +235,7 @@ impl<H> Channel<H> {
             }
             holder.state = State::Reserved;
         }
-        Some(Answer::Go { subprotocol: holder.subprotocol.clone() })
+        Some(Answer::Go { subprotocol: holder.apart.as_ref()?.subprotocol.clone() })
     }
 }
 
@@ -260,12 +283,11 @@ impl<H: Clone> Channel<H> {
         }
         // From here on a holder is replaced, and a leg that it is joined with will not be there to agree with.
         let offer = Offer::new(offers, rules);
-        let agreed = match self.seat(side.opposite()) {
-            Some(partner) if !partner.state.is_taken() => match partner.state {
-                State::Held => Offer::together(&partner.offer, &offer),
-                _ => offer.second(partner.subprotocol.as_ref()).map(|chosen| (None, chosen)),
-            },
-            _ => Ok((None, offer.first())),
+        let partner = self.seat(side.opposite()).filter(|partner| !partner.state.is_taken());
+        let agreed = match partner.and_then(|partner| Some((&partner.state, partner.apart.as_ref()?))) {
+            Some((State::Held, partner)) => Offer::together(&partner.offer, &offer),
+            Some((_, partner)) => offer.second(partner.subprotocol.as_ref()).map(|chosen| (None, chosen)),
+            None => Ok((None, offer.first())),
         };
         let Ok((partners, subprotocol)) = agreed else {
             return Decision::Refused { cause: Cause::SubprotocolMismatch, evicted };
@@ -273,8 +295,8 @@ impl<H: Clone> Channel<H> {
         if self.seat(side).is_some() {
             evicted = self.evict(side, Cause::Replaced, after);
         }
-        if let Some(partner) = self.seat_mut(side.opposite())
-            && matches!(partner.state, State::Held)
+        if let Some(Holder { state: State::Held, apart: Some(partner), .. }) =
+            self.seat_mut(side.opposite()).as_deref_mut()
         {
             partner.subprotocol = partners;
             after.bells.push(Arc::clone(&partner.bell));
@@ -285,15 +307,15 @@ impl<H: Clone> Channel<H> {
             Accept::AtOnce => (State::Reserved, subprotocol.clone()),
             Accept::WhenPaired => (State::Held, None),
         };
-        *self.seat_mut(side) =
-            Some(Box::new(Holder { conn, subject, offer, subprotocol, deadline, bell: Arc::clone(&bell), state }));
+        let apart = Some(Box::new(Apart { offer, subprotocol, deadline, bell: Arc::clone(&bell) }));
+        *self.seat_mut(side) = Some(Box::new(Holder { conn, subject, state, apart }));
         Decision::Seated { bell, deadline, subprotocol: settled, evicted }
     }
 
     /// The 101 is flushed: wait, or be joined with a partner that waits.
     pub(super) fn ready(&mut self, side: Side, conn: ConnId, handle: &H) -> Option<Readied<H>> {
         let holder = self.held_by(side, conn)?;
-        let deadline = holder.deadline;
+        let deadline = holder.apart.as_ref()?.deadline;
         if matches!(holder.state, State::Held | State::Reserved) {
             if let Some((partner, session)) = self.seat_mut(side.opposite()).as_mut().and_then(|holder| holder.host()) {
                 self.held_by(side, conn)?.state = State::Guest(session.clone());
@@ -314,5 +336,16 @@ impl<H: Clone> Channel<H> {
             self.widow(side, after);
         }
         self.ready(side, conn, handle)
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    /// There may be a hundred thousand of each. A handle is a pointer.
+    #[test]
+    fn what_is_kept_of_each_joined_leg_stays_small() {
+        assert!(size_of::<Holder<Arc<()>>>() <= 48, "{}", size_of::<Holder<Arc<()>>>());
     }
 }

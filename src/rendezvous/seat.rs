@@ -87,10 +87,15 @@ impl<H> Seat<H> {
 
     /// The guest's leg has reached its host's session: from now on both seats are freed together.
     ///
-    /// Called on either with the other. It does not matter whether they still hold their seats: if a newcomer ended the
-    /// pair, the session is told by its handle.
-    pub const fn pair(self, partner: Self) -> Pair<H> {
-        Pair { legs: [self, partner] }
+    /// Called on either with the other, on the same channel. It does not matter whether they still hold their seats: if a
+    /// newcomer ended the pair, the session is told by its handle.
+    pub fn pair(mut self, mut partner: Self) -> Pair<H> {
+        debug_assert_eq!(self.key, partner.key, "a pair sits on one channel");
+        (self.held, partner.held) = (false, false);
+        let (registry, key) = (Arc::clone(&self.registry), self.key.clone());
+        let pair = Pair { registry, key, conns: [self.conn, partner.conn], side: self.side };
+        pair.registry.transition(&pair.key, |channel, _| channel.meet(pair.legs()));
+        pair
     }
 
     /// Why the seat is not ours any more.
@@ -138,29 +143,39 @@ impl<H> fmt::Debug for Seat<H> {
 /// The two seats of a session whose legs have met. Dropped at the first Close, EOF or error: both are free in one
 /// operation, and so is the id, however long the sockets live on.
 #[must_use = "dropping it ends the pair"]
-#[derive(Debug)]
 pub struct Pair<H> {
-    legs: [Seat<H>; 2],
+    registry: Arc<Registry<H>>,
+    key: Key,
+    conns: [ConnId; 2],
+    /// That of the first.
+    side: Side,
 }
 
 impl<H> Pair<H> {
     /// The legs' connections.
     #[must_use]
     pub const fn conns(&self) -> [ConnId; 2] {
-        let [one, other] = &self.legs;
-        [one.conn, other.conn]
+        self.conns
+    }
+
+    const fn legs(&self) -> [(Side, ConnId); 2] {
+        let [one, other] = self.conns;
+        [(self.side, one), (self.side.opposite(), other)]
     }
 }
 
 impl<H> Drop for Pair<H> {
     fn drop(&mut self) {
-        let [one, other] = &mut self.legs;
-        if one.key == other.key {
-            one.registry.transition(&one.key, |channel, after| {
-                channel.leave(one.side, one.conn, after);
-                channel.leave(other.side, other.conn, after);
-            });
-            (one.held, other.held) = (false, false);
-        }
+        self.registry.transition(&self.key, |channel, after| {
+            for (side, conn) in self.legs() {
+                channel.leave(side, conn, after);
+            }
+        });
+    }
+}
+
+impl<H> fmt::Debug for Pair<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pair").field("key", &self.key).field("legs", &self.legs()).finish_non_exhaustive()
     }
 }

@@ -281,7 +281,7 @@ impl Drop for Exchange {
                     route = &*self.info.terms.route,
                     subject = self.info.shown_subject(),
                     policy = Some(&*self.info.policy).filter(|policy| !policy.is_empty()),
-                    generation = self.info.generation,
+                    generation = self.info.generation(),
                     upstream,
                     status = status.as_u16(),
                     bytes_in = self.received.load(Ordering::Relaxed),

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error, sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{LegInfo, OnLine, OneLeg};
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     http::{hooks::Hooks, pair::Seated},
     log,
     model::{Mode, Outcome},
+    moment::Moment,
     relay::{LegReport, Party, Report},
 };
 
@@ -20,7 +21,7 @@ const BATCH: usize = 64;
 /// A session that is over.
 pub(super) struct Over {
     pub(super) line: OnLine,
-    pub(super) opened: Instant,
+    pub(super) opened: Moment,
     pub(super) report: Report,
     /// On the line until the account is written.
     pub(super) guest: Option<Box<Seated>>,
@@ -60,7 +61,7 @@ pub(super) async fn account(mut over: UnboundedReceiver<Over>) {
 }
 
 /// Accounts for a leg whose 101 could not be written.
-pub(crate) fn unanswered(line: &OnLine, party: Party, opened: Instant, error: &(dyn Error + 'static)) {
+pub(crate) fn unanswered(line: &OnLine, party: Party, opened: Moment, error: &(dyn Error + 'static)) {
     let cut = line.board.drain.is_cut();
     tracing::debug!(conn = %line.conn, error, "a 101 could not be written");
     let report = Report {
@@ -93,7 +94,7 @@ fn count(line: &OnLine, report: &Report) {
 }
 
 /// Tells the plugins that listen, and the log.
-fn tell(line: &OnLine, report: &Report, opened: Instant, cut: Option<Cut>) {
+fn tell(line: &OnLine, report: &Report, opened: Moment, cut: Option<Cut>) {
     let board = &line.board;
     let known: Vec<Option<Arc<OneLeg>>> =
         report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
@@ -204,7 +205,7 @@ impl Shown<'_> {
     }
 
     fn client(&self) -> Option<String> {
-        self.info.and_then(|info| info.client.as_ref()).map(ToString::to_string)
+        self.info.and_then(LegInfo::client).map(|client| client.to_string())
     }
 
     fn subject(&self) -> Option<String> {
@@ -216,12 +217,12 @@ impl Shown<'_> {
     }
 
     fn generation(&self) -> Option<u64> {
-        self.info.map(|info| info.generation)
+        self.info.map(LegInfo::generation)
     }
 
     fn upstream(&self) -> Option<String> {
-        let (service, address) = self.info?.upstream.as_ref()?;
-        Some(format!("{} {address}", service.id.as_str()))
+        let upstream = self.info?.upstream.as_ref()?;
+        Some(format!("{} {}", upstream.service.id.as_str(), upstream.endpoint))
     }
 
     fn received(&self) -> Option<u16> {

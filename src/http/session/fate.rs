@@ -34,7 +34,7 @@ pub(super) struct Fate(Mutex<Option<Box<Written>>>);
 
 #[derive(Debug, Default)]
 struct Written {
-    doom: Option<Doom>,
+    doom: Option<Box<Doom>>,
     /// Its partner's session, where it is that one's guest.
     host: Option<relay::Handle>,
     /// Somebody waits for its doom.
@@ -50,7 +50,7 @@ impl Fate {
             if written.doom.is_some() {
                 return false;
             }
-            written.doom = Some(doom.clone());
+            written.doom = Some(Box::new(doom.clone()));
             if let Some(awaited) = &written.awaited {
                 awaited.notify_one();
             }

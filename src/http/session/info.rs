@@ -2,7 +2,7 @@
 //! small: what many share is pointed at.
 
 use std::{
-    net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    net::{IpAddr, SocketAddr, SocketAddrV4},
     sync::Arc,
 };
 
@@ -28,29 +28,37 @@ pub struct LegInfo {
     pub identity: Option<Arc<Identity>>,
     /// What plugins are told of it while it lives; none where none is asked.
     pub facts: Option<Arc<Facts>>,
-    /// Number of the generation it was decided under.
-    pub generation: u64,
+    /// Number of the generation it was decided under. There will not be more in one process.
+    generation: u32,
     peer: Peer,
-    /// The client, where a trusted proxy stands before it.
-    pub client: Option<Box<IpAddr>>,
     /// Of its route.
     pub terms: Arc<Terms>,
-    /// The service and the endpoint, on a routed leg.
-    pub upstream: Option<(Arc<config::Service>, Arc<str>)>,
+    /// Where it was dialled to, on a routed leg.
+    pub upstream: Option<Arc<Upstream>>,
 }
 
-/// An address in half the room where it is one of IPv4.
+/// Whom a routed leg is joined with.
+pub struct Upstream {
+    /// The service.
+    pub service: Arc<config::Service>,
+    /// Its endpoint's `host:port`.
+    pub endpoint: Arc<str>,
+}
+
+/// Who sits behind the socket, in little room where that is the client itself and by IPv4.
 #[derive(Clone)]
 enum Peer {
-    V4(SocketAddrV4),
-    V6(Box<SocketAddrV6>),
+    Itself(SocketAddrV4),
+    /// The peer and, where that is a trusted proxy, the client.
+    Other(Box<(SocketAddr, Option<IpAddr>)>),
 }
 
-impl From<SocketAddr> for Peer {
-    fn from(address: SocketAddr) -> Self {
-        match address {
-            SocketAddr::V4(address) => Self::V4(address),
-            SocketAddr::V6(address) => Self::V6(Box::new(address)),
+impl Peer {
+    fn of(handshake: &Handshake) -> Self {
+        let client = handshake.client.trusted.then_some(handshake.client.remote);
+        match (handshake.peer, client) {
+            (SocketAddr::V4(peer), None) => Self::Itself(peer),
+            (peer, client) => Self::Other(Box::new((peer, client))),
         }
     }
 }
@@ -81,9 +89,8 @@ impl LegInfo {
             policy: policy.unwrap_or_default(),
             identity: known.identity().cloned(),
             facts,
-            generation,
-            peer: handshake.peer.into(),
-            client: handshake.client.trusted.then(|| Box::new(handshake.client.remote)),
+            generation: u32::try_from(generation).unwrap_or(u32::MAX),
+            peer: Peer::of(handshake),
             terms: Arc::clone(&route.terms),
             upstream: None,
         }
@@ -93,9 +100,24 @@ impl LegInfo {
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         match &self.peer {
-            Peer::V4(address) => (*address).into(),
-            Peer::V6(address) => (**address).into(),
+            Peer::Itself(peer) => (*peer).into(),
+            Peer::Other(both) => both.0,
         }
+    }
+
+    /// The client, where a trusted proxy stands before it.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        match &self.peer {
+            Peer::Itself(_) => None,
+            Peer::Other(both) => both.1,
+        }
+    }
+
+    /// Number of the generation it was decided under.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.into()
     }
 
     /// Role by name; none for a plain request.

@@ -254,7 +254,7 @@ impl Sessions {
 
     /// A leg that came by an older generation is on the line only now.
     pub(super) fn catch_up(&self, conn: ConnId, leg: &OneLeg, current: &Generation) {
-        if current.number > leg.info.generation && leg.slots().is_some_and(|slots| !slots.is_empty()) {
+        if current.number > leg.info.generation() && leg.slots().is_some_and(|slots| !slots.is_empty()) {
             self.renew(conn, leg, &swapping(current));
         }
     }

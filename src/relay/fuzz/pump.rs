@@ -33,12 +33,13 @@ pub fn pump(data: &[u8]) {
     let masked = flags & 1 != 0;
     let strip = masked && flags & 2 != 0;
     let extensions = flags & 4 != 0;
-    let orders = Orders { answer: flags & 8 != 0, pings: u32::from(flags >> 6), big: u64::MAX };
     let limits = Limits {
         message: if flags & 16 != 0 { u64::from(input.word()) } else { 0 },
         fragments: if flags & 32 != 0 { u32::from(input.byte() % 8) } else { 0 },
         ..Limits::default()
     };
+    let (answer, pings) = (flags & 8 != 0, u32::from(flags >> 6));
+    let orders = Orders { answer, pings, fragments: limits.fragments, big: u64::MAX };
     let cuts: Vec<usize> = (0..=input.byte() % 6).map(|_| cut(&mut input)).collect();
     let stream = stream(&mut input, masked);
 

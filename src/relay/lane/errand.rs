@@ -22,7 +22,7 @@ use slab::Slab;
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{LaneStream, inbox::Inbox, timers::Timers};
-use crate::{socket::uptime_ms, stream::Stream};
+use crate::{moment::Moment, socket::uptime_ms, stream::Stream};
 
 /// An errand that computes longer than this at a stretch, by the clock, holds up the frames of others.
 const LONG: Duration = Duration::from_micros(500);
@@ -48,7 +48,7 @@ struct Polled {
     /// Its waker's data, only to tell it by.
     waker: *const (),
     /// When it wants to be polled again, if nothing happens before.
-    again: Option<Instant>,
+    again: Option<Moment>,
 }
 
 /// Whether it is an errand itself that is polled, and not something that it is made of and that has wakers of its own.
@@ -65,6 +65,7 @@ pub(crate) fn is_rung(cx: &Context<'_>) -> bool {
 /// up to the next poll.
 pub(crate) fn ring_at(at: Instant, cx: &Context<'_>) -> bool {
     let Some(polled) = polled(cx) else { return false };
+    let at = at.into();
     let again = Some(polled.again.map_or(at, |again| again.min(at)));
     POLLED.set(Some(Polled { again, ..polled }));
     true
@@ -162,7 +163,7 @@ struct Place {
     bell: Arc<Bell>,
     waker: Waker,
     /// For when its timer is set.
-    armed: Option<Instant>,
+    armed: Option<Moment>,
 }
 
 /// Wakes the errand in a place. One that is over wakes whoever has its place, who finds nothing new.
@@ -191,8 +192,8 @@ impl Errands {
         errand: Errand,
         inbox: &Arc<Inbox>,
         runtime: Option<&Handle>,
-        now: Instant,
-    ) -> Instant {
+        now: Moment,
+    ) -> Moment {
         let Some((work, stays)) = errand.begin(inbox) else {
             inbox.errand_left(false);
             return now;
@@ -206,7 +207,7 @@ impl Errands {
     }
 
     /// Lets one go on at `begun`; gives the time it is then. One that computes for long where many do goes on elsewhere.
-    pub(super) fn go_on(&mut self, place: usize, inbox: &Inbox, runtime: Option<&Handle>, begun: Instant) -> Instant {
+    pub(super) fn go_on(&mut self, place: usize, inbox: &Inbox, runtime: Option<&Handle>, begun: Moment) -> Moment {
         let Some(Place { work, stays, bell, waker, armed }) = self.places.get_mut(place) else { return begun };
         // Before it is polled: what comes meanwhile rings again.
         bell.rung.store(false, Ordering::SeqCst);
@@ -214,8 +215,8 @@ impl Errands {
         // One that panics takes no other with it; its panic is reported where it happens.
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut Context::from_waker(waker))));
         let again = POLLED.take().and_then(|polled| polled.again);
-        let now = Instant::now();
-        let long = !*stays && now.saturating_duration_since(begun) >= LONG;
+        let now = Moment::now();
+        let long = !*stays && now.since(begun) >= LONG;
         if !*stays {
             inbox.pace.count(long, uptime_ms);
         }
@@ -247,12 +248,12 @@ impl Errands {
     }
 
     /// How long no timer of theirs fires; without one for ever.
-    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn wait(&self, now: Moment) -> Option<Duration> {
         self.timers.wait(now)
     }
 
     /// The next one whose timer has fired.
-    pub(super) fn due(&mut self, now: Instant) -> Option<usize> {
+    pub(super) fn due(&mut self, now: Moment) -> Option<usize> {
         let places = &mut self.places;
         let is_set = |there: &mut Place, at| there.armed.take_if(|armed| *armed == at).is_some();
         self.timers.due(now, |place, at| places.get_mut(place).is_some_and(|there| is_set(there, at)))

@@ -238,14 +238,14 @@ impl Inbox {
 }
 
 /// Rings for a session's mail. A ring for a session that is over reaches whoever has its place, who finds nothing.
-#[derive(Clone)]
 pub(in crate::relay) struct Bell {
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) place: usize,
+    pub(in crate::relay) inbox: Arc<Inbox>,
+    /// There are fewer descriptors than that.
+    pub(in crate::relay) place: u32,
 }
 
 impl Bell {
     pub(in crate::relay) fn ring(&self) {
-        self.inbox.put(|queue| queue.rung.push(self.place));
+        self.inbox.put(|queue| queue.rung.push(self.place as usize));
     }
 }

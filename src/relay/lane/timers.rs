@@ -5,7 +5,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-use tokio::time::Instant;
+use crate::moment::Moment;
 
 /// No timer is set finer than this, whatever the deadline: it bounds how often time alone can wake a session.
 const TICK: Duration = Duration::from_millis(10);
@@ -15,17 +15,11 @@ const SPARE: usize = 1024;
 
 /// Timers by time. One that was set anew, or whose session is gone, stays until its time comes and means nothing.
 #[derive(Default)]
-pub(super) struct Timers(BinaryHeap<Reverse<(Instant, usize)>>);
+pub(super) struct Timers(BinaryHeap<Reverse<(Moment, usize)>>);
 
 impl Timers {
     /// Sets the timer of the session in `place` if it would fire too late: `armed` is when it would. Gives when it does.
-    pub(super) fn set(
-        &mut self,
-        armed: Option<Instant>,
-        deadline: Instant,
-        place: usize,
-        now: Instant,
-    ) -> Option<Instant> {
+    pub(super) fn set(&mut self, armed: Option<Moment>, deadline: Moment, place: usize, now: Moment) -> Option<Moment> {
         if armed.is_some_and(|armed| armed <= deadline) {
             return None;
         }
@@ -38,19 +32,19 @@ impl Timers {
     }
 
     /// How long nothing fires; without a timer for ever.
-    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
-        self.0.peek().map(|Reverse((at, _))| at.saturating_duration_since(now))
+    pub(super) fn wait(&self, now: Moment) -> Option<Duration> {
+        self.0.peek().map(|Reverse((at, _))| at.since(now))
     }
 
     /// The next session whose timer has fired, if `is_set` says of its place and time that it means something.
     #[inline]
-    pub(super) fn due(&mut self, now: Instant, is_set: impl FnMut(usize, Instant) -> bool) -> Option<usize> {
+    pub(super) fn due(&mut self, now: Moment, is_set: impl FnMut(usize, Moment) -> bool) -> Option<usize> {
         // Nearly always none is.
         let Reverse((at, _)) = self.0.peek()?;
         if *at > now { None } else { self.take_due(now, is_set) }
     }
 
-    fn take_due(&mut self, now: Instant, mut is_set: impl FnMut(usize, Instant) -> bool) -> Option<usize> {
+    fn take_due(&mut self, now: Moment, mut is_set: impl FnMut(usize, Moment) -> bool) -> Option<usize> {
         while let Some(Reverse((at, place))) = self.0.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.0.pop();
             if is_set(place, at) {
@@ -61,7 +55,7 @@ impl Timers {
     }
 
     /// Throws away what means nothing, once that is the greater part.
-    pub(super) fn forget_if_many(&mut self, sessions: usize, is_set: impl Fn(usize, Instant) -> bool) {
+    pub(super) fn forget_if_many(&mut self, sessions: usize, is_set: impl Fn(usize, Moment) -> bool) {
         if self.0.len() > 2 * sessions + SPARE {
             self.0.retain(|Reverse((at, place))| is_set(*place, *at));
         }

@@ -10,7 +10,7 @@ use crate::relay::{
     tests::rig::{BINARY, CLOSE, CONT, PING, PONG, Seen, TEXT, frame, quiet, read_frames},
 };
 
-const RELAY: Orders = Orders { answer: false, pings: 0, big: u64::MAX };
+const RELAY: Orders = Orders { answer: false, pings: 0, fragments: 0, big: u64::MAX };
 
 /// A message: its fragments' sizes, a control frame in between or not, the key.
 #[derive(Clone, Debug)]

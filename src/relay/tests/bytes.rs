@@ -181,7 +181,7 @@ fn fragments_are_counted() {
 fn each_legs_own_limits_judge_it() {
     let (client, client_io) = Peer::new();
     let (backend, backend_io) = Peer::new();
-    let now = tokio::time::Instant::now();
+    let now = crate::moment::Moment::now();
     let mut session = crate::relay::session::Session::pair(
         (client_io, traits(crate::relay::Party::Client, crate::relay::End::Server, &Limits { message: 4, ..quiet() })),
         (backend_io, traits(crate::relay::Party::Backend, crate::relay::End::Client, &quiet())),
@@ -231,7 +231,7 @@ fn an_answer_to_a_ping_waits_for_the_end_of_the_frame() {
 fn reserved_bits_pass_where_an_extension_was_negotiated() {
     let (client, client_io) = Peer::new();
     let (backend, backend_io) = Peer::new();
-    let now = tokio::time::Instant::now();
+    let now = crate::moment::Moment::now();
     let with = |party, end| crate::relay::side::Traits { extensions: true, ..traits(party, end, &quiet()) };
     let mut session = crate::relay::session::Session::pair(
         (client_io, with(crate::relay::Party::Client, crate::relay::End::Server)),

@@ -4,8 +4,8 @@ mod frames;
 
 use std::{cell::RefCell, collections::VecDeque, io, rc::Rc, sync::Arc, time::Duration};
 
+use crate::moment::Moment;
 use bytes::Bytes;
-use tokio::time::Instant;
 
 pub(in crate::relay) use self::frames::*;
 use crate::{
@@ -297,7 +297,7 @@ pub(in crate::relay) struct Rig {
     pub(in crate::relay) session: Session<Fake>,
     pub(in crate::relay) client: Peer,
     pub(in crate::relay) backend: Peer,
-    pub(in crate::relay) now: Instant,
+    pub(in crate::relay) now: Moment,
     backend_io: Option<Fake>,
 }
 
@@ -315,7 +315,7 @@ impl Rig {
     fn pair(end: End, limits: &Limits) -> Self {
         let (client, client_io) = Peer::new();
         let (backend, backend_io) = Peer::new();
-        let now = Instant::now();
+        let now = Moment::now();
         let session = Session::pair(
             (client_io, traits(Party::Client, End::Server, limits)),
             (backend_io, traits(Party::Backend, end, limits)),
@@ -329,7 +329,7 @@ impl Rig {
     pub(in crate::relay) fn waiting(limits: &Limits, hold: usize, patience: Duration) -> Self {
         let (client, client_io) = Peer::new();
         let (backend, backend_io) = Peer::new();
-        let now = Instant::now();
+        let now = Moment::now();
         let traits = traits(Party::Client, End::Server, limits);
         let session = Session::waiting((client_io, traits), hold, now + patience, Owned::default(), now);
         Self { session, client, backend, now, backend_io: Some(backend_io) }

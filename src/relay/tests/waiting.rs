@@ -58,7 +58,7 @@ fn early_bytes_are_read_first_and_held_like_others() {
         early: early.clone().into(),
         ..traits(crate::relay::Party::Client, crate::relay::End::Server, &quiet())
     };
-    let now = tokio::time::Instant::now();
+    let now = crate::moment::Moment::now();
     let mut session = crate::relay::session::Session::waiting(
         (client_io, traits),
         HOLD,
@@ -223,7 +223,7 @@ fn a_leg_that_closed_right_before_the_join_is_not_joined() {
 #[test]
 fn a_backend_may_wait_as_well() {
     let (backend, backend_io) = Peer::new();
-    let now = tokio::time::Instant::now();
+    let now = crate::moment::Moment::now();
     let traits = traits(crate::relay::Party::Backend, crate::relay::End::Server, &quiet());
     let mut session = crate::relay::session::Session::waiting(
         (backend_io, traits),
