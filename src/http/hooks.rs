@@ -106,7 +106,7 @@ fn version(route: Option<&Route>, name: &str) -> Option<Arc<Plugin>> {
 
 /// Opens the filters of a connection, before its 101.
 pub(super) async fn open(admitted: &Admitted) -> Result<Option<Arc<Filters>>, Refuse> {
-    match &admitted.info.facts {
+    match &admitted.facts {
         Some(facts) => Ok(filter::open(&admitted.route.plugins, &admitted.known, facts).await?),
         None => Ok(None),
     }

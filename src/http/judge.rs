@@ -17,7 +17,7 @@ use crate::{
         plain, target,
         upgrade::{self, Asked, UpgradeRequest},
     },
-    model::{CheckedEdit, Client, ConnId, Handshake, Mode, Refusal},
+    model::{CheckedEdit, Client, ConnId, Handshake, Mode, Refusal, Role},
     policy::{self, Known, Opinion, Ruling, Trace},
     route::{self, Plan},
 };
@@ -207,6 +207,12 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
     }
     let judged = judged?;
     let Judged { handshake, route, plan, edits, known, policy, request, permit } = judged;
+    let facts = match &plan {
+        // Whoever comes later may have a plugin that asks about it.
+        Plan::Pair { key, side, .. } => Some(known.facts(side.role(), key.channel.clone())),
+        Plan::Dial { channel, .. } => route.asks_later().then(|| known.facts(Role::Routed, channel.clone())),
+        Plan::Forward { .. } => None,
+    };
     let info = LegInfo::new(&handshake, &known, &route, &plan, policy, generation.number);
     attempt.info = Some(info.clone());
     attempt.service = match &plan {
@@ -215,5 +221,5 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
     };
     let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
     let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
-    Ok(Admitted { handshake, generation, route, plan, edits, known, info, request, place })
+    Ok(Admitted { handshake, generation, route, plan, edits, known, info, facts, request, place })
 }

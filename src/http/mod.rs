@@ -50,7 +50,7 @@ use crate::{
     metrics::{Metrics, routes::Presence},
     model::{CheckedEdit, ConnId, Handshake, Limits, Refusal, Rejection},
     places,
-    policy::{self, Known, Refused},
+    policy::{self, Facts, Known, Refused},
     relay::{End, Leg, Party, Relay},
     rendezvous::Registry,
     route::Plan,
@@ -167,6 +167,8 @@ struct Admitted {
     edits: Vec<CheckedEdit>,
     known: Known,
     info: LegInfo,
+    /// What plugins are told of it once it is a connection; none where none is asked.
+    facts: Option<Arc<Facts>>,
     /// None where the request is forwarded, whatever it asks for.
     request: Option<UpgradeRequest>,
     place: Place,

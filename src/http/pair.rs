@@ -42,7 +42,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         subject: admitted.info.subject().map(Into::into),
         offers: admitted.handshake.subprotocols.iter().map(|offer| offer.as_str().into()).collect(),
     };
-    let arriving = board.sessions.arrives(&admitted.info);
+    let arriving = board.sessions.arrives(admitted.facts.as_ref());
     let mut alarm = Alarm::default();
     let seat = alarm.within(deadline, pin!(reserve(board, &admitted, key, &arrival, rules))).await;
     let mut seat = seat.ok_or(Cause::EstablishTimeout)??;
@@ -56,9 +56,9 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     channel_header(&mut response, key.channel.as_str());
     rewritten(&admitted, &mut response, Instant::now() + left).await?;
     let hold = rules.hold;
-    let Admitted { info, generation, route, place, .. } = admitted;
+    let Admitted { info, facts, generation, route, place, .. } = admitted;
     let hooks = Hooks::of(filters, &route, generation);
-    let (line, mailbox) = OnLine::enter(board, arrival.conn, info, place, hooks);
+    let (line, mailbox) = OnLine::enter(board, arrival.conn, info, facts, place, hooks);
     drop(arriving);
     let seated = Box::new(Seated { seat: Some(Box::new(seat)), pair: None, line, opened: Moment::now() });
     Ok(Step::Switch(response, Switched::Pair(Fresh { seated, mailbox, hold })))
@@ -164,6 +164,13 @@ pub(super) struct Seated {
     opened: Moment,
 }
 
+impl Seated {
+    /// Its connection, if it has met its host.
+    pub(super) fn met(&self) -> Option<ConnId> {
+        self.seat.is_none().then(|| self.line.conn())
+    }
+}
+
 impl Fresh {
     pub(super) async fn go(mut self, freed: Freed) {
         let Seated { seat: Some(seat), line, opened, .. } = &mut *self.seated else { return };
@@ -218,12 +225,12 @@ impl Fresh {
 
 impl relay::Owner for Seated {
     fn joined(&mut self) {
-        let mut guest = self.line.guest();
-        let Some(guest) = guest.as_mut() else { return };
-        if let (Some(own), Some(guests)) = (self.seat.take(), guest.seat.take()) {
+        let met = self.line.guest().as_mut().map(|guest| (guest.seat.take(), guest.line.ticket()));
+        let Some((guests, guest)) = met else { return };
+        if let (Some(own), Some(guests)) = (self.seat.take(), guests) {
             self.pair = Some(Box::new(own.pair(*guests)));
         }
-        self.line.joined(&guest.line);
+        self.line.joined(&guest);
     }
 
     /// Gives up the seats. A guest that is still on its way keeps its own: its leg will come back to it.

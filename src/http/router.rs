@@ -92,9 +92,9 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
             .and_then(|it| filter::screen(Some(it), None)),
     };
     let conn = admitted.handshake.id;
-    let Admitted { generation, route, place, .. } = admitted;
+    let Admitted { facts, generation, route, place, .. } = admitted;
     let hooks = Hooks::of(filters, &route, generation);
-    let (line, mailbox) = OnLine::enter(board, conn, info, place, hooks);
+    let (line, mailbox) = OnLine::enter(board, conn, info, facts, place, hooks);
     Ok(Step::Switch(
         response,
         Switched::Dial(Box::new(Dialled { line, mailbox, service, subprotocol: connected.subprotocol })),

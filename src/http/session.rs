@@ -9,10 +9,14 @@ mod listed;
 mod passage;
 mod recheck;
 mod revoke;
+mod ties;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, MutexGuard, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use dashmap::DashMap;
@@ -25,9 +29,9 @@ use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 use self::{
     ended::{Over, account},
     events::Crier,
-    fate::Fate,
     recheck::{Rounds, Slot},
     revoke::Orders,
+    ties::{Guest, Ties},
 };
 pub(super) use self::{
     ended::{milliseconds, unanswered},
@@ -68,8 +72,8 @@ impl SessionHandle {
     }
 
     /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
-    pub(super) fn guest(&self) -> MutexGuard<'_, Option<Box<Seated>>> {
-        self.0.guest()
+    pub(super) fn guest(&self) -> Guest<'_> {
+        self.0.ties.guest()
     }
 
     /// What its leg's plugins are asked.
@@ -85,16 +89,30 @@ pub(super) struct OneLeg {
     mark: Mark,
     /// Its own, in which it is unless it is its partner's guest.
     session: relay::Handle,
-    fate: Fate,
-    /// In its session, on a rendezvous route.
-    guest: Mutex<Option<Box<Seated>>>,
+    ties: Ties,
+    /// When its 101 went out, in milliseconds since 1970, on a rendezvous route.
+    opened_at: AtomicU64,
     /// What its plugins are asked and told while it lives.
     pub(super) hooks: Option<Box<Hooks>>,
 }
 
 impl OneLeg {
-    fn guest(&self) -> MutexGuard<'_, Option<Box<Seated>>> {
-        self.guest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What plugins are told of it, if that was kept: where any of its own is asked or told later.
+    fn kept_facts(&self) -> Option<Arc<Facts>> {
+        self.ties.lock().facts.clone()
+    }
+
+    /// The same of one that holds a seat, about which anybody's plugin may be asked: kept from then on.
+    fn facts(&self, conn: ConnId) -> Option<Arc<Facts>> {
+        let mut tied = self.ties.lock();
+        if tied.facts.is_none() {
+            let facts = self.info.facts(conn, self.opened_at.load(Ordering::Relaxed))?;
+            if let Some(partner) = tied.partner() {
+                facts.joined(partner);
+            }
+            tied.facts = Some(Arc::new(facts));
+        }
+        tied.facts.clone()
     }
 
     /// Who is asked whether it may go on, if anybody is asked or told anything.
@@ -109,12 +127,12 @@ impl OneLeg {
 
     /// Ends its session for a cause that both legs are told, politely.
     pub(super) fn drain(&self, conn: ConnId, code: u16, cause: Cause) {
-        self.fate.drain(conn, &self.session, code, cause);
+        self.ties.drain(conn, &self.session, code, cause);
     }
 
     /// When in a drain's spread its session is closed: one that waits for its partner at once.
     fn turn(&self, conn: ConnId) -> f64 {
-        if self.info.terms.mode == Mode::Rendezvous && self.guest().is_none() { 0.0 } else { conn.fraction() }
+        if self.info.terms.mode == Mode::Rendezvous && self.ties.guest().is_none() { 0.0 } else { conn.fraction() }
     }
 }
 
@@ -209,13 +227,13 @@ impl Sessions {
 
     /// What plugins are told of a leg that holds a seat.
     pub(super) fn facts(&self, conn: ConnId) -> Option<Arc<Facts>> {
-        let on_line = self.legs.get(&conn).and_then(|leg| leg.info.facts.clone());
+        let on_line = self.legs.get(&conn).and_then(|leg| leg.facts(conn));
         on_line.or_else(|| self.arriving.get(&conn).map(|facts| Arc::clone(&facts)))
     }
 
     /// The leg may hold a seat before it is on the line; until then it is known here.
-    pub(super) fn arrives(&self, info: &LegInfo) -> Option<Arriving> {
-        let facts = info.facts.as_ref()?;
+    pub(super) fn arrives(&self, facts: Option<&Arc<Facts>>) -> Option<Arriving> {
+        let facts = facts?;
         self.arriving.insert(facts.id, Arc::clone(facts));
         Some(Arriving { all: Arc::clone(&self.arriving), conn: facts.id })
     }
@@ -243,7 +261,7 @@ fn close(legs: &Legs, crier: &Crier, conn: ConnId, doom: &Doom) -> bool {
     let leg = legs.get(&conn).map(|leg| Arc::clone(&leg));
     let Some(leg) = leg else { return false };
     let revoked = doom.cause == Cause::Revoked;
-    let sealed = leg.fate.seal(conn, &leg.session, doom);
+    let sealed = leg.ties.seal(conn, &leg.session, doom);
     if sealed && revoked {
         crier.tell(&leg, "revoked", Vec::new);
     }
@@ -292,11 +310,12 @@ impl OnLine {
         board: &Arc<Switchboard>,
         conn: ConnId,
         info: LegInfo,
+        facts: Option<Arc<Facts>>,
         place: Place,
         hooks: Option<Box<Hooks>>,
     ) -> (Self, relay::Mailbox) {
         let mark = place.presence.mark().clone();
-        Self::with(board, conn, info, mark, Some(place), hooks)
+        Self::with(board, conn, info, facts, mark, Some(place), hooks)
     }
 
     /// Puts one on the line whose place somebody else holds.
@@ -306,19 +325,20 @@ impl OnLine {
         info: LegInfo,
         place: &Place,
     ) -> (Self, relay::Mailbox) {
-        Self::with(board, conn, info, place.presence.mark().clone(), None, None)
+        Self::with(board, conn, info, None, place.presence.mark().clone(), None, None)
     }
 
     fn with(
         board: &Arc<Switchboard>,
         conn: ConnId,
         info: LegInfo,
+        facts: Option<Arc<Facts>>,
         mark: Mark,
         place: Option<Place>,
         hooks: Option<Box<Hooks>>,
     ) -> (Self, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
-        let leg = Arc::new(OneLeg { info, mark, session, fate: Fate::default(), guest: Mutex::default(), hooks });
+        let leg = Arc::new(OneLeg { info, mark, session, ties: Ties::of(facts), opened_at: AtomicU64::new(0), hooks });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
         // Whoever looked for legs to bring to the generation that serves may have missed this one.
         if leg.hooks.as_ref().is_some_and(|hooks| hooks.is_behind(&board.current.load())) {
@@ -361,12 +381,13 @@ impl OnLine {
     }
 
     /// It is joined with this one; nothing has passed between the two yet.
-    pub(super) fn joined(&self, guest: &Self) {
-        for (one, other) in [(self, guest), (guest, self)] {
-            if let Some(facts) = &one.leg.info.facts {
-                facts.joined(other.conn);
+    pub(super) fn joined(&self, guest: &Ticket) {
+        guest.leg.ties.lock().end.get_or_insert_default().partner = Some(self.conn);
+        for (leg, other) in [(&self.leg, guest.conn), (&guest.leg, self.conn)] {
+            if let Some(facts) = leg.kept_facts() {
+                facts.joined(other);
             }
-            self.board.sessions.crier.paired(&one.leg, other.conn);
+            self.board.sessions.crier.paired(leg, other);
         }
     }
 
@@ -385,23 +406,30 @@ impl OnLine {
 
     /// Waits until somebody wants the leg closed; for who does so itself, because it has no session.
     pub(super) async fn sealed(&self) -> Cause {
-        self.leg.fate.sealed().await
+        self.leg.ties.sealed().await
     }
 
     /// Its 101 is out. `service` is the other leg of one that is routed.
     pub(super) fn opened(&self, subprotocol: Option<&str>, service: Option<ConnId>) {
-        if let Some(facts) = &self.leg.info.facts {
+        let mut tied = self.leg.ties.lock();
+        if let Some(facts) = &tied.facts {
             facts.opened(subprotocol);
             if let Some(service) = service {
                 facts.joined(service);
             }
+            self.leg.opened_at.store(facts.opened_at(), Ordering::Relaxed);
         }
+        // Few are ever asked about again, and nobody can get hold of it meanwhile.
+        let unused = |facts: &mut Arc<Facts>| facts.is_plain() && Arc::strong_count(facts) == 1;
+        let unused = if self.leg.hooks.is_none() { tied.facts.take_if(unused) } else { None };
+        drop(tied);
+        drop(unused);
         self.board.sessions.crier.opened(&self.leg, subprotocol);
     }
 
     /// What the leg has that joins its session.
-    pub(super) fn guest(&self) -> MutexGuard<'_, Option<Box<Seated>>> {
-        self.leg.guest()
+    pub(super) fn guest(&self) -> Guest<'_> {
+        self.leg.ties.guest()
     }
 
     /// Where the leg is on its way.
@@ -446,7 +474,6 @@ mod tests {
     #[test]
     fn what_is_kept_of_each_leg_stays_small() {
         assert!(size_of::<OneLeg>() <= 160 - 16, "{}", size_of::<OneLeg>());
-        assert!(size_of::<Facts>() <= 128 - 16, "{}", size_of::<Facts>());
         assert!(size_of::<Seated>() <= 80, "{}", size_of::<Seated>());
         assert!(size_of::<OnLine>() + size_of::<Moment>() <= 64, "{}", size_of::<OnLine>());
         assert!(size_of::<Pair<SessionHandle>>() <= 64, "{}", size_of::<Pair<SessionHandle>>());

@@ -136,6 +136,35 @@ impl Facts {
         }
     }
 
+    /// The same of one of which nothing was kept but this.
+    #[must_use]
+    pub fn later(
+        id: ConnId,
+        role: Role,
+        route: Arc<str>,
+        channel: ChannelId,
+        identity: Option<Arc<Identity>>,
+        opened_at_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            role,
+            route,
+            channel,
+            identity,
+            attributes: None,
+            peer: AtomicU64::new(0),
+            opened_at: AtomicU64::new(opened_at_ms),
+            rest: OnceLock::new(),
+        }
+    }
+
+    /// Whether it can be made [later](Self::later): no plugin has left anything, and no subprotocol was agreed on.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.attributes.is_none() && self.rest.get().is_none()
+    }
+
     /// Its 101 is out, with this subprotocol.
     pub fn opened(&self, subprotocol: Option<&str>) {
         if let Some(subprotocol) = subprotocol {

@@ -82,6 +82,7 @@ impl Digest {
 
 /// The state of one direction.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // none follows from another
 pub(super) struct Pump {
     expect: Expect,
     /// The receiver must get unmasked what the sender masked.

@@ -120,10 +120,10 @@ impl Crier {
     }
 
     fn queue(&self, leg: &OneLeg, name: &'static str, attributes: Vec<Attribute>) {
-        let (Some(observers), Some(facts)) = (leg.observers(), &leg.info.facts) else { return };
+        let (Some(observers), Some(facts)) = (leg.observers(), leg.kept_facts()) else { return };
         let _runtime = self.runtime.enter();
         let event = Arc::new(Event { name: name.into(), at_ms: now_ms(), attributes });
-        for plugin in observers.plugins().iter().filter(|plugin| plugin.tell(facts, &event)) {
+        for plugin in observers.plugins().iter().filter(|plugin| plugin.tell(&facts, &event)) {
             let (plugin, drain) = (Arc::clone(plugin), self.drain.clone());
             // Until then what is queued is told when we stop, too.
             self.drain.spawn(async move {

@@ -4,10 +4,11 @@
 //! A leg may be on its way from its own session into its partner's just then, and neither of the two has it. So the end
 //! is written down first, then both are told, and who has moved a leg looks whether there is something written.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::ties::Ties;
 use crate::{
     error::Cause,
     model::{CloseFrame, ConnId},
@@ -28,25 +29,24 @@ impl From<Cause> for Doom {
     }
 }
 
-/// What is written down of a leg's end, and who has the leg; nothing of nearly all.
+/// What is written down of a leg's end, and who has the leg.
 #[derive(Debug, Default)]
-pub(super) struct Fate(Mutex<Option<Box<Written>>>);
-
-#[derive(Debug, Default)]
-struct Written {
+pub(super) struct Written {
     doom: Option<Box<Doom>>,
     /// Its partner's session, where it is that one's guest.
     host: Option<relay::Handle>,
+    /// Its partner, once that session has it.
+    pub(super) partner: Option<ConnId>,
     /// Somebody waits for its doom.
     awaited: Option<Arc<Notify>>,
 }
 
-impl Fate {
+impl Ties {
     /// The leg is to be closed; false if that was settled before. `own` is its own session.
     pub(super) fn seal(&self, conn: ConnId, own: &relay::Handle, doom: &Doom) -> bool {
         let host = {
-            let mut fate = self.written();
-            let written = fate.get_or_insert_default();
+            let mut tied = self.lock();
+            let written = tied.end.get_or_insert_default();
             if written.doom.is_some() {
                 return false;
             }
@@ -66,7 +66,7 @@ impl Fate {
     /// The session that has the leg is to end, each leg behind what the other has sent until then. `own` is its own.
     pub(super) fn drain(&self, conn: ConnId, own: &relay::Handle, code: u16, cause: Cause) {
         own.drain(Some(conn), code, cause);
-        let host = self.written().as_ref().and_then(|written| written.host.clone());
+        let host = self.lock().end.as_ref().and_then(|written| written.host.clone());
         if let Some(host) = host {
             host.drain(Some(conn), code, cause);
         }
@@ -74,12 +74,12 @@ impl Fate {
 
     /// The leg is about to be handed over to this session.
     pub(super) fn goes_to(&self, host: &relay::Handle) {
-        self.written().get_or_insert_default().host = Some(host.clone());
+        self.lock().end.get_or_insert_default().host = Some(host.clone());
     }
 
     /// The session to which the leg went has it.
     pub(super) fn arrived(&self, conn: ConnId) {
-        let written = self.written().as_ref().and_then(|written| Some((written.host.clone()?, written.doom.clone()?)));
+        let written = self.lock().end.as_ref().and_then(|end| Some((end.host.clone()?, end.doom.clone()?)));
         if let Some((host, doom)) = written {
             // It may have been told before it had the leg.
             tell(&host, conn, &doom);
@@ -90,8 +90,8 @@ impl Fate {
     pub(super) async fn sealed(&self) -> Cause {
         loop {
             let awaited = {
-                let mut fate = self.written();
-                let written = fate.get_or_insert_default();
+                let mut tied = self.lock();
+                let written = tied.end.get_or_insert_default();
                 match &written.doom {
                     Some(doom) => return doom.cause,
                     None => Arc::clone(written.awaited.get_or_insert_default()),
@@ -100,10 +100,6 @@ impl Fate {
             // What comes before that is kept.
             awaited.notified().await;
         }
-    }
-
-    fn written(&self) -> MutexGuard<'_, Option<Box<Written>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_the_end_is_told_whenever_it_comes() {
         let (own, _mail) = relay::mailbox();
-        let fate = Fate::default();
+        let fate = Ties::default();
         let seal = async { fate.seal(conn(), &own, &Cause::Expired.into()) };
         assert_eq!(tokio::join!(biased; fate.sealed(), seal), (Cause::Expired, true));
         assert_eq!(fate.sealed().await, Cause::Expired);
@@ -134,7 +130,7 @@ mod tests {
     #[test]
     fn a_leg_that_is_on_its_way_is_closed_on_arrival() {
         let ((own, ours), (host, theirs)) = (relay::mailbox(), relay::mailbox());
-        let fate = Fate::default();
+        let fate = Ties::default();
         assert!(fate.seal(conn(), &own, &Cause::Expired.into()));
         assert_eq!((ours.closings(), theirs.closings()), (1, 0));
         // Its own session never has it, and its host was not known then.
@@ -147,7 +143,7 @@ mod tests {
     #[test]
     fn both_sessions_of_a_leg_are_told_and_its_host_again_once_it_has_the_leg() {
         let ((own, ours), (host, theirs)) = (relay::mailbox(), relay::mailbox());
-        let fate = Fate::default();
+        let fate = Ties::default();
         fate.goes_to(&host);
         let frame = CloseFrame { code: 4001, reason: "no".to_owned() };
         assert!(fate.seal(conn(), &own, &Doom { cause: Cause::Revoked, frame: Some(frame) }));
@@ -156,7 +152,7 @@ mod tests {
         assert_eq!(theirs.closings(), 2);
         // Nothing is to be done about one that lives.
         let (_other, mail) = relay::mailbox();
-        Fate::default().arrived(conn());
+        Ties::default().arrived(conn());
         assert_eq!(mail.closings(), 0);
     }
 }

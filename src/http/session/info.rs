@@ -9,7 +9,7 @@ use std::{
 use crate::{
     config,
     generation::Route,
-    model::{ChannelId, Handshake, Identity, Mode, Role, Terms},
+    model::{ChannelId, ConnId, Handshake, Identity, Mode, Terms},
     policy::{Facts, Known},
     rendezvous::Side,
     route::Plan,
@@ -26,8 +26,6 @@ pub struct LegInfo {
     pub policy: Arc<str>,
     /// Who it is, if an authorizer said so.
     pub identity: Option<Arc<Identity>>,
-    /// What plugins are told of it while it lives; none where none is asked.
-    pub facts: Option<Arc<Facts>>,
     /// Number of the generation it was decided under. There will not be more in one process.
     generation: u32,
     peer: Peer,
@@ -72,28 +70,27 @@ impl LegInfo {
         policy: Option<Arc<str>>,
         generation: u64,
     ) -> Self {
-        let (side, channel, facts) = match plan {
-            // Whoever comes later may have a plugin that asks about it.
-            Plan::Pair { key, side, .. } => {
-                (Some(*side), Some(&key.channel), Some(known.facts(side.role(), key.channel.clone())))
-            }
-            Plan::Dial { channel, .. } => {
-                let facts = route.asks_later().then(|| known.facts(Role::Routed, channel.clone()));
-                (None, Some(channel), facts)
-            }
-            Plan::Forward { .. } => (None, None, None),
+        let (side, channel) = match plan {
+            Plan::Pair { key, side, .. } => (Some(*side), Some(&key.channel)),
+            Plan::Dial { channel, .. } => (None, Some(channel)),
+            Plan::Forward { .. } => (None, None),
         };
         Self {
             side,
             channel: channel.cloned(),
             policy: policy.unwrap_or_default(),
             identity: known.identity().cloned(),
-            facts,
             generation: u32::try_from(generation).unwrap_or(u32::MAX),
             peer: Peer::of(handshake),
             terms: Arc::clone(&route.terms),
             upstream: None,
         }
+    }
+
+    /// What plugins are told of it if they are later asked about it, as much as is known of it here.
+    pub(super) fn facts(&self, conn: ConnId, opened_at_ms: u64) -> Option<Facts> {
+        let (role, channel) = (self.side?.role(), self.channel.clone()?);
+        Some(Facts::later(conn, role, Arc::clone(&self.terms.route), channel, self.identity.clone(), opened_at_ms))
     }
 
     /// The socket's peer.

@@ -193,10 +193,10 @@ impl Rounds {
     /// Asks one plugin about one leg: whether that was closed; nothing if there is nobody to ask about.
     pub(super) async fn ask(&self, legs: &Legs, conn: ConnId, leg: &OneLeg, at: usize, why: Why) -> Option<bool> {
         let plugin = leg.slots()?.get(at).map(|slot| Arc::clone(&slot.plugin))?;
-        let facts = leg.info.facts.as_ref()?;
+        let facts = leg.kept_facts()?;
         let said = {
             let _permit = self.permits.acquire().await.ok()?;
-            policy::recheck(&plugin, facts).await
+            policy::recheck(&plugin, &facts).await
         };
         let doom = match said {
             Rechecked::Goes => {
