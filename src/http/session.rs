@@ -20,6 +20,7 @@ use std::{
 };
 
 use dashmap::DashMap;
+use rustc_hash::FxBuildHasher;
 use tokio::sync::{
     Notify,
     mpsc::{UnboundedSender, unbounded_channel},
@@ -136,16 +137,18 @@ impl OneLeg {
     }
 }
 
-type Legs = DashMap<ConnId, Arc<OneLeg>>;
+/// By ids that we have given, so nobody can choose them to fall together.
+type ByConn<T> = DashMap<ConnId, T, FxBuildHasher>;
+type Legs = ByConn<Arc<OneLeg>>;
 
 /// The legs alive, by connection. Beside the relay's threads no task waits for a session: one tells all of them that we
 /// stop, and another accounts for those that are over.
 pub struct Sessions {
     legs: Arc<Legs>,
     /// Those of a rendezvous that are not on the line yet.
-    arriving: Arc<DashMap<ConnId, Arc<Facts>>>,
+    arriving: Arc<ByConn<Arc<Facts>>>,
     /// Answers of services on their way to clients that have an identity.
-    answers: DashMap<ConnId, (Weak<Exchange>, Weak<Watch>)>,
+    answers: ByConn<(Weak<Exchange>, Weak<Watch>)>,
     /// When the identities of legs end.
     ends: Arc<Ends>,
     rounds: Arc<Rounds>,
@@ -177,7 +180,7 @@ impl Sessions {
         });
         let tasks = [obeying, watching, asking, drain.spawn_beside(account(ended))];
         let behind = Notify::new();
-        let answers = DashMap::new();
+        let answers = ByConn::default();
         Self {
             legs,
             arriving: Arc::default(),

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use dashmap::DashMap;
-
-use super::{OneLeg, SessionHandle};
+use super::{ByConn, OneLeg, SessionHandle};
 use crate::{model::ConnId, policy::Facts};
 
 /// A leg that is on its way to a seat or before its 101.
 pub(in crate::http) struct Arriving {
-    pub(super) all: Arc<DashMap<ConnId, Arc<Facts>>>,
+    pub(super) all: Arc<ByConn<Arc<Facts>>>,
     pub(super) conn: ConnId,
 }
 

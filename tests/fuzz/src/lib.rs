@@ -17,8 +17,10 @@ pub mod signature;
 mod proxy {
     pub mod error;
     pub mod model;
+    pub mod moment;
     pub mod socket;
     pub mod stream;
     pub mod tuning;
 }
+use proxy::moment;
 pub use proxy::{error, model, socket, stream, tuning};
