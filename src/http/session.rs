@@ -91,7 +91,7 @@ pub(super) struct OneLeg {
     /// Its own, in which it is unless it is its partner's guest.
     session: relay::Handle,
     ties: Ties,
-    /// When its 101 went out, in milliseconds since 1970, on a rendezvous route.
+    /// When its 101 went out, in milliseconds since 1970; only of those of which there are facts.
     opened_at: AtomicU64,
     /// What its plugins are asked and told while it lives.
     pub(super) hooks: Option<Box<Hooks>>,
@@ -423,8 +423,8 @@ impl OnLine {
             self.leg.opened_at.store(facts.opened_at(), Ordering::Relaxed);
         }
         // Few are ever asked about again, and nobody can get hold of it meanwhile.
-        let unused = |facts: &mut Arc<Facts>| facts.is_plain() && Arc::strong_count(facts) == 1;
-        let unused = if self.leg.hooks.is_none() { tied.facts.take_if(unused) } else { None };
+        let is_unused = |facts: &mut Arc<Facts>| facts.is_plain() && Arc::strong_count(facts) == 1;
+        let unused = if self.leg.hooks.is_none() { tied.facts.take_if(is_unused) } else { None };
         drop(tied);
         drop(unused);
         self.board.sessions.crier.opened(&self.leg, subprotocol);

@@ -123,17 +123,9 @@ struct Rest {
 
 impl Facts {
     pub(super) fn new(call: &Call, role: Role, channel: ChannelId) -> Self {
-        Self {
-            id: call.handshake.id,
-            role,
-            route: Arc::clone(&call.handshake.route),
-            channel,
-            identity: call.identity.clone(),
-            attributes: call.attributes.clone(),
-            peer: AtomicU64::new(0),
-            opened_at: AtomicU64::new(now_ms()),
-            rest: OnceLock::new(),
-        }
+        let (id, route) = (call.handshake.id, Arc::clone(&call.handshake.route));
+        let facts = Self::later(id, role, route, channel, call.identity.clone(), now_ms());
+        Self { attributes: call.attributes.clone(), ..facts }
     }
 
     /// The same of one of which nothing was kept but this.

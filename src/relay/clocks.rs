@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{error::Cause, model::Limits, moment::Moment};
 
-/// Durations beyond this count as this, so that no sum overflows.
+/// Durations beyond this count as this: no system waits longer at once.
 const FAR: Duration = Duration::from_hours(365 * 24);
 
 /// A `close` below this counts as this: a Close must at least be written before its time is over.

@@ -31,7 +31,7 @@ fn is_ours(pong: &[u8], count: u32) -> bool {
     *marker == MARKER && (1..=count).contains(&number)
 }
 
-/// What becomes of control frames.
+/// What becomes of control frames, and what data frames are compared with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Orders {
     /// Pings are answered by us and Pongs go no further; otherwise both pass.

@@ -70,7 +70,7 @@ struct Holder<H> {
 
 /// What a holder needs that may still get a partner, or another one.
 #[derive(Debug)]
-struct Apart {
+pub(super) struct Apart {
     offer: Offer,
     /// Settled unless `Held`; then what was agreed with the latest partner, and the next one agrees anew.
     subprotocol: Option<Arc<str>>,
@@ -187,15 +187,14 @@ impl<H> Channel<H> {
         }
     }
 
-    /// The guest's leg has reached its host's session, if the two still hold their seats.
-    pub(super) fn meet(&mut self, sides: [(Side, ConnId); 2]) {
-        if sides.iter().all(|(side, conn)| self.held_by(*side, *conn).is_some_and(|holder| holder.state.is_taken())) {
-            for (side, conn) in sides {
-                if let Some(holder) = self.held_by(side, conn) {
-                    holder.apart = None;
-                }
-            }
-        }
+    /// The guest's leg has reached its host's session: gives what the two do not need any more. Nothing if they do not hold
+    /// their seats; they lose them together.
+    pub(super) fn meet(&mut self, legs: [(Side, ConnId); 2]) -> [Option<Box<Apart>>; 2] {
+        legs.map(|(side, conn)| {
+            let holder = self.held_by(side, conn)?;
+            debug_assert!(holder.state.is_taken(), "who meets is joined");
+            holder.apart.take()
+        })
     }
 
     /// What becomes of a holder whose partner's seat was just freed.
@@ -284,6 +283,7 @@ impl<H: Clone> Channel<H> {
         // From here on a holder is replaced, and a leg that it is joined with will not be there to agree with.
         let offer = Offer::new(offers, rules);
         let partner = self.seat(side.opposite()).filter(|partner| !partner.state.is_taken());
+        debug_assert!(partner.is_none_or(|partner| partner.apart.is_some()), "who has met is joined");
         let agreed = match partner.and_then(|partner| Some((&partner.state, partner.apart.as_ref()?))) {
             Some((State::Held, partner)) => Offer::together(&partner.offer, &offer),
             Some((_, partner)) => offer.second(partner.subprotocol.as_ref()).map(|chosen| (None, chosen)),

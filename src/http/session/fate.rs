@@ -29,7 +29,7 @@ impl From<Cause> for Doom {
     }
 }
 
-/// What is written down of a leg's end, and who has the leg.
+/// What is written down of a leg's end, and of who has the leg: of each that was its partner's guest.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     doom: Option<Box<Doom>>,

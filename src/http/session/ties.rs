@@ -15,7 +15,7 @@ pub(super) struct Ties(Mutex<Tied>);
 
 #[derive(Default)]
 pub(super) struct Tied {
-    /// What is written down of its end; nothing of nearly all.
+    /// What is written down of its end and of who has it; nothing of most.
     pub(super) end: Option<Box<Written>>,
     /// In its session, on a rendezvous route.
     guest: Option<Box<Seated>>,

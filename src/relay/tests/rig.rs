@@ -4,12 +4,12 @@ mod frames;
 
 use std::{cell::RefCell, collections::VecDeque, io, rc::Rc, sync::Arc, time::Duration};
 
-use crate::moment::Moment;
 use bytes::Bytes;
 
 pub(in crate::relay) use self::frames::*;
 use crate::{
     model::{ConnId, Limits},
+    moment::Moment,
     relay::{
         End, LegReport, Party, Report,
         owner::Owned,
