@@ -84,25 +84,31 @@ async fn of_a_pair_the_one_whose_identity_ends_is_told_so_and_the_other_that_it_
 #[tokio::test]
 async fn a_leg_that_is_just_being_joined_is_not_forgotten() {
     let proxy = proxy(&Upstream::bind().await);
-    let guests = (0..60).map(|n| {
-        let proxy = &proxy;
-        async move {
-            let _host = dial(proxy, &format!("/chat?channelId=j{n}")).await;
-            // From before its 101 to after it is joined.
-            let end = in_ms(n / 6);
-            let path = format!("/chat/connect?channelId=j{n}");
-            let mut guest = knock(proxy, &path, &[("x-who", "alice"), ("x-end", &end)]).await;
-            if guest.status() == 401 {
-                return false;
+    // Where the machine is busy, the first ends are too early for all.
+    for round in 0..8 {
+        let guests = (0..60).map(|n| {
+            let proxy = &proxy;
+            async move {
+                let _host = dial(proxy, &format!("/chat?channelId=j{round}-{n}")).await;
+                // From before its 101 to after it is joined.
+                let end = in_ms((n / 6) << round);
+                let path = format!("/chat/connect?channelId=j{round}-{n}");
+                let mut guest = knock(proxy, &path, &[("x-who", "alice"), ("x-end", &end)]).await;
+                if guest.status() == 401 {
+                    return false;
+                }
+                assert_eq!(guest.status(), 101, "{}", guest.head);
+                let close = guest.expect_close().await;
+                assert_eq!(said(close.as_ref()), EXPIRED, "{n}");
+                true
             }
-            assert_eq!(guest.status(), 101, "{}", guest.head);
-            let close = guest.expect_close().await;
-            assert_eq!(said(close.as_ref()), EXPIRED, "{n}");
-            true
+        });
+        let closed = within("all of them to be closed", futures_util::future::join_all(guests)).await;
+        if closed.contains(&true) {
+            return;
         }
-    });
-    let closed = within("all of them to be closed", futures_util::future::join_all(guests)).await;
-    assert!(closed.contains(&true), "some came in time");
+    }
+    panic!("none came in time");
 }
 
 #[tokio::test]
