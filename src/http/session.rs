@@ -477,6 +477,7 @@ mod tests {
     #[test]
     fn what_is_kept_of_each_leg_stays_small() {
         assert!(size_of::<OneLeg>() <= 160 - 16, "{}", size_of::<OneLeg>());
+        assert!(size_of::<Facts>() <= 128 - 16, "{}", size_of::<Facts>());
         assert!(size_of::<Seated>() <= 80, "{}", size_of::<Seated>());
         assert!(size_of::<OnLine>() + size_of::<Moment>() <= 64, "{}", size_of::<OnLine>());
         assert!(size_of::<Pair<SessionHandle>>() <= 64, "{}", size_of::<Pair<SessionHandle>>());

@@ -87,16 +87,17 @@ impl<H> Seat<H> {
 
     /// The guest's leg has reached its host's session: from now on both seats are freed together.
     ///
-    /// Called on either with the other, on the same channel. It does not matter whether they still hold their seats: if a
-    /// newcomer ended the pair, the session is told by its handle.
+    /// Called on either with the other. It does not matter whether they still hold their seats: if a newcomer ended the
+    /// pair, the session is told by its handle. Seats of different channels are no pair: both are free at once.
     pub fn pair(mut self, mut partner: Self) -> Pair<H> {
-        debug_assert_eq!(self.key, partner.key, "a pair sits on one channel");
-        (self.held, partner.held) = (false, false);
         let (registry, key) = (Arc::clone(&self.registry), self.key.clone());
         let pair = Pair { registry, key, conns: [self.conn, partner.conn], side: self.side };
-        let over = pair.registry.channels.get_mut(&pair.key).map(|mut channel| channel.meet(pair.legs()));
-        // Outside the shard, as everything.
-        drop(over);
+        if self.key == partner.key {
+            (self.held, partner.held) = (false, false);
+            let over = pair.registry.channels.get_mut(&pair.key).map(|mut channel| channel.meet(pair.legs()));
+            // Outside the shard, as everything.
+            drop(over);
+        }
         pair
     }
 

@@ -241,3 +241,15 @@ fn a_101_that_may_go_out_at_once_waits_for_nobody() {
     assert_eq!(poll_once(board.seat(1, Side::Backend, &rules(|_| ())).may_answer()), Poll::Ready(Ok(None)));
     board.assert_empty();
 }
+
+#[test]
+fn seats_of_different_channels_are_no_pair_and_none_is_left_behind() {
+    let board = Board::new();
+    let one = board.seat(1, Side::Client, &rules(|_| ()));
+    let elsewhere = Key::of(&rules(|_| ()), ChannelId::new("d").unwrap());
+    let arrival = Arrival { conn: conn(2), side: Side::Backend, subject: None, offers: Vec::new() };
+    let other = seated(board.registry.reserve(&elsewhere, arrival, &rules(|_| ()), None, board.now));
+    assert_eq!(board.gauges().reserved, 2);
+    let _pair = one.pair(other);
+    board.assert_empty();
+}
