@@ -5,7 +5,7 @@
 //! what is allowed, and who is there stays.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -27,14 +27,14 @@ pub struct Most {
 #[derive(Debug, Default)]
 pub struct Places {
     taken: AtomicUsize,
-    by_address: DashMap<IpAddr, usize>,
+    by_network: DashMap<Network, usize>,
 }
 
 /// A place that is taken until this is dropped.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
-    address: IpAddr,
+    network: Network,
 }
 
 /// Why there is no place.
@@ -56,12 +56,12 @@ impl Places {
         self.taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, free(most.connections))
             .map_err(|_| Full::Listener)?;
-        let address = network(peer);
+        let network = Network::of(peer);
         {
-            let mut from_here = self.by_address.entry(address).or_insert(0);
+            let mut from_here = self.by_network.entry(network).or_insert(0);
             if let Some(more) = free(most.per_ip)(*from_here) {
                 *from_here = more;
-                return Ok(Place { places: Arc::clone(self), address });
+                return Ok(Place { places: Arc::clone(self), network });
             }
         }
         self.taken.fetch_sub(1, Ordering::AcqRel);
@@ -77,7 +77,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.by_address.remove_if_mut(&self.address, |_, taken| {
+        self.places.by_network.remove_if_mut(&self.network, |_, taken| {
             *taken = taken.saturating_sub(1);
             *taken == 0
         });
@@ -85,11 +85,17 @@ impl Drop for Place {
     }
 }
 
-/// What counts as one address.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
+/// What counts as one address, in little room: an address of IPv4, or a network of 64 bits of IPv6. The former stand where
+/// the latter has multicast groups (RFC 4291 §2.7), from which nobody dials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Network(u64);
+
+impl Network {
+    fn of(peer: IpAddr) -> Self {
+        Self(match peer.to_canonical() {
+            IpAddr::V4(address) => u64::MAX << 32 | u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+        })
     }
 }
 
@@ -125,7 +131,14 @@ mod tests {
         }
         assert_eq!(places.taken(), 3, "who is turned away holds nothing");
         drop(held);
-        assert!(places.taken() == 0 && places.by_address.is_empty());
+        assert!(places.taken() == 0 && places.by_network.is_empty());
+    }
+
+    /// There is one for each connection.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_place_stays_small() {
+        assert!(size_of::<Place>() <= 16, "{}", size_of::<Place>());
     }
 
     #[test]
@@ -152,6 +165,6 @@ mod tests {
                 });
             }
         });
-        assert!(places.taken() == 0 && places.by_address.is_empty());
+        assert!(places.taken() == 0 && places.by_network.is_empty());
     }
 }

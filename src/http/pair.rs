@@ -56,7 +56,8 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     channel_header(&mut response, key.channel.as_str());
     rewritten(&admitted, &mut response, Instant::now() + left).await?;
     let hold = rules.hold;
-    let Admitted { info, facts, generation, route, place, .. } = admitted;
+    let Admitted { mut info, facts, generation, route, place, .. } = admitted;
+    info.channel = Some(seat.key().channel.clone());
     let hooks = Hooks::of(filters, &route, generation);
     let (line, mailbox) = OnLine::enter(board, arrival.conn, info, facts, place, hooks);
     drop(arriving);

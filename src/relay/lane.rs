@@ -494,6 +494,6 @@ mod tests {
     #[test]
     fn what_is_kept_of_each_session_stays_small() {
         assert!(size_of::<Resident>() <= 160, "{}", size_of::<Resident>());
-        assert!(2 * size_of::<Side<Tcp>>() <= 512, "{}", size_of::<Side<Tcp>>());
+        assert!(2 * size_of::<Side<Tcp>>() <= 384, "{}", size_of::<Side<Tcp>>());
     }
 }

@@ -1,5 +1,9 @@
-//! What a leg is owed beside its partner's frames: Pongs, Pings and a Close of ours, and messages that a screen has
-//! answered. Each is turned into bytes once it has found a place between two of those, and few legs are owed something.
+//! What few legs have, and none for long. Bytes that were read before the session began; who asked whether it lives; and what
+//! it is owed beside its partner's frames: Pongs, Pings and a Close of ours, and messages that a screen has answered. Each of
+//! those is turned into bytes once it has found a place between two of its partner's.
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::{
     End,
@@ -11,13 +15,19 @@ use super::{
 };
 use crate::moment::Moment;
 
-/// What is to be put between its partner's frames, apart from Pings.
+/// What few legs have at a time.
 #[derive(Debug, Default)]
-pub(super) struct Owed {
+pub(super) struct Extra {
+    /// What was read before the session began, until it is read again.
+    early: Bytes,
+    /// Who asked whether it lives.
+    probes: Vec<oneshot::Sender<bool>>,
     /// Payload of a Pong; a newer Ping replaces it.
     pong: Option<Box<[u8]>>,
     /// Messages of ours that wait for a place between two of its partner's.
     replies: Vec<u8>,
+    /// The Close of ours, until it is staged.
+    closing: Option<CloseFrame>,
     pub(super) staged: Option<Staged>,
 }
 
@@ -37,29 +47,72 @@ impl Staged {
     }
 }
 
-impl Owed {
+impl Extra {
+    /// Of a leg of which so much was read before its session began.
+    pub(super) fn early(early: Bytes) -> Option<Box<Self>> {
+        (!early.is_empty()).then(|| Box::new(Self { early, ..Self::default() }))
+    }
+
     pub(super) const fn is_nothing(&self) -> bool {
-        self.pong.is_none() && self.replies.is_empty() && self.staged.is_none()
+        self.early.is_empty() && self.probes.is_empty() && !self.owes()
+    }
+
+    /// Whether something is to be put between its partner's frames, apart from Pings.
+    const fn owes(&self) -> bool {
+        self.pong.is_some() || !self.replies.is_empty() || self.closing.is_some() || self.staged.is_some()
+    }
+
+    /// Somebody asks whether it lives.
+    pub(super) fn ask(&mut self, reply: oneshot::Sender<bool>) {
+        self.probes.retain(|probe| !probe.is_closed());
+        self.probes.push(reply);
+    }
+
+    /// Tells who asked.
+    pub(super) fn answer(&mut self, lives: bool) {
+        for probe in std::mem::take(&mut self.probes) {
+            let _ = probe.send(lives);
+        }
     }
 }
 
 impl<I: Io> Side<I> {
+    /// Whether there are bytes that were read before the session began.
+    #[inline]
+    pub(super) fn has_early(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| !extra.early.is_empty())
+    }
+
+    /// Reads them again.
+    pub(super) fn read_early(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let early = &mut self.extra.as_mut()?.early;
+        let part = early.split_to(early.len().min(buffer.len()));
+        buffer[..part.len()].copy_from_slice(&part);
+        self.tidy();
+        (!part.is_empty()).then_some(part.len())
+    }
+
+    /// Whether something of ours waits for a place or is on its way, apart from a Ping.
+    #[inline]
+    pub(super) fn is_owed(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.owes())
+    }
+
     /// It is owed a Pong with this payload.
     pub(super) fn owe_pong(&mut self, payload: &[u8]) {
-        self.owed.get_or_insert_default().pong = Some(payload.into());
+        self.extra.get_or_insert_default().pong = Some(payload.into());
     }
 
     /// It is owed these messages of ours.
     pub(super) fn owe_replies(&mut self, frames: &[u8]) {
-        self.owed.get_or_insert_default().replies.extend_from_slice(frames);
+        self.extra.get_or_insert_default().replies.extend_from_slice(frames);
     }
 
     /// A Close of ours is next: a Pong or Ping that has no place yet gets none.
     pub(super) fn closes_with(&mut self, frame: CloseFrame, now: Moment) {
-        self.output = Output::Closing(Box::new(frame));
-        if let Some(owed) = &mut self.owed {
-            owed.pong = None;
-        }
+        self.output = Output::Closing;
+        let extra = self.extra.get_or_insert_default();
+        (extra.closing, extra.pong) = (Some(frame), None);
         self.pulse.queued = false;
         self.deadline = Some(self.closing_by(now));
     }
@@ -67,22 +120,20 @@ impl<I: Io> Side<I> {
     /// Payload of the Pong it is owed.
     #[cfg(any(test, fuzzing))]
     pub(super) fn pong(&self) -> Option<&[u8]> {
-        self.owed.as_ref()?.pong.as_deref()
+        self.extra.as_ref()?.pong.as_deref()
     }
 
     /// Bytes of messages of ours that wait.
     pub(super) fn replies(&self) -> usize {
-        self.owed.as_ref().map_or(0, |owed| owed.replies.len())
+        self.extra.as_ref().map_or(0, |extra| extra.replies.len())
     }
 
     /// Whether a frame of ours waits for a place.
     pub(super) fn owes(&self) -> bool {
-        let owed = self.owed.as_deref();
+        let extra = self.extra.as_deref();
         match self.output {
-            Output::Open => self.pulse.queued || owed.is_some_and(|owed| owed.pong.is_some()),
-            Output::Closing(_) => {
-                owed.and_then(|owed| owed.staged.as_ref()).is_none_or(|staged| staged.close.is_none())
-            }
+            Output::Open => self.pulse.queued || extra.is_some_and(|extra| extra.pong.is_some()),
+            Output::Closing => extra.is_some_and(|extra| extra.closing.is_some()),
             _ => false,
         }
     }
@@ -90,14 +141,14 @@ impl<I: Io> Side<I> {
     /// Turns what is owed into bytes.
     pub(super) fn stage(&mut self) {
         let mask = || (self.end == End::Client).then(random_key);
-        let owed = self.owed.get_or_insert_default();
-        let staged = owed.staged.get_or_insert_default();
-        if let Output::Closing(frame) = &self.output {
+        let extra = self.extra.get_or_insert_default();
+        let staged = extra.staged.get_or_insert_default();
+        if let Some(frame) = extra.closing.take() {
             put_control(&mut staged.bytes, Opcode::Close, &frame.payload(), mask());
             staged.close = Some(frame.code);
             return;
         }
-        if let Some(payload) = owed.pong.take() {
+        if let Some(payload) = extra.pong.take() {
             put_control(&mut staged.bytes, Opcode::Pong, &payload, mask());
         }
         if self.pulse.queued {
@@ -109,10 +160,10 @@ impl<I: Io> Side<I> {
 
     /// The same for messages of ours; `last`: its partner's Close, if there is one, is out, and nothing may follow it.
     pub(super) fn stage_replies(&mut self, last: bool) {
-        let Some(owed) = &mut self.owed else { return };
-        let replies = std::mem::take(&mut owed.replies);
+        let Some(extra) = &mut self.extra else { return };
+        let replies = std::mem::take(&mut extra.replies);
         if !(last && matches!(self.output, Output::Relaying(_))) {
-            owed.staged.get_or_insert_default().bytes.extend_from_slice(&replies);
+            extra.staged.get_or_insert_default().bytes.extend_from_slice(&replies);
         }
     }
 

@@ -6,11 +6,9 @@ use std::num::NonZeroU32;
 use super::{buffer::Buffer, pipe::Pipe, pump::Digest};
 
 enum Store {
-    Empty,
     Pooled(Buffer),
     Piped(Pipe),
-    #[allow(clippy::box_collection)] // sessions are many, and few have it
-    Held(Box<Vec<u8>>),
+    Held(Vec<u8>),
 }
 
 /// What may be written now.
@@ -20,8 +18,12 @@ pub(super) enum Writable<'a> {
     Pipe(&'a mut Pipe),
 }
 
-/// Bytes ready for the other leg. Memory is given back when the last of them is taken.
-pub(super) struct Pending {
+/// Bytes ready for the other leg. Memory is given back when the last of them is taken: sessions are many, and few have some.
+#[derive(Default)]
+pub(super) struct Pending(Option<Box<Rest>>);
+
+/// At least one byte.
+struct Rest {
     store: Store,
     start: u32,
     end: u32,
@@ -62,24 +64,19 @@ impl Place {
 }
 
 impl Pending {
-    /// Nothing.
-    pub(super) const fn new() -> Self {
-        Self { store: Store::Empty, start: 0, end: 0, boundary: None, gap: None }
-    }
-
     /// Takes over a buffer whose output stands where `digest` says; gives it back at once if there is none.
     pub(super) fn put(&mut self, buffer: Buffer, digest: &Digest) {
         debug_assert!(self.is_empty(), "one buffer for each direction");
         if digest.out.is_empty() {
             return;
         }
-        *self = Self {
+        self.0 = Some(Box::new(Rest {
             store: Store::Pooled(buffer),
             start: place(digest.out.start),
             end: place(digest.out.end),
             boundary: digest.boundary.map(Place::new),
             gap: digest.gap.map(Place::new),
-        };
+        }));
     }
 
     /// Takes over a pipe with a part of one frame, which is the first of it if there is a boundary before it, and the
@@ -87,8 +84,11 @@ impl Pending {
     pub(super) fn put_pipe(&mut self, pipe: Pipe, boundary: bool, gap: bool) {
         debug_assert!(self.is_empty(), "one pipe for each direction");
         let end = place(pipe.len());
+        if end == 0 {
+            return;
+        }
         let [boundary, gap] = [boundary, gap].map(|begins| begins.then(|| Place::new(0)));
-        *self = Self { start: 0, end, store: Store::Piped(pipe), boundary, gap };
+        self.0 = Some(Box::new(Rest { start: 0, end, store: Store::Piped(pipe), boundary, gap }));
     }
 
     /// Appends a copy of the output, for a leg that has no partner yet.
@@ -102,58 +102,58 @@ impl Pending {
         if out.is_empty() {
             return;
         }
-        if !matches!(self.store, Store::Held(_)) {
-            debug_assert!(self.is_empty(), "nothing is appended to what was read");
-            *self = Self { store: Store::Held(Box::default()), ..Self::new() };
-        }
-        if let Store::Held(held) = &mut self.store {
+        let rest = self.0.get_or_insert_with(|| {
+            Box::new(Rest { store: Store::Held(Vec::new()), start: 0, end: 0, boundary: None, gap: None })
+        });
+        debug_assert!(matches!(rest.store, Store::Held(_)), "nothing is appended to what was read");
+        if let Store::Held(held) = &mut rest.store {
             let within = |at: usize| Place::new(held.len() + at);
-            self.boundary = boundary.map(within).or(self.boundary);
-            self.gap = gap.map(within).or(self.gap);
+            rest.boundary = boundary.map(within).or(rest.boundary);
+            rest.gap = gap.map(within).or(rest.gap);
             held.extend_from_slice(out);
-            self.end = place(held.len());
+            rest.end = place(held.len());
         }
     }
 
     /// Takes what was held, unless some of it is out already.
     pub(super) fn take_held(&mut self) -> Option<Vec<u8>> {
-        match std::mem::replace(self, Self::new()).store {
-            Store::Held(held) => Some(*held),
+        match self.0.take()?.store {
+            Store::Held(held) => Some(held),
             _ => None,
         }
     }
 
     /// How many bytes there are.
-    pub(super) const fn len(&self) -> usize {
-        (self.end - self.start) as usize
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |rest| (rest.end - rest.start) as usize)
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.is_none()
     }
 
     /// Whether a frame of ours may stand right before the next byte.
     pub(super) fn at_boundary(&self) -> bool {
-        self.boundary.map(Place::at) == Some(self.start)
+        self.0.as_ref().is_some_and(|rest| rest.boundary.map(Place::at) == Some(rest.start))
     }
 
     /// Whether a message of ours may stand right before the next byte.
     pub(super) fn at_gap(&self) -> bool {
-        self.gap.map(Place::at) == Some(self.start)
+        self.0.as_ref().is_some_and(|rest| rest.gap.map(Place::at) == Some(rest.start))
     }
 
     /// What may be written now, up to where something waits for its place. What is written must be
     /// [told](Pending::advance).
     pub(super) fn writable(&mut self, until: Until) -> Writable<'_> {
+        let Some(rest) = &mut self.0 else { return Writable::Bytes(&[]) };
         let place = match until {
             Until::End => None,
-            Until::Boundary => self.boundary.map(Place::at),
-            Until::Gap => self.gap.map(Place::at),
+            Until::Boundary => rest.boundary.map(Place::at),
+            Until::Gap => rest.gap.map(Place::at),
         };
-        let end = place.filter(|place| *place > self.start).unwrap_or(self.end);
-        let range = self.start as usize..end as usize;
-        match &mut self.store {
-            Store::Empty => Writable::Bytes(&[]),
+        let end = place.filter(|place| *place > rest.start).unwrap_or(rest.end);
+        let range = rest.start as usize..end as usize;
+        match &mut rest.store {
             Store::Pooled(buffer) => Writable::Bytes(&buffer[range]),
             Store::Held(held) => Writable::Bytes(&held[range]),
             // The part of one frame has no boundary inside.
@@ -163,14 +163,14 @@ impl Pending {
 
     /// Takes `bytes` of them off.
     pub(super) fn advance(&mut self, bytes: usize) {
-        self.start += place(bytes);
-        if self.start >= self.end {
-            self.clear();
+        if let Some(rest) = &mut self.0 {
+            rest.start += place(bytes);
+            self.0.take_if(|rest| rest.start >= rest.end);
         }
     }
 
     /// Drops all of them.
     pub(super) fn clear(&mut self) {
-        *self = Self::new();
+        self.0 = None;
     }
 }

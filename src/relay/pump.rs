@@ -11,8 +11,6 @@ use super::{
     frame::{Expect, Header, MAX_CONTROL, Opcode, Violation},
     mask,
 };
-use crate::model::Limits;
-
 /// First bytes of our keep-alive Pings; a 32-bit counter follows. Their Pongs are recognised by it and swallowed.
 const MARKER: [u8; 4] = *b"\xc0rd\xb0";
 
@@ -40,8 +38,15 @@ pub(super) struct Orders {
     pub(super) pings: u32,
     /// Most frames of one message; 0 for any number.
     pub(super) fragments: u32,
+    /// Most bytes of one message; 0 for any number.
+    pub(super) message: u64,
     /// Payload from which on a frame is big, so that it had better pass by a pipe.
     pub(super) big: u64,
+}
+
+/// Whether it is more than the `most` bytes of a message, 0 being any number.
+const fn exceeds(bytes: u64, most: u64) -> bool {
+    most != 0 && bytes > most
 }
 
 /// Why a direction stops: what follows in the input is not looked at.
@@ -87,7 +92,6 @@ pub(super) struct Pump {
     expect: Expect,
     /// The receiver must get unmasked what the sender masked.
     strip: bool,
-    max_message: u64,
     /// Payload bytes of the current data frame that are still to come.
     remaining: u64,
     /// Its key, turned to the next byte.
@@ -109,11 +113,10 @@ pub(super) struct Pump {
 
 impl Pump {
     /// At the beginning of a stream. `masked`: the sender is a client of ours; `strip`: so is the receiver.
-    pub(super) fn new(masked: bool, strip: bool, extensions: bool, limits: &Limits) -> Self {
+    pub(super) const fn new(masked: bool, strip: bool, extensions: bool) -> Self {
         Self {
             expect: Expect { masked, reserved: extensions, continuing: false },
             strip: strip && masked,
-            max_message: if limits.message == 0 { u64::MAX } else { limits.message },
             remaining: 0,
             key: [0; 4],
             fin: true,
@@ -151,7 +154,7 @@ impl Pump {
 
     /// Turns the bytes of `input` into those for the other leg.
     pub(super) fn process(&mut self, buffer: &mut [u8], input: Range<usize>, orders: Orders) -> Digest {
-        if self.passes_whole(&buffer[input.clone()]) {
+        if self.passes_whole(&buffer[input.clone()], orders.message) {
             self.bulk = false;
             return Digest::whole(input);
         }
@@ -196,9 +199,10 @@ impl Pump {
     }
 
     /// Whether these bytes are one whole message in one frame with the shortest header, which passes as it is: the usual
-    /// case, judged here as [`Header::parse`] would. There is nothing to [restore](Pump::restore) before them.
+    /// case, judged here as [`Header::parse`] would. There is nothing to [restore](Pump::restore) before them. `most` bytes may
+    /// a message have, 0 for any number.
     #[inline]
-    pub(super) fn passes_whole(&self, bytes: &[u8]) -> bool {
+    pub(super) fn passes_whole(&self, bytes: &[u8], most: u64) -> bool {
         let &[first, second, ..] = bytes else { return false };
         let header = if self.expect.masked { 6 } else { 2 };
         let payload = usize::from(second & 0x7f);
@@ -209,7 +213,7 @@ impl Pump {
             && self.remaining == 0
             && !self.expect.continuing
             && !self.strip
-            && payload as u64 <= self.max_message
+            && !exceeds(payload as u64, most)
             && self.split.is_none()
     }
 
@@ -234,7 +238,7 @@ impl Pump {
 
     /// Whether a data frame keeps within the limits of its message.
     fn judge(&self, header: &Header, orders: Orders) -> Result<(), Violation> {
-        if self.message.saturating_add(header.payload) > self.max_message {
+        if exceeds(self.message.saturating_add(header.payload), orders.message) {
             return Err(Violation::MessageTooBig);
         }
         if orders.fragments != 0 && self.fragments >= orders.fragments {

@@ -294,7 +294,7 @@ impl<I: Io> Session<I> {
         let mut room = room;
         let sieved = self.screening.is_some() && side.input == Input::Open && self.is_sieved(at);
         let side = &mut self.sides[at];
-        if side.input == Input::Open && side.flow.pump.is_bulk() && side.early.is_none() && !self.is_deaf(at) {
+        if side.input == Input::Open && side.flow.pump.is_bulk() && !side.has_early() && !self.is_deaf(at) {
             match self.pull_bulk(at, now) {
                 Bulk::Done(pulled) => return pulled,
                 Bulk::Read(most) => room = room.min(most),
@@ -340,7 +340,14 @@ impl<I: Io> Session<I> {
         let side = &self.sides[at];
         let pipes = side.io.as_ref().filter(|_| side.flow.sieve.is_none());
         let big = pipes.map_or(u64::MAX, Io::big).max(side.splices_from());
-        Orders { answer: self.answer, pings: side.pulse.count, fragments: side.limits.fragments, big }
+        let limits = &side.limits;
+        Orders {
+            answer: self.answer,
+            pings: side.pulse.count,
+            fragments: limits.fragments,
+            message: limits.message,
+            big,
+        }
     }
 
     /// Makes of what was read what the partner gets.

@@ -7,8 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     End, LegReport, Party,
-    close::CloseFrame,
-    owed::Owed,
+    owed::Extra,
     pending::{Pending, Until, Writable},
     pipe::Pipe,
     pump::Pump,
@@ -62,14 +61,14 @@ pub(super) enum Input {
 }
 
 /// How far the stream towards a leg has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Output {
     /// Frames go.
     Open,
     /// The partner's Close, with this code, is the last of the partner's pending bytes.
     Relaying(u16),
-    /// This Close of ours is next, at the next boundary.
-    Closing(Box<CloseFrame>),
+    /// A Close of ours is next, at the next boundary.
+    Closing,
     /// A Close is written.
     Closed,
     /// Nothing can be written any more: mid-frame without a source, or a write failed.
@@ -129,10 +128,6 @@ pub(super) struct Pulse {
     pub(super) count: u32,
 }
 
-/// Those who asked whether a leg lives; few legs are ever asked about.
-#[derive(Debug, Default)]
-struct Probes(Vec<oneshot::Sender<bool>>);
-
 /// What writing came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flushed {
@@ -150,8 +145,6 @@ pub(super) struct Side<I> {
     pub(super) limits: Arc<Limits>,
     /// `None` once it is over.
     pub(super) io: Option<I>,
-    /// What was read before the session began, until it is read again.
-    pub(super) early: Option<Box<Bytes>>,
     pub(super) flow: Flow,
     pub(super) input: Input,
     /// The end of its stream, or an error, was read.
@@ -159,8 +152,8 @@ pub(super) struct Side<I> {
     pub(super) output: Output,
     /// FIN was sent, or cannot be.
     pub(super) shut: bool,
-    /// None where there is nothing, apart from a Ping.
-    pub(super) owed: Option<Box<Owed>>,
+    /// None where it has nothing of that.
+    pub(super) extra: Option<Box<Extra>>,
     pub(super) pulse: Pulse,
     /// Since when it takes no byte though there are some.
     pub(super) blocked: Option<Moment>,
@@ -168,8 +161,6 @@ pub(super) struct Side<I> {
     pub(super) insisted: u32,
     /// When its closing has taken too long.
     pub(super) deadline: Option<Moment>,
-    /// Who asked whether it lives.
-    probes: Option<Box<Probes>>,
     pub(super) report: LegReport,
 }
 
@@ -186,23 +177,21 @@ pub(super) struct Traits {
 impl<I: Io> Side<I> {
     /// A leg right after its 101. `strip`: its partner dialled us, so that its masks are taken off.
     pub(super) fn new(io: I, traits: Traits, strip: bool, now: Moment) -> Self {
-        let pump = Pump::new(traits.end == End::Server, strip, traits.extensions, &traits.limits);
+        let pump = Pump::new(traits.end == End::Server, strip, traits.extensions);
         Self {
             end: traits.end,
             limits: traits.limits,
             io: Some(io),
-            early: (!traits.early.is_empty()).then(|| Box::new(traits.early)),
-            flow: Flow { pump, sieve: None, pending: Pending::new() },
+            flow: Flow { pump, sieve: None, pending: Pending::default() },
             input: Input::Open,
             eof: false,
             output: Output::Open,
             shut: false,
-            owed: None,
+            extra: Extra::early(traits.early),
             pulse: Pulse { heard: now, pinged: None, queued: false, paused: false, count: 0 },
             blocked: None,
             insisted: 0,
             deadline: None,
-            probes: None,
             report: LegReport::new(traits.conn, traits.party),
         }
     }
@@ -215,16 +204,15 @@ impl<I: Io> Side<I> {
     /// Whether there is a point in reading.
     #[inline]
     pub(super) fn may_have_more(&self) -> bool {
-        self.early.is_some() || self.io.as_ref().is_some_and(Io::is_readable)
+        self.has_early() || self.io.as_ref().is_some_and(Io::is_readable)
     }
 
     /// Reads, early bytes first.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(early) = &mut self.early {
-            let part = early.split_to(early.len().min(buffer.len()));
-            buffer[..part.len()].copy_from_slice(&part);
-            self.early.take_if(|early| early.is_empty());
-            return Ok(part.len());
+        if self.extra.is_some()
+            && let Some(read) = self.read_early(buffer)
+        {
+            return Ok(read);
         }
         match &mut self.io {
             Some(io) => io.try_read(buffer),
@@ -242,20 +230,23 @@ impl<I: Io> Side<I> {
 
     /// Will say at its next byte that it lives.
     pub(super) fn ask(&mut self, reply: oneshot::Sender<bool>) {
-        let Probes(probes) = &mut **self.probes.get_or_insert_default();
-        probes.retain(|probe| !probe.is_closed());
-        probes.push(reply);
+        self.extra.get_or_insert_default().ask(reply);
         self.pulse.queued |= self.pulse.pinged.is_none();
     }
 
     /// Answers who asked.
     #[inline]
     fn answer(&mut self, lives: bool) {
-        if let Some(probes) = self.probes.take() {
-            for probe in probes.0 {
-                let _ = probe.send(lives);
-            }
+        if let Some(extra) = &mut self.extra {
+            extra.answer(lives);
+            self.tidy();
         }
+    }
+
+    /// Keeps no room for what it has not.
+    #[inline]
+    pub(super) fn tidy(&mut self) {
+        self.extra.take_if(|extra| extra.is_nothing());
     }
 
     /// The connection.
@@ -265,17 +256,17 @@ impl<I: Io> Side<I> {
 
     /// Whether frames can still go out to it.
     pub(super) const fn takes_frames(&self) -> bool {
-        self.io.is_some() && matches!(self.output, Output::Open | Output::Closing(_))
+        self.io.is_some() && matches!(self.output, Output::Open | Output::Closing)
     }
 
-    /// Whether it is read, nothing is on its way to or from it, and no clock but that of silence runs.
+    /// Whether it is read, nothing is on its way to or from it or was read early, and no clock but that of silence runs.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
         self.input == Input::Open
             && self.output == Output::Open
             && self.io.is_some()
             && !self.eof
-            && self.owed.is_none()
+            && self.extra.is_none()
             && self.blocked.is_none()
             && self.deadline.is_none()
             && self.flow.sieve.is_none()
@@ -290,7 +281,7 @@ impl<I: Io> Side<I> {
     pub(super) fn is_served(&self, source: Option<&Flow>) -> bool {
         self.output == Output::Open
             && source.is_none_or(|source| source.pending.is_empty())
-            && self.owed.is_none()
+            && !self.is_owed()
             && !self.pulse.queued
     }
 
@@ -306,7 +297,7 @@ impl<I: Io> Side<I> {
     /// Writes what this leg is owed: frames of ours between those of `source`, its partner's.
     pub(super) fn flush(&mut self, source: Option<&mut Flow>, now: Moment) -> Flushed {
         let flushed = self.flush_owed(source, now);
-        self.owed.take_if(|owed| owed.is_nothing());
+        self.tidy();
         flushed
     }
 
@@ -319,12 +310,12 @@ impl<I: Io> Side<I> {
             return outcome;
         }
         loop {
-            if let Some(mut staged) = self.owed.as_mut().and_then(|owed| owed.staged.take()) {
+            if let Some(mut staged) = self.extra.as_mut().and_then(|extra| extra.staged.take()) {
                 let last = staged.closes() && self.ends_first();
                 let sent = self.send(Writable::Bytes(&staged.bytes[staged.sent..]), last, now);
                 staged.sent += sent.unwrap_or_default();
                 if staged.sent < staged.bytes.len() {
-                    self.owed.get_or_insert_default().staged = Some(staged);
+                    self.extra.get_or_insert_default().staged = Some(staged);
                 } else {
                     self.finish_staged(&staged, now);
                 }
@@ -433,11 +424,10 @@ impl<I: Io> Side<I> {
     /// Lets go of the socket and of everything that was on its way to or from it.
     pub(super) fn release(&mut self) {
         self.io = None;
-        self.early = None;
-        self.owed = None;
+        self.answer(false);
+        self.extra = None;
         self.flow.pump.dry = true;
         self.blocked = None;
         self.deadline = None;
-        self.answer(false);
     }
 }

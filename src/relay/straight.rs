@@ -6,16 +6,14 @@ use super::{
     pending::Writable,
     pump::Digest,
     session::{Pulled, READ, Session},
-    side::Io,
+    side::{Io, Side},
 };
 use crate::moment::Moment;
 
 impl<I: Io> Session<I> {
     /// Whether the short way is open: two legs, and nothing waits or is waited for but bytes.
     pub(super) fn is_straight(&self) -> bool {
-        self.sides.len() == 2
-            && self.ending.is_none()
-            && self.sides.iter().all(|side| side.is_idle() && side.early.is_none())
+        self.sides.len() == 2 && self.ending.is_none() && self.sides.iter().all(Side::is_idle)
     }
 
     /// Passes on what one leg has; whether that was all there was to do. Then the next thing is read, or the
@@ -41,7 +39,7 @@ impl<I: Io> Session<I> {
         let read = from.read(&mut buffer[READ]);
         let there = HEADROOM..HEADROOM + read.as_ref().copied().unwrap_or_default();
         let message = &buffer[there.clone()];
-        if there.end == READ.end || !from.flow.pump.passes_whole(message) {
+        if there.end == READ.end || !from.flow.pump.passes_whole(message, from.limits.message) {
             // An end, an error, a bigger message, more of them, a part of one, a control frame, one to unmask.
             let pulled = self.take_in(at, buffer, read, READ.len(), false, now);
             self.straight = pulled == Pulled::All && self.is_straight() && !self.sides[at].may_have_more();

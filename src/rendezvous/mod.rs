@@ -363,8 +363,11 @@ impl<H: Clone> Registry<H> {
     ) -> Reservation<H> {
         let (conn, side) = (arrival.conn, arrival.side);
         let mut after = After::new();
+        let mut own = key.clone();
         let decision = match self.channels.entry(key.clone()) {
             Entry::Occupied(mut entry) => {
+                // One id for both legs: there may be many, for long.
+                own.clone_from(entry.key());
                 let before = entry.get().census();
                 let decision = entry.get_mut().reserve(arrival, rules, verdict, opposite, now, &mut after);
                 self.counters.moved(before, entry.get().census());
@@ -386,7 +389,7 @@ impl<H: Clone> Registry<H> {
         after.finish();
         match decision {
             Decision::Seated { bell, deadline, subprotocol, evicted } => Reservation::Seated {
-                seat: Seat::new(Arc::clone(self), key.clone(), side, conn, bell, deadline, subprotocol),
+                seat: Seat::new(Arc::clone(self), own, side, conn, bell, deadline, subprotocol),
                 evicted,
             },
             Decision::Occupied { holder, handle } => Reservation::Occupied { holder, handle },

@@ -34,7 +34,7 @@ impl<H> Seat<H> {
         Self { registry, key, side, conn, bell, deadline, subprotocol, held: true }
     }
 
-    /// The channel.
+    /// The channel; equal to what was asked for, and shared with a partner that was there before.
     #[must_use]
     pub const fn key(&self) -> &Key {
         &self.key

@@ -39,13 +39,13 @@ pub fn pump(data: &[u8]) {
         ..Limits::default()
     };
     let (answer, pings) = (flags & 8 != 0, u32::from(flags >> 6));
-    let orders = Orders { answer, pings, fragments: limits.fragments, big: u64::MAX };
+    let orders = Orders { answer, pings, fragments: limits.fragments, message: limits.message, big: u64::MAX };
     let cuts: Vec<usize> = (0..=input.byte() % 6).map(|_| cut(&mut input)).collect();
     let stream = stream(&mut input, masked);
 
     let rules = Rules { masked, strip, extensions, orders, message: limits.message, fragments: limits.fragments };
     let reference = Reference::of(&stream, &rules);
-    let fresh = || Pump::new(masked, strip, extensions, &limits);
+    let fresh = || Pump::new(masked, strip, extensions);
     let whole = feed(fresh(), &stream, &[usize::MAX], &reference, &rules);
     assert_eq!(feed(fresh(), &stream, &cuts, &reference, &rules), whole);
     if stream.len() < 500 {

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::relay::{
     buffer::{Buffer, HEADROOM},
-    tests::rig::{BINARY, CLOSE, CONT, PING, PONG, Seen, TEXT, frame, quiet, read_frames},
+    tests::rig::{BINARY, CLOSE, CONT, PING, PONG, Seen, TEXT, frame, read_frames},
 };
 
-const RELAY: Orders = Orders { answer: false, pings: 0, fragments: 0, big: u64::MAX };
+const RELAY: Orders = Orders { answer: false, pings: 0, fragments: 0, message: 0, big: u64::MAX };
 
 /// A message: its fragments' sizes, a control frame in between or not, the key.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ proptest! {
     #[test]
     fn verbatim_is_verbatim_however_it_is_cut(messages in messages(), reads in reads(), masked in any::<bool>()) {
         let input = stream(&messages, masked);
-        let mut pump = Pump::new(masked, false, false, &quiet());
+        let mut pump = Pump::new(masked, false, false);
         let (out, digests) = feed(&mut pump, &input, &reads, RELAY);
         prop_assert!(out == input);
         prop_assert_eq!(digests.iter().map(|digest| digest.messages).sum::<u64>(), messages.len() as u64);
@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn unmasked_frames_are_those_that_were_masked(messages in messages(), reads in reads()) {
         let input = stream(&messages, true);
-        let mut pump = Pump::new(true, true, false, &quiet());
+        let mut pump = Pump::new(true, true, false);
         let (out, _) = feed(&mut pump, &input, &reads, RELAY);
         let wanted: Vec<Seen> = read_frames(&input).into_iter().map(|seen| Seen { masked: false, ..seen }).collect();
         prop_assert!(read_frames(&out) == wanted);
@@ -101,7 +101,7 @@ proptest! {
     #[test]
     fn a_frame_of_ours_fits_at_every_boundary(messages in messages(), reads in reads(), strip in any::<bool>()) {
         let input = stream(&messages, true);
-        let mut pump = Pump::new(true, strip, false, &quiet());
+        let mut pump = Pump::new(true, strip, false);
         let (out, digests) = feed(&mut pump, &input, &reads, RELAY);
         let ours = frame(true, PING, b"ours", None);
         let (mut mixed, mut at, mut put) = (Vec::new(), 0, 0);
@@ -126,7 +126,7 @@ proptest! {
     #[test]
     fn answered_control_frames_leave_no_hole(messages in messages(), reads in reads(), strip in any::<bool>()) {
         let input = stream(&messages, true);
-        let mut pump = Pump::new(true, strip, false, &quiet());
+        let mut pump = Pump::new(true, strip, false);
         let (out, digests) = feed(&mut pump, &input, &reads, Orders { answer: true, ..RELAY });
         let wanted: Vec<_> =
             read_frames(&input).into_iter().filter(|frame| frame.opcode < 9).map(|frame| frame.payload).collect();
@@ -143,7 +143,7 @@ proptest! {
         masked in any::<bool>(),
     ) {
         let input = stream(&messages, masked);
-        let pump = || Pump::new(masked, false, false, &quiet());
+        let pump = || Pump::new(masked, false, false);
         let (_, digests) = feed(&mut pump(), &input, &reads, RELAY);
         let wanted: u64 = digests.iter().map(|digest| digest.messages).sum();
 
@@ -176,7 +176,7 @@ proptest! {
     #[test]
     fn no_bytes_at_all_make_it_panic(input in proptest::collection::vec(any::<u8>(), 1..400), reads in reads()) {
         for strip in [false, true] {
-            let mut pump = Pump::new(true, strip, true, &quiet());
+            let mut pump = Pump::new(true, strip, true);
             feed_until_stop(&mut pump, &input, &reads);
         }
     }
@@ -202,7 +202,7 @@ fn a_single_frame_is_not_moved() {
     let input = frame(true, TEXT, &[1; 100], Some([1, 2, 3, 4]));
     let mut buffer = Buffer::take();
     buffer[HEADROOM..HEADROOM + input.len()].copy_from_slice(&input);
-    let digest = Pump::new(true, true, false, &quiet()).process(&mut buffer, HEADROOM..HEADROOM + input.len(), RELAY);
+    let digest = Pump::new(true, true, false).process(&mut buffer, HEADROOM..HEADROOM + input.len(), RELAY);
     assert_eq!(digest.out, HEADROOM + 4..HEADROOM + input.len(), "the header comes to the payload");
 }
 
@@ -226,9 +226,8 @@ fn a_whole_small_message_is_judged_as_the_same_bytes_in_two_pieces() {
                 let length = usize::from(second) + if masked { 6 } else { 2 };
                 let bytes: Vec<u8> =
                     [first, second | flag].into_iter().chain(std::iter::repeat(7)).take(length).collect();
-                let limits = Limits { message: 100, ..Limits::default() };
                 let run = |cuts: &[usize]| {
-                    let mut pump = Pump::new(masked, false, reserved, &limits);
+                    let mut pump = Pump::new(masked, false, reserved);
                     pump.expect.continuing = continuing;
                     let (mut out, mut messages, mut stop, mut data) = (Vec::new(), 0, None, false);
                     let mut from = 0;
@@ -237,7 +236,7 @@ fn a_whole_small_message_is_judged_as_the_same_bytes_in_two_pieces() {
                         buffer.extend_from_slice(&bytes[from..to]);
                         let begin = pump.restore(&mut buffer, HEADROOM);
                         let end = buffer.len();
-                        let digest = pump.process(&mut buffer, begin..end, RELAY);
+                        let digest = pump.process(&mut buffer, begin..end, Orders { message: 100, ..RELAY });
                         out.extend_from_slice(&buffer[digest.out.clone()]);
                         messages += digest.messages;
                         data |= digest.data;

@@ -128,7 +128,7 @@ fn an_idle_session_holds_nothing() {
     rig.client.says(&masked(TEXT, b"hello")).says(&masked(PING, b"")[..3]);
     rig.run();
     assert!(rig.session.sides.iter().all(|side| side.flow.pending.is_empty()));
-    assert!(size_of::<crate::relay::side::Side<Fake>>() < 640, "{}", size_of::<crate::relay::side::Side<Fake>>());
+    assert!(size_of::<crate::relay::side::Side<Fake>>() < 512, "{}", size_of::<crate::relay::side::Side<Fake>>());
 }
 
 #[test]
