@@ -9,6 +9,7 @@ mod settings;
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU64,
     str::FromStr,
     sync::{
         Arc, OnceLock,
@@ -30,7 +31,7 @@ use crate::error::Cause;
 ///
 /// Shown as 16 hexadecimal digits: 32 random bits of the process, then a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnId(u64);
+pub struct ConnId(NonZeroU64);
 
 impl ConnId {
     /// The next id of this process.
@@ -38,7 +39,7 @@ impl ConnId {
     pub fn next() -> Self {
         static NEXT: OnceLock<AtomicU64> = OnceLock::new();
         let next = NEXT.get_or_init(|| AtomicU64::new((u64::from(uuid::Uuid::new_v4().as_fields().0) << 32) | 1));
-        Self(next.fetch_add(1, Ordering::Relaxed))
+        Self::from_raw(next.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A place between 0 and 1 that follows from the id: spreads evenly what must not happen to all connections at once,
@@ -46,22 +47,25 @@ impl ConnId {
     #[must_use]
     pub fn fraction(self) -> f64 {
         // The finalizer of SplitMix64: ids that follow each other come out far apart. 32 bits are exact in an f64.
-        let mut mixed = self.0;
+        let mut mixed = self.raw();
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) >> 32) as f64 / f64::from(u32::MAX)
     }
 
-    /// A chosen id, for tests and simulations, or one by its number.
+    /// A chosen id, for tests and simulations, or one by its number; 0 counts as 1, the least there is.
     #[must_use]
     pub const fn from_raw(raw: u64) -> Self {
-        Self(raw)
+        match NonZeroU64::new(raw) {
+            Some(raw) => Self(raw),
+            None => Self(NonZeroU64::MIN),
+        }
     }
 
     /// Its number; no connection has 0.
     #[must_use]
     pub const fn raw(self) -> u64 {
-        self.0
+        self.0.get()
     }
 }
 
@@ -77,7 +81,7 @@ impl FromStr for ConnId {
         if text.len() != 16 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(wrong);
         }
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| wrong)
+        u64::from_str_radix(text, 16).ok().and_then(NonZeroU64::new).map(Self).ok_or(wrong)
     }
 }
 

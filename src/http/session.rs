@@ -63,8 +63,8 @@ pub struct SessionHandle(Arc<OneLeg>);
 impl SessionHandle {
     /// Its mailbox.
     #[must_use]
-    pub fn relay(&self) -> &relay::Handle {
-        &self.0.session
+    pub fn relay(&self) -> relay::Handle {
+        self.0.ties.session()
     }
 
     /// Where its leg is on its way.
@@ -88,8 +88,6 @@ pub(super) struct OneLeg {
     pub(super) info: LegInfo,
     /// Where it is on its way.
     mark: Mark,
-    /// Its own, in which it is unless it is its partner's guest.
-    session: relay::Handle,
     ties: Ties,
     /// When its 101 went out, in milliseconds since 1970; only of those of which there are facts.
     opened_at: AtomicU64,
@@ -100,20 +98,20 @@ pub(super) struct OneLeg {
 impl OneLeg {
     /// What plugins are told of it, if that was kept: where any of its own is asked or told later.
     fn kept_facts(&self) -> Option<Arc<Facts>> {
-        self.ties.lock().facts.clone()
+        self.ties.lock().facts().cloned()
     }
 
     /// The same of one that holds a seat, about which anybody's plugin may be asked: kept from then on.
     fn facts(&self, conn: ConnId) -> Option<Arc<Facts>> {
         let mut tied = self.ties.lock();
-        if tied.facts.is_none() {
-            let facts = self.info.facts(conn, self.opened_at.load(Ordering::Relaxed))?;
-            if let Some(partner) = tied.partner() {
-                facts.joined(partner);
-            }
-            tied.facts = Some(Arc::new(facts));
+        if let Some(facts) = tied.facts() {
+            return Some(Arc::clone(facts));
         }
-        tied.facts.clone()
+        let facts = self.info.facts(conn, self.opened_at.load(Ordering::Relaxed))?;
+        if let Some(partner) = tied.partner() {
+            facts.joined(partner);
+        }
+        Some(Arc::clone(tied.extra.get_or_insert_default().facts.insert(Arc::new(facts))))
     }
 
     /// Who is asked whether it may go on, if anybody is asked or told anything.
@@ -128,7 +126,15 @@ impl OneLeg {
 
     /// Ends its session for a cause that both legs are told, politely.
     pub(super) fn drain(&self, conn: ConnId, code: u16, cause: Cause) {
-        self.ties.drain(conn, &self.session, code, cause);
+        self.ties.drain(conn, code, cause);
+    }
+
+    /// We stop: its session is told, unless that is its host's.
+    fn stop(&self, crier: &Crier, code: u16) {
+        crier.tell(self, "drained", Vec::new);
+        if let Some(session) = self.ties.own_session() {
+            session.drain(None, code, Cause::Draining);
+        }
     }
 
     /// When in a drain's spread its session is closed: one that waits for its partner at once.
@@ -264,7 +270,7 @@ fn close(legs: &Legs, crier: &Crier, conn: ConnId, doom: &Doom) -> bool {
     let leg = legs.get(&conn).map(|leg| Arc::clone(&leg));
     let Some(leg) = leg else { return false };
     let revoked = doom.cause == Cause::Revoked;
-    let sealed = leg.ties.seal(conn, &leg.session, doom);
+    let sealed = leg.ties.seal(conn, doom);
     if sealed && revoked {
         crier.tell(&leg, "revoked", Vec::new);
     }
@@ -280,8 +286,7 @@ async fn obey(legs: Arc<Legs>, drain: Drain, crier: Crier) {
         turns.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         for (turn, leg) in turns {
             let code = drain.turn(turn).await;
-            crier.tell(&leg, "drained", Vec::new);
-            leg.session.drain(None, code, Cause::Draining);
+            leg.stop(&crier, code);
         }
         std::future::pending::<()>().await;
     };
@@ -293,7 +298,7 @@ async fn obey(legs: Arc<Legs>, drain: Drain, crier: Crier) {
     // Gathered first: the threads of the relay wait for whoever looks through all legs.
     let left: Vec<_> = legs.iter().map(|leg| Arc::clone(&leg)).collect();
     for leg in left {
-        leg.session.cut(Cause::Draining);
+        leg.ties.session().cut(Cause::Draining);
     }
 }
 
@@ -341,7 +346,8 @@ impl OnLine {
         hooks: Option<Box<Hooks>>,
     ) -> (Self, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
-        let leg = Arc::new(OneLeg { info, mark, session, ties: Ties::of(facts), opened_at: AtomicU64::new(0), hooks });
+        let ties = Ties::of(session, facts);
+        let leg = Arc::new(OneLeg { info, mark, ties, opened_at: AtomicU64::new(0), hooks });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
         // Whoever looked for legs to bring to the generation that serves may have missed this one.
         if leg.hooks.as_ref().is_some_and(|hooks| hooks.is_behind(&board.current.load())) {
@@ -362,11 +368,8 @@ impl OnLine {
             board.drain.spawn(async move {
                 tokio::select! {
                     biased;
-                    _ = drain.cut_off() => leg.session.cut(Cause::Draining),
-                    code = drain.turn(turn) => {
-                        crier.tell(&leg, "drained", Vec::new);
-                        leg.session.drain(None, code, Cause::Draining);
-                    }
+                    _ = drain.cut_off() => leg.ties.session().cut(Cause::Draining),
+                    code = drain.turn(turn) => leg.stop(&crier, code),
                 }
             });
         }
@@ -385,7 +388,8 @@ impl OnLine {
 
     /// It is joined with this one; nothing has passed between the two yet.
     pub(super) fn joined(&self, guest: &Ticket) {
-        guest.leg.ties.lock().end.get_or_insert_default().partner = Some(self.conn);
+        let session = self.leg.ties.session();
+        guest.leg.ties.lock().arrive(self.conn, session);
         for (leg, other) in [(&self.leg, guest.conn), (&guest.leg, self.conn)] {
             if let Some(facts) = leg.kept_facts() {
                 facts.joined(other);
@@ -415,7 +419,7 @@ impl OnLine {
     /// Its 101 is out. `service` is the other leg of one that is routed.
     pub(super) fn opened(&self, subprotocol: Option<&str>, service: Option<ConnId>) {
         let mut tied = self.leg.ties.lock();
-        if let Some(facts) = &tied.facts {
+        if let Some(facts) = tied.facts() {
             facts.opened(subprotocol);
             if let Some(service) = service {
                 facts.joined(service);
@@ -423,8 +427,7 @@ impl OnLine {
             self.leg.opened_at.store(facts.opened_at(), Ordering::Relaxed);
         }
         // Few are ever asked about again, and nobody can get hold of it meanwhile.
-        let is_unused = |facts: &mut Arc<Facts>| facts.is_plain() && Arc::strong_count(facts) == 1;
-        let unused = if self.leg.hooks.is_none() { tied.facts.take_if(is_unused) } else { None };
+        let unused = if self.leg.hooks.is_none() { tied.take_unused_facts() } else { None };
         drop(tied);
         drop(unused);
         self.board.sessions.crier.opened(&self.leg, subprotocol);

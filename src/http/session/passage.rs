@@ -26,7 +26,7 @@ pub(in crate::http) struct Ticket {
 impl Ticket {
     /// It is about to be handed over to this one.
     pub(in crate::http) fn goes_to(&self, host: &SessionHandle) {
-        self.leg.ties.goes_to(host.relay());
+        self.leg.ties.goes_to(&host.relay());
     }
 
     /// It was taken by the session.
