@@ -33,7 +33,8 @@ RUST = $(shell $(or $(RUSTC),rustc) -vV | sed -n 's/^release: //p')
 HOST = $(shell $(or $(RUSTC),rustc) -vV | sed -n 's/^host: //p')
 RUST_BIN = $(shell $(or $(RUSTC),rustc) --print sysroot)/lib/rustlib/$(HOST)/bin
 PGO := $(TARGET_DIR)/pgo
-RELEASED = $(if $(PLAIN),$(TARGET_DIR)/release,$(PGO)/use/$(HOST)/release)
+LINKED = $(if $(PLAIN),$(TARGET_DIR)/release,$(PGO)/use/$(HOST)/release)
+RELEASED = $(if $(PLAIN),$(LINKED),$(PGO)/released)
 RELEASE_ARGS = --locked $(if $(PLAIN),,--target $(HOST) --target-dir "$(PGO)/use")
 # RUSTFLAGS and one more, which may have blanks in it. Flags that cargo's configuration has do not count beside it.
 WITH_FLAG = CARGO_ENCODED_RUSTFLAGS="$$(printf %s "$${RUSTFLAGS:+$$RUSTFLAGS }" | tr -s ' ' '\037')$(1)"
@@ -42,7 +43,24 @@ WITH_PROFILE = $(WITH_GUESTS) $(if $(PLAIN),,$(call WITH_FLAG,-Cprofile-use=$$(l
 # What is trained, and how often that counts. Loops over bytes count more than all else; beside them handshakes would pass
 # for seldom, and be compiled for size.
 TRAINING := messages,1,routed,paired handshakes,64,handshakes
-TRAINING_ARGS := --peers cordboard,cordboard-no-interest,cordboard-filter --repetitions 2 --milliseconds 1500
+TRAINING_ARGS := --peers cordboard,cordboard-no-interest,cordboard-filter
+# train BINARY ROWS ARGS: has it do the work of these rows, all of which must be done. $$filter is the filter of some of it.
+TRAIN = filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter) || exit 1; \
+	train() { "$(TARGET_DIR)/release/cordboard-bench" run --cordboard "$$1" --rows "$$2" --filter "$$filter" \
+		--work "$(PGO)/training" $(TRAINING_ARGS) $$3 >&2 && \
+		grep -q '"problems": \[\]' "$(PGO)/training/results.json" || { \
+			echo "not all of the work was done, see above and $(PGO)/training/results.json" >&2; exit 1; }; };
+
+# Then its code is laid out by what the finished program counts (BOLT, a tool of LLVM): a handshake runs once through 300 KiB
+# of it, so what is dear is fetching that. Where the tool is not there, the code stays where the linker has put it.
+# LLVM_BOLT names another one, or "no".
+BOLT = $(if $(PLAIN)$(filter no,$(LLVM_BOLT)),,$(realpath $(shell $(if $(LLVM_BOLT),command -v "$(LLVM_BOLT)", \
+	command -v llvm-bolt || command -v llvm-bolt-19 || ls -v /usr/lib/llvm-*/bin/llvm-bolt 2>/dev/null | tail -n 1))))
+RELOCATABLE := -Clink-arg=-Wl,--emit-relocs
+BOLT_ARGS := -reorder-blocks=ext-tsp -reorder-functions=cdsort -split-functions -split-all-cold -split-eh \
+	-update-debug-sections
+# What a laid-out binary is made of. Times do not tell: cargo brings back older ones.
+MADE_OF = { sha256sum <"$(LINKED)/cordboard"; echo "$(BOLT) $(BOLT_ARGS)"; [ -z "$(BOLT)" ] || "$(BOLT)" --version; } | sha256sum
 
 # need COMMAND PACKAGES: names a missing command with the line to install it.
 NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
@@ -51,7 +69,7 @@ NEED = missing=; need() { command -v "$$1" >/dev/null 2>&1 || { missing=1; \
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test languages build release fmt lint deny soak conformance fuzz fuzz-corpus fuzz-build fuzz-tool plugin plugin-dir bindings
-.PHONY: miri profile profiled setup test-tools bench bench-tools micro micro-guard micro-accept micro-tools clean-cache
+.PHONY: miri profile profiled laid-out setup test-tools bench bench-tools micro micro-guard micro-accept micro-tools clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -166,8 +184,30 @@ build: setup ## builds the proxy for development
 	@$(WITH_GUESTS) cargo build --locked
 
 release: profiled ## builds the proxy as it is released; PLAIN=1: in half the time, and slower by some percent
-	@$(WITH_PROFILE) cargo build --release --bin cordboard $(RELEASE_ARGS)
+	@[ -z "$(filter-out no,$(LLVM_BOLT))" ] || [ -n "$(BOLT)" ] || { echo "LLVM_BOLT: there is no $(LLVM_BOLT)" >&2; exit 1; }
+	@$(WITH_PROFILE) cargo rustc --release --bin cordboard $(RELEASE_ARGS) -- $(if $(BOLT),$(RELOCATABLE))
+	@[ -n "$(PLAIN)" ] || [ "$$($(MADE_OF))" = "$$(cat "$(RELEASED)/made-of" 2>/dev/null)" ] || $(MAKE) --no-print-directory laid-out
 	@echo "$(RELEASED)/cordboard"
+
+# What comes out has to do some of the work, too.
+LAYOUT := $(PGO)/layout
+laid-out:
+	@rm -rf "$(LAYOUT)"; mkdir -p "$(LAYOUT)" "$(RELEASED)"
+	@cargo build --locked --release $(BENCH)
+	@[ -n "$(BOLT)" ] || echo "llvm-bolt is missing, without which handshakes cost some percent more: apt-get install bolt-19" >&2
+	@[ -n "$(BOLT)" ] || cp "$(LINKED)/cordboard" "$(LAYOUT)/cordboard"
+	@[ -z "$(BOLT)" ] || { failed() { echo "llvm-bolt failed, see $(LAYOUT)/log; LLVM_BOLT=no does without" >&2; exit 1; }; \
+		echo "The proxy is set to work for a minute once more, and its code laid out by what it has counted." >&2; \
+		"$(BOLT)" "$(LINKED)/cordboard" -o "$(LAYOUT)/counting" -instrument -instrumentation-file="$(LAYOUT)/counts" \
+			-instrumentation-file-append-pid >"$(LAYOUT)/log" 2>&1 || failed; \
+		$(TRAIN) train "$(LAYOUT)/counting" routed,paired "--repetitions 1 --milliseconds 1000"; \
+		train "$(LAYOUT)/counting" handshakes "--repetitions 4 --milliseconds 1500"; \
+		"$(dir $(BOLT))merge-fdata" "$(LAYOUT)"/counts.*.fdata >"$(LAYOUT)/all.fdata" 2>>"$(LAYOUT)/log" || failed; \
+		"$(BOLT)" "$(LINKED)/cordboard" -o "$(LAYOUT)/cordboard" -data="$(LAYOUT)/all.fdata" $(BOLT_ARGS) \
+			>>"$(LAYOUT)/log" 2>&1 || failed; }
+	@readelf -lW "$(LAYOUT)/cordboard" | grep -q 'GNU_STACK.* RW ' || { echo "stacks would be executable" >&2; exit 1; }
+	@$(TRAIN) train "$(LAYOUT)/cordboard" routed-64B,paired-1KiB,handshakes "--repetitions 1 --milliseconds 300"
+	@rm -f "$(RELEASED)/made-of"; mv "$(LAYOUT)/cordboard" "$(RELEASED)/cordboard"; $(MADE_OF) >"$(RELEASED)/made-of"
 
 profiled: setup
 	@[ -n "$(PLAIN)" ] || ls "$(PGO)/$(RUST)"-*.profdata >/dev/null 2>&1 || $(MAKE) --no-print-directory profile
@@ -181,14 +221,10 @@ profile: setup ## counts what the proxy does at work, for `make release`, which 
 	@$(WITH_GUESTS) $(call WITH_FLAG,-Cprofile-generate=$(PGO)/counts) \
 		cargo build --locked --release --bin cordboard --target $(HOST) --target-dir "$(PGO)/count"
 	@cargo build --locked --release $(BENCH)
-	@set -e; inputs=; filter=$$($(MAKE) -s --no-print-directory plugin DIR=tests/bench/filter); \
-	for training in $(TRAINING); do \
+	@set -e; inputs=; $(TRAIN) for training in $(TRAINING); do \
 		what=$${training%%,*}; rows=$${training#*,*,}; \
-		LLVM_PROFILE_FILE="$(PGO)/counts/$$what/%m.profraw" "$(TARGET_DIR)/release/cordboard-bench" run --rows "$$rows" \
-			--cordboard "$(PGO)/count/$(HOST)/release/cordboard" --filter "$$filter" --work "$(PGO)/training" \
-			$(TRAINING_ARGS) >&2; \
-		grep -q '"problems": \[\]' "$(PGO)/training/results.json" || { \
-			echo "not all of the work was done, see above and $(PGO)/training/results.json" >&2; exit 1; }; \
+		export LLVM_PROFILE_FILE="$(PGO)/counts/$$what/%m.profraw"; \
+		train "$(PGO)/count/$(HOST)/release/cordboard" "$$rows" "--repetitions 2 --milliseconds 1500"; \
 		times=$${training#*,}; inputs="$$inputs --weighted-input=$${times%%,*},$$what"; \
 	done; cd "$(PGO)/counts"; "$(RUST_BIN)/llvm-profdata" merge -sparse -o ../new $$inputs
 	@rm -f "$(PGO)"/*.profdata
