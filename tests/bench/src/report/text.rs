@@ -26,7 +26,7 @@ pub(super) const METHOD: &str = "\
 - **A message** is one echoed: it passes the proxy twice. **A handshake** is connect, upgrade, one message of 64 bytes and
   its echo, a Close and its answer, and the end; its latency is that up to the 101.
 - **Memory** is the proportional set size of the process tree, before and after the sessions are opened, after a pause;
-  then each session has to echo. The kernel's buffers are not in it.
+  then each session has to echo. A hundred of their kind are there before. The kernel's buffers are not in it.
 - **Callgrind** counts instructions in user space exactly, whatever else the machine does. A life of the process with
   hardly a message is taken off, so the start is not in it, nor are handshakes in messages.
 - **Swaps**: 200 handshakes a second and 32 sessions with 100 messages a second each, in an open loop, while the router's

@@ -23,26 +23,32 @@ use crate::{
 const REST: Duration = Duration::from_millis(1500);
 /// Descriptors that are not for sessions.
 const SPARE: u64 = 300;
+/// Sessions of the same kind that are there before: what comes with the first ones, code that is paged in above all, is not
+/// theirs.
+const FIRST: usize = 100;
 
 impl Run<'_> {
     pub(super) fn idle(&mut self, row: &Row, peer: Peer, paired: bool) -> io::Result<()> {
         // Each session has two sockets, in the proxy and here.
-        let most = usize::try_from(self.descriptors.saturating_sub(SPARE) / 2).unwrap_or(usize::MAX);
+        let most =
+            usize::try_from(self.descriptors.saturating_sub(SPARE) / 2).unwrap_or(usize::MAX).saturating_sub(FIRST);
         let sessions = self.options.sessions.min(most);
         if sessions < self.options.sessions {
             self.results.problem(format!("only {sessions} idle sessions, for want of descriptors (ulimit -n)"));
         }
         let process = peer.start(self.tools, free_address()?, self.service)?;
-        // What is made when it is first needed does not count.
-        drop(session::open(process.address, ROUTED)?);
-        wait(REST, || false);
+        let opened = |count| {
+            let (client, backend) = channels();
+            let echo = paired.then(|| Echo::dial(threads(), process.address, count, &backend)).transpose()?;
+            let path = |number| if paired { client(number) } else { ROUTED.to_owned() };
+            let open = (0..count).map(|number| session::open(process.address, &path(number)));
+            let open = open.collect::<io::Result<Vec<_>>>()?;
+            wait(REST, || false);
+            Ok::<_, io::Error>((open, echo))
+        };
+        let _first = opened(FIRST)?;
         let before = cost::pss(process.id())?;
-        let (client, backend) = channels();
-        let _echo = paired.then(|| Echo::dial(threads(), process.address, sessions, &backend)).transpose()?;
-        let path = |number| if paired { client(number) } else { ROUTED.to_owned() };
-        let open = (0..sessions).map(|number| session::open(process.address, &path(number)));
-        let open = open.collect::<io::Result<Vec<_>>>()?;
-        wait(REST, || false);
+        let (open, _echo) = opened(sessions)?;
         let after = cost::pss(process.id())?;
         open.iter().try_for_each(lives)?;
         self.results.add(row.id, peer, Metric::IdleBytes, after.saturating_sub(before) as f64 / sessions as f64);
