@@ -11,6 +11,7 @@ use super::{
     frame::{Expect, Header, MAX_CONTROL, Opcode, Violation},
     mask,
 };
+
 /// First bytes of our keep-alive Pings; a 32-bit counter follows. Their Pongs are recognised by it and swallowed.
 const MARKER: [u8; 4] = *b"\xc0rd\xb0";
 

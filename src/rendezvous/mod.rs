@@ -363,11 +363,11 @@ impl<H: Clone> Registry<H> {
     ) -> Reservation<H> {
         let (conn, side) = (arrival.conn, arrival.side);
         let mut after = After::new();
-        let mut own = key.clone();
-        let decision = match self.channels.entry(key.clone()) {
+        let entry = self.channels.entry(key.clone());
+        // That of who was there before, if anybody was: one text for both, as there may be many, for long.
+        let own = entry.key().clone();
+        let decision = match entry {
             Entry::Occupied(mut entry) => {
-                // One id for both legs: there may be many, for long.
-                own.clone_from(entry.key());
                 let before = entry.get().census();
                 let decision = entry.get_mut().reserve(arrival, rules, verdict, opposite, now, &mut after);
                 self.counters.moved(before, entry.get().census());

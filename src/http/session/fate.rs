@@ -68,17 +68,17 @@ impl Ties {
                 awaited.notify_one();
             }
         }
-        self.tell(|session| tell(session, conn, doom));
+        self.tell_sessions(|session| tell(session, conn, doom));
         true
     }
 
     /// The session that has the leg is to end, each leg behind what the other has sent until then.
     pub(super) fn drain(&self, conn: ConnId, code: u16, cause: Cause) {
-        self.tell(|session| session.drain(Some(conn), code, cause));
+        self.tell_sessions(|session| session.drain(Some(conn), code, cause));
     }
 
     /// Tells the session that has the leg, and the one that it is on its way to.
-    fn tell(&self, tell: impl Fn(&relay::Handle)) {
+    fn tell_sessions(&self, tell: impl Fn(&relay::Handle)) {
         let (session, next) = {
             let tied = self.lock();
             (tied.session.clone(), tied.extra.as_ref().and_then(|extra| extra.next.clone()))
@@ -108,7 +108,7 @@ impl Ties {
         let doom = self.lock().extra.as_ref().and_then(|extra| extra.doom.clone());
         if let Some(doom) = doom {
             // It may have been told before it had the leg.
-            self.tell(|session| tell(session, conn, &doom));
+            self.tell_sessions(|session| tell(session, conn, &doom));
         }
     }
 

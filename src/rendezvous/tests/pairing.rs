@@ -25,6 +25,17 @@ fn two_ready_legs_of_one_channel_are_joined_whoever_came_first() {
 }
 
 #[test]
+fn both_seats_of_a_channel_share_the_text_of_its_id() {
+    let board = Board::new();
+    let first = board.waiting(1, Side::Client, &rules(|_| ()));
+    let same = ChannelId::new(board.key.channel.as_str()).unwrap();
+    let asked = Board { registry: Arc::clone(&board.registry), key: Key::of(&rules(|_| ()), same), now: board.now };
+    assert_ne!(asked.key.channel.as_str().as_ptr(), board.key.channel.as_str().as_ptr(), "another text");
+    let second = asked.seat(2, Side::Backend, &rules(|_| ()));
+    assert_eq!(second.key().channel.as_str().as_ptr(), first.key().channel.as_str().as_ptr());
+}
+
+#[test]
 fn equal_ids_of_different_namespaces_never_meet() {
     let board = Board::new();
     let _client = board.waiting(1, Side::Client, &rules(|_| ()));
