@@ -296,9 +296,12 @@ fn pair_unpair(clock: &mut Clock) {
         seat
     };
     let others: Vec<_> = (1..=WAITING).map(|nth| waiting(nth, nth, Side::Client)).collect();
+    // Another channel each time: where one lies in the registry, and behind how many, is chance.
+    let mut channels = (WAITING + 1..10 * WAITING).cycle();
     clock.rounds(|| {
-        let client = waiting(0, WAITING + 1, Side::Client);
-        let mut backend = seat(0, WAITING + 2, Side::Backend);
+        let channel = channels.next().expect("it is endless");
+        let client = waiting(channel, WAITING + 1, Side::Client);
+        let mut backend = seat(channel, WAITING + 2, Side::Backend);
         assert!(matches!(backend.ready(&session), Readied::Join { .. }));
         drop(black_box(client.pair(backend)));
     });
