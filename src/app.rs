@@ -83,7 +83,9 @@ impl App {
         let fetcher = Fetcher::new(options.code_cache.as_deref());
         let candidate = Candidate::gather(&options.paths, &fetcher, Look::Again).await.map_err(refused)?;
         let population = Population::default();
-        let generation = Generation::build(Arc::new(candidate), &host, None, &population).await.map_err(refused)?;
+        let mut metrics = Metrics::new();
+        let generation = Generation::build(Arc::new(candidate), &host, None, &population, &metrics).await;
+        let generation = generation.map_err(refused)?;
         reload::warn(&generation, None);
         host.serve();
         host.in_use(&generation.plugins.values().cloned().collect::<Vec<_>>());
@@ -103,7 +105,6 @@ impl App {
             .map_err(|error| StartError::Bind(vec![candidate.places.of_process("admin.address", error.to_string())]))?;
         let relay = Relay::start(config.workers).map_err(StartError::Relay)?;
         let control = Arc::new_cyclic(|control| {
-            let mut metrics = Metrics::new();
             metrics.serve_routes(generation.routes.iter().map(|route| (&route.config.name, route.mode())));
             metrics.add(admin::Live::new(control.clone()));
             let drain = Drain::default();

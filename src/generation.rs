@@ -23,7 +23,8 @@ use crate::{
     candidate::{Candidate, origin},
     config::{self, Config, Endpoint, OnFailure, Places, PluginConfig, Problem, Secrets},
     files,
-    model::{Mode, RendezvousRules, ServiceId, Terms},
+    metrics::{Metrics, routes::Account},
+    model::{Limits, Mode, RendezvousRules, ServiceId},
     policy::{Plugin, PluginSpec, PolicyHost},
 };
 
@@ -64,6 +65,21 @@ pub struct Route {
     pub observers: Option<Arc<[Arc<Plugin>]>>,
     /// How many it lets in; what it counts survives a reload.
     pub gate: Gate,
+}
+
+/// What a session keeps of its route, whatever becomes of that.
+#[derive(Debug)]
+pub struct Terms {
+    /// Name of the route.
+    pub route: Arc<str>,
+    /// Its kind.
+    pub mode: Mode,
+    /// Of its legs.
+    pub limits: Arc<Limits>,
+    /// On a rendezvous route: equal ids meet within one.
+    pub namespace: Option<Arc<str>>,
+    /// Its counters.
+    pub account: Arc<Account>,
 }
 
 /// A plugin that is asked whether sessions may go on.
@@ -184,7 +200,7 @@ impl Generation {
         self.candidate.hash()
     }
 
-    /// Loads the policies and makes the generation; `before` is the one that serves now.
+    /// Loads the policies and makes the generation; `before` is the one that serves now, and `metrics` has the counters.
     ///
     /// # Errors
     /// What is wrong with each component that could not be read or loaded.
@@ -193,6 +209,7 @@ impl Generation {
         host: &PolicyHost,
         before: Option<&Self>,
         population: &Population,
+        metrics: &Metrics,
     ) -> Result<Self, Vec<Problem>> {
         let config = &candidate.config;
         let mut plugins = BTreeMap::new();
@@ -251,6 +268,8 @@ impl Generation {
                     route: Arc::clone(&route.name),
                     mode: route.mode(),
                     limits: Arc::new(route.limits.clone()),
+                    namespace: route.rendezvous().map(|rules| Arc::clone(&rules.namespace)),
+                    account: metrics.account(&route.name, route.mode()),
                 }),
                 rendezvous: route.rendezvous().cloned().map(Arc::new),
                 config: Arc::clone(route),

@@ -229,7 +229,7 @@ impl Open {
                 linger: settings.linger,
                 http2: settings.http2,
                 pulse: Pulse::new(),
-                place: Arc::new(place),
+                place: place.into(),
             });
             http1::converse(connection, stream, bounds, times, awaited)
         };

@@ -17,7 +17,7 @@ use prometheus_client::{
 };
 
 pub use self::http::{Counted, Http};
-use self::routes::{Account, Accounts, Presence};
+use self::routes::{Account, Accounts};
 use crate::{
     error::Cause,
     model::{Mode, Outcome},
@@ -214,9 +214,10 @@ impl Metrics {
         self.accounts.serve(routes);
     }
 
-    /// Counts a request, and the leg that it becomes, on its route.
-    pub fn enter(&self, route: &Arc<str>, mode: Mode) -> Presence {
-        Presence::new(self.accounts.of(route, mode))
+    /// The counters of a route: its series are there for as long as anybody has them.
+    #[must_use]
+    pub fn account(&self, route: &Arc<str>, mode: Mode) -> Arc<Account> {
+        self.accounts.of(route, mode)
     }
 
     /// A connection was closed without an answer.

@@ -55,17 +55,6 @@ impl Role {
     }
 }
 
-/// What a session keeps of its route, whatever becomes of that.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Name of the route.
-    pub route: Arc<str>,
-    /// Its kind.
-    pub mode: Mode,
-    /// Of its legs.
-    pub limits: Arc<Limits>,
-}
-
 /// The kind of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

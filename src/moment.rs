@@ -16,14 +16,12 @@ static ORIGIN: LazyLock<Instant> = LazyLock::new(|| {
 pub(crate) struct Moment(NonZeroU64);
 
 impl Moment {
+    /// The last one there is, which never comes.
+    pub(crate) const END: Self = Self(NonZeroU64::MAX);
+
     /// Now.
     pub(crate) fn now() -> Self {
         Instant::now().into()
-    }
-
-    /// How long ago it was.
-    pub(crate) fn elapsed(self) -> Duration {
-        Self::now().since(self)
     }
 
     /// How long after another it is; nothing if it is not.
@@ -65,7 +63,7 @@ mod tests {
     #[test]
     fn nothing_overflows() {
         let end = Moment::now() + Duration::MAX;
-        assert_eq!(end + Duration::from_secs(1), end);
+        assert_eq!((end, end + Duration::from_secs(1)), (Moment::END, Moment::END));
         assert!(end > Moment::now());
         let long_ago = Instant::now().checked_sub(Duration::from_hours(2));
         assert!(long_ago.is_none_or(|at| Moment::from(at) < Moment::now()));

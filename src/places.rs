@@ -7,7 +7,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -35,6 +35,24 @@ pub struct Places {
 pub struct Place {
     places: Arc<Places>,
     network: Network,
+}
+
+/// The place of a connection, which its requests have, too, until the one that the connection becomes takes it for its own.
+#[derive(Clone, Debug)]
+pub struct Shared(Arc<Mutex<Option<Place>>>);
+
+impl From<Place> for Shared {
+    fn from(place: Place) -> Self {
+        Self(Arc::new(Mutex::new(Some(place))))
+    }
+}
+
+impl Shared {
+    /// The place, for one alone: nobody else holds it any more. None if that was done before.
+    #[must_use]
+    pub fn take(&self) -> Option<Place> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Why there is no place.
@@ -132,6 +150,24 @@ mod tests {
         assert_eq!(places.taken(), 3, "who is turned away holds nothing");
         drop(held);
         assert!(places.taken() == 0 && places.by_network.is_empty());
+    }
+
+    #[test]
+    fn a_place_that_is_shared_comes_back_with_the_last_or_with_whoever_took_it() {
+        let places = Arc::new(Places::default());
+        let take = || Shared::from(places.take(ip("192.0.2.1"), Most::default()).unwrap());
+        let (one, other) = (take(), take());
+        let requests = one.clone();
+        drop(one);
+        assert_eq!(places.taken(), 2, "a request has it");
+        drop(requests);
+        assert_eq!(places.taken(), 1);
+        let taken = other.take();
+        assert!(taken.is_some() && other.take().is_none(), "one takes it, once");
+        drop(other);
+        assert_eq!(places.taken(), 1);
+        drop(taken);
+        assert_eq!(places.taken(), 0);
     }
 
     /// There is one for each connection.

@@ -247,7 +247,9 @@ impl Control {
         if self.population.alive() >= rules.generations {
             return Err(Unbuilt::NoRoom(NoRoom::of(rules)));
         }
-        let generation = Generation::build(Arc::clone(&candidate), &self.host, Some(current), &self.population).await;
+        let (population, metrics) = (&self.population, &self.board.metrics);
+        let generation =
+            Generation::build(Arc::clone(&candidate), &self.host, Some(current), population, metrics).await;
         let generation = generation.map_err(|problems| Unbuilt::Wrong(texts(&problems)))?;
         // Last, so that no address is held for a candidate that is refused.
         let prepared = self.listeners.prepare(&candidate.config.listeners, &mut Sockets::default(), &self.board.relay);

@@ -15,7 +15,7 @@ use cordboard::{
         micro::{Onlooker, Subject},
     },
     relay::micro,
-    rendezvous::{Arrival, Key, Readied, Registry, Reservation, Seat, Side},
+    rendezvous::{Arrival, Key, Pair, Readied, Registry, Reservation, Seat, Side},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
@@ -284,7 +284,7 @@ fn pair_unpair(clock: &mut Clock) {
     let now = Instant::now();
     let seat = |channel: u64, conn: u64, side| {
         let key = Key::of(&rules, ChannelId::new(&channel.to_string()).expect("it is an id"));
-        let arrival = Arrival { conn: ConnId::from_raw(conn), side, subject: None, offers: Vec::new() };
+        let arrival = Arrival { conn: ConnId::from_raw(conn), side, identity: None, offers: Vec::new() };
         match registry.reserve(&key, arrival, &rules, None, now) {
             Reservation::Seated { seat, .. } => seat,
             other => panic!("the seat is free: {other:?}"),
@@ -303,7 +303,10 @@ fn pair_unpair(clock: &mut Clock) {
         let client = waiting(channel, WAITING + 1, Side::Client);
         let mut backend = seat(channel, WAITING + 2, Side::Backend);
         assert!(matches!(backend.ready(&session), Readied::Join { .. }));
-        drop(black_box(client.pair(backend)));
+        let key = client.key().clone();
+        let pair = Pair { side: client.side(), conns: [client.conn(), backend.conn()] };
+        client.meet(backend);
+        registry.part(black_box(&key), black_box(pair));
     });
     drop(others);
 }

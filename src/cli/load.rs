@@ -8,6 +8,7 @@ use crate::{
     config::Problem,
     fetch::{Fetcher, Look},
     generation::{Generation, Population},
+    metrics::Metrics,
     policy::PolicyHost,
 };
 
@@ -49,7 +50,8 @@ pub(super) fn with<T>(paths: &Paths, then: impl AsyncFnOnce(Generation) -> T) ->
         let fetcher = Fetcher::new(cache.as_deref());
         let candidate = Candidate::gather(paths, &fetcher, Look::Again).await.map_err(Failed::Unread)?;
         let host = PolicyHost::start(cache.as_deref()).map_err(Failed::Host)?;
-        let generation = Generation::build(Arc::new(candidate), &host, None, &Population::default()).await;
+        let (population, metrics) = (Population::default(), Metrics::new());
+        let generation = Generation::build(Arc::new(candidate), &host, None, &population, &metrics).await;
         Ok(then(generation.map_err(Failed::Refused)?).await)
     })
 }

@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    thread,
 };
 
 use http::StatusCode;
@@ -16,9 +17,9 @@ use super::{
 use crate::{
     drain::Cut,
     error::Cause,
-    generation::Route,
+    generation::{Route, Terms},
     head::upgrade,
-    metrics::routes::{Account, Presence},
+    metrics::routes::Presence,
     model::{ConnId, Mode, Outcome, ServiceId},
 };
 
@@ -35,11 +36,10 @@ pub(super) struct Attempt {
     upgrade: bool,
     /// Without the query, which may hold secrets.
     path: String,
-    route: Option<Arc<str>>,
-    mode: Option<Mode>,
+    /// Of its route.
+    terms: Option<Arc<Terms>>,
     /// On its route, while it is decided upon.
     pub(super) presence: Option<Presence>,
-    account: Option<Arc<Account>>,
     /// What was decided, once it was.
     pub(super) info: Option<LegInfo>,
     /// The service that it is for, once that was resolved.
@@ -75,10 +75,8 @@ impl Attempt {
             begun: Instant::now(),
             upgrade,
             path,
-            route: None,
-            mode: None,
+            terms: None,
             presence: None,
-            account: None,
             info: None,
             service: None,
             board: Arc::clone(&connection.board),
@@ -87,23 +85,24 @@ impl Attempt {
     }
 
     pub(super) fn on(&mut self, route: &Route) {
-        if self.route.as_ref() == Some(&route.config.name) {
+        if self.terms.as_ref().is_some_and(|terms| Arc::ptr_eq(terms, &route.terms)) {
             return;
         }
-        let presence = self.enter(route);
-        self.route = Some(Arc::clone(&route.config.name));
-        self.mode = Some(route.mode());
-        self.account = Some(Arc::clone(presence.account()));
-        self.presence = Some(presence);
+        self.terms = Some(Arc::clone(&route.terms));
+        self.presence = Some(Self::enter(route));
     }
 
-    pub(super) fn enter(&self, route: &Route) -> Presence {
-        self.board.metrics.enter(&route.config.name, route.mode())
+    fn mode(&self) -> Option<Mode> {
+        self.terms.as_ref().map(|terms| terms.mode)
+    }
+
+    pub(super) fn enter(route: &Route) -> Presence {
+        Presence::new(Arc::clone(&route.terms.account))
     }
 
     pub(super) fn admitted(mut self, response: Answer) -> Answer {
         self.settled = true;
-        if self.mode != Some(Mode::Http) {
+        if self.mode() != Some(Mode::Http) {
             self.board.metrics.handshake_seconds.observe(self.begun.elapsed().as_secs_f64());
         }
         response
@@ -145,8 +144,9 @@ impl Attempt {
     fn log(&self, cause: Cause, said: &Said<'_>) {
         let Said { status, policy, reason, detail, endpoint } = *said;
         let row = cause.row();
-        self.board.metrics.ended(self.account.as_deref(), Outcome::Refused, cause);
-        if let (Some(Mode::Http), Some(account), Some(status)) = (self.mode, &self.account, status) {
+        let terms = self.terms.as_deref();
+        self.board.metrics.ended(terms.map(|terms| &*terms.account), Outcome::Refused, cause);
+        if let (Some(Terms { mode: Mode::Http, account, .. }), Some(status)) = (terms, status) {
             account.answered(status);
         }
         if !self.board.current.load().config.log.sessions {
@@ -159,7 +159,7 @@ impl Attempt {
             Some(endpoint) => format!("{} {endpoint}", service.as_str()),
             None => service.as_str().to_owned(),
         });
-        let handshake = self.mode.map_or(self.upgrade, |mode| mode != Mode::Http);
+        let handshake = self.mode().map_or(self.upgrade, |mode| mode != Mode::Http);
         let said = if handshake { "handshake refused" } else { "request refused" };
         macro_rules! at {
             ($level:ident) => {
@@ -172,7 +172,7 @@ impl Attempt {
                     peer = %self.peer,
                     client = self.client.map(|client| client.to_string()),
                     path = %self.path.escape_default(),
-                    route = self.route.as_deref(),
+                    route = terms.map(|terms| &*terms.route),
                     role = info.and_then(LegInfo::role),
                     channel = info.and_then(LegInfo::shown_channel),
                     subject = info.and_then(LegInfo::shown_subject),
@@ -199,7 +199,12 @@ impl Drop for Attempt {
         if self.settled {
             return;
         }
-        if let Some(cut) = self.board.drain.is_cut() {
+        if thread::panicking() {
+            self.log(
+                Cause::Internal,
+                &Said { detail: "a panic, which the log has before this", ..Said::of(Cause::Internal) },
+            );
+        } else if let Some(cut) = self.board.drain.is_cut() {
             self.log(Cause::Draining, &Said { detail: Cut::why(cut), ..Said::of(Cause::Draining) });
         } else {
             let status = StatusCode::from_u16(Cause::ClientGone.row().status).ok();

@@ -219,7 +219,7 @@ pub(super) async fn admit(connection: &Connection, attempt: &mut Attempt, head: 
         Plan::Pair { .. } => None,
         Plan::Dial { service, .. } | Plan::Forward { service, .. } => Some(service.config.id.clone()),
     };
-    let presence = attempt.presence.take().unwrap_or_else(|| attempt.enter(&route));
-    let place = Place { presence, _permit: permit, _held: Arc::clone(&connection.place) };
+    let presence = attempt.presence.take().unwrap_or_else(|| Attempt::enter(&route));
+    let place = Place { presence, permit, held: connection.place.clone() };
     Ok(Admitted { handshake, generation, route, plan, edits, known, info, facts, request, place })
 }

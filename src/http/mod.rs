@@ -104,7 +104,7 @@ pub struct Connection {
     /// Of its socket.
     pub pulse: Pulse,
     /// Its place on the listener.
-    pub place: Arc<places::Place>,
+    pub place: places::Shared,
 }
 
 impl Connection {
@@ -177,9 +177,9 @@ struct Admitted {
 /// A place on a route: counted there, and one of as many as it lets in.
 struct Place {
     presence: Presence,
-    _permit: Permit,
+    permit: Permit,
     /// That of its connection on the listener.
-    _held: Arc<places::Place>,
+    held: places::Shared,
 }
 
 /// What is decided about a request.

@@ -21,10 +21,9 @@ use crate::{
     head::upgrade,
     metrics::routes::State,
     model::{ConnId, PairingDecision, Refusal, RendezvousRules},
-    moment::Moment,
     policy,
     relay::{self, Leg, Party, Report},
-    rendezvous::{Arrival, Evicted, Key, Life, Opposite, Pair, Readied, Reservation, Seat, Side},
+    rendezvous::{Arrival, Evicted, Key, Life, Opposite, Readied, Reservation, Seat, Side},
     route::Plan,
 };
 
@@ -39,7 +38,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let arrival = Arrival {
         conn: admitted.handshake.id,
         side: *side,
-        subject: admitted.info.subject().map(Into::into),
+        identity: admitted.info.identity.clone(),
         offers: admitted.handshake.subprotocols.iter().map(|offer| offer.as_str().into()).collect(),
     };
     let arriving = board.sessions.arrives(admitted.facts.as_ref());
@@ -47,7 +46,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let seat = alarm.within(deadline, pin!(reserve(board, &admitted, key, &arrival, rules))).await;
     let mut seat = seat.ok_or(Cause::EstablishTimeout)??;
     let filters = hooks::open(&admitted).await?;
-    admitted.place.presence.mark().to(State::Waiting);
+    admitted.place.presence.to(State::Waiting);
     // Waiting for a partner is not part of the establish budget; what is left of it counts on behind that.
     let left = deadline.saturating_duration_since(Instant::now());
     let subprotocol = alarm.within(seat.deadline().into(), pin!(seat.may_answer())).await.ok_or(Cause::NoPartner)??;
@@ -61,7 +60,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
     let hooks = Hooks::of(filters, &route, generation);
     let (line, mailbox) = OnLine::enter(board, arrival.conn, info, facts, place, hooks);
     drop(arriving);
-    let seated = Box::new(Seated { seat: Some(Box::new(seat)), pair: None, line, opened: Moment::now() });
+    let seated = Box::new(Seated { seat: Some(Box::new(seat)), line });
     Ok(Step::Switch(response, Switched::Pair(Fresh { seated, mailbox, hold })))
 }
 
@@ -159,10 +158,7 @@ pub struct Fresh {
 pub(super) struct Seated {
     /// None once it has met its partner, or its session begins to end.
     seat: Option<Box<Seat<SessionHandle>>>,
-    /// The seats of both, from then on: the host's.
-    pair: Option<Box<Pair<SessionHandle>>>,
     pub(super) line: OnLine,
-    opened: Moment,
 }
 
 impl Seated {
@@ -174,8 +170,7 @@ impl Seated {
 
 impl Fresh {
     pub(super) async fn go(mut self, freed: Freed) {
-        let Seated { seat: Some(seat), line, opened, .. } = &mut *self.seated else { return };
-        *opened = Moment::now();
+        let Seated { seat: Some(seat), line } = &mut *self.seated else { return };
         let party = match seat.side() {
             Side::Client => Party::Client,
             Side::Backend => Party::Backend,
@@ -186,7 +181,7 @@ impl Fresh {
                 let leg = leg_of(freed, line.conn(), party, line.limits());
                 self.join_or_wait(leg).await;
             }
-            Err(error) => session::unanswered(line, party, *opened, &*error),
+            Err(error) => session::unanswered(line, party, &*error),
         }
     }
 
@@ -210,8 +205,8 @@ impl Fresh {
                     *partner.guest() = Some(seated);
                     let Err(returned) = partner.relay().join(leg).await else {
                         ticket.arrived();
-                        partner.mark().to(State::Open);
-                        return handle.mark().to(State::Open);
+                        partner.to(State::Open);
+                        return handle.to(State::Open);
                     };
                     // The partner's session ended in this very moment: we wait on with our own deadline, or join another.
                     let Some(back) = partner.guest().take() else { return };
@@ -229,22 +224,26 @@ impl relay::Owner for Seated {
         let met = self.line.guest().as_mut().map(|guest| (guest.seat.take(), guest.line.ticket()));
         let Some((guests, guest)) = met else { return };
         if let (Some(own), Some(guests)) = (self.seat.take(), guests) {
-            self.pair = Some(Box::new(own.pair(*guests)));
+            own.meet(*guests);
         }
         self.line.joined(&guest);
     }
 
     /// Gives up the seats. A guest that is still on its way keeps its own: its leg will come back to it.
     fn ending(&mut self, joined: bool) {
-        self.line.mark().to(State::Closing);
-        if joined && let Some(guest) = self.line.guest().as_ref() {
-            guest.line.mark().to(State::Closing);
+        drop(self.seat.take());
+        let met = self.line.guest().as_ref().filter(|_| joined).map(|guest| guest.line.conn());
+        if let Some(guest) = met {
+            self.line.part(guest);
         }
-        drop((self.pair.take(), self.seat.take()));
+        self.line.to(State::Closing);
+        if joined && let Some(guest) = self.line.guest().as_ref() {
+            guest.line.to(State::Closing);
+        }
     }
 
     fn ended(self: Box<Self>, report: Report) {
         let guest = if report.joined { self.line.guest().take() } else { None };
-        self.line.over(self.opened, report, guest);
+        self.line.over(report, guest);
     }
 }

@@ -21,7 +21,6 @@ use crate::{
     },
     metrics::routes::State,
     model::ConnId,
-    moment::Moment,
     policy::filter,
     relay::{self, End, Leg, Party, Report},
     route::Plan,
@@ -57,7 +56,7 @@ pub(super) async fn answer(board: &Arc<Switchboard>, admitted: Admitted, deadlin
         connect_timeout: wishes.connect_timeout.unwrap_or(service.config.connect_timeout),
         deadline,
     };
-    admitted.place.presence.mark().to(State::Dialing);
+    admitted.place.presence.to(State::Dialing);
     let connected = upstream::connect(candidates, &dial).await.map_err(|error| match error {
         DialError::Answer(answer) => Refuse::Upstream { answer },
         other => other.refusal().into(),
@@ -134,32 +133,30 @@ pub struct Dialled {
 impl Dialled {
     pub(super) fn go(self, freed: Freed) {
         let Self { line, mailbox, service, subprotocol } = self;
-        let opened = Moment::now();
         let freed = match freed {
             Ok(freed) => freed,
-            Err(error) => return session::unanswered(&line, Party::Client, opened, &*error),
+            Err(error) => return session::unanswered(&line, Party::Client, &*error),
         };
         let client = leg_of(freed, line.conn(), Party::Client, &service.limits);
         line.opened(subprotocol.as_deref(), Some(service.id));
         let client = Leg { extensions: service.extensions, ..client };
-        line.mark().to(State::Open);
+        line.to(State::Open);
         let board = Arc::clone(line.board());
-        board.relay.run_pair(client, service, mailbox, Box::new(Routed { line, opened }));
+        board.relay.run_pair(client, service, mailbox, Box::new(Routed { line }));
     }
 }
 
 /// Whom a routed session belongs to.
 struct Routed {
     line: OnLine,
-    opened: Moment,
 }
 
 impl relay::Owner for Routed {
     fn ending(&mut self, _: bool) {
-        self.line.mark().to(State::Closing);
+        self.line.to(State::Closing);
     }
 
     fn ended(self: Box<Self>, report: Report) {
-        self.line.over(self.opened, report, None);
+        self.line.over(report, None);
     }
 }

@@ -47,13 +47,18 @@ pub use self::{
 };
 use super::{Place, Switchboard, Watch, forward::Exchange, hooks::Hooks, pair::Seated, watchman::Ends};
 use crate::{
+    admission::Permit,
     drain::Drain,
     error::Cause,
-    metrics::{Metrics, routes::Mark},
+    metrics::{
+        Metrics,
+        routes::{Standing, State},
+    },
     model::{ConnId, Limits, Mode},
-    moment::Moment,
-    policy::Facts,
+    places,
+    policy::{Facts, now_ms},
     relay::{self, Report},
+    rendezvous::Pair,
 };
 
 /// How others reach the session of a rendezvous leg.
@@ -68,8 +73,8 @@ impl SessionHandle {
     }
 
     /// Where its leg is on its way.
-    pub(super) fn mark(&self) -> &Mark {
-        &self.0.mark
+    pub(super) fn to(&self, state: State) {
+        self.0.to(state);
     }
 
     /// What belongs to the leg that joins it: handed over before the leg itself, taken back if that is refused.
@@ -87,15 +92,19 @@ impl SessionHandle {
 pub(super) struct OneLeg {
     pub(super) info: LegInfo,
     /// Where it is on its way.
-    mark: Mark,
+    standing: Standing,
     ties: Ties,
-    /// When its 101 went out, in milliseconds since 1970; only of those of which there are facts.
+    /// When its 101 went out, in milliseconds since 1970.
     opened_at: AtomicU64,
     /// What its plugins are asked and told while it lives.
     pub(super) hooks: Option<Box<Hooks>>,
 }
 
 impl OneLeg {
+    fn to(&self, state: State) {
+        self.standing.to(&self.info.terms.account, state);
+    }
+
     /// What plugins are told of it, if that was kept: where any of its own is asked or told later.
     fn kept_facts(&self) -> Option<Arc<Facts>> {
         self.ties.lock().facts().cloned()
@@ -307,8 +316,8 @@ pub(super) struct OnLine {
     board: Arc<Switchboard>,
     conn: ConnId,
     leg: Arc<OneLeg>,
-    /// None where somebody else holds it, too.
-    _place: Option<Place>,
+    /// None where somebody else has them.
+    _held: Option<(Permit, Option<places::Place>)>,
     _awaited: TaskTrackerToken,
 }
 
@@ -322,18 +331,16 @@ impl OnLine {
         place: Place,
         hooks: Option<Box<Hooks>>,
     ) -> (Self, relay::Mailbox) {
-        let mark = place.presence.mark().clone();
-        Self::with(board, conn, info, facts, mark, Some(place), hooks)
+        let Place { presence, permit, held } = place;
+        debug_assert!(Arc::ptr_eq(presence.account(), &info.terms.account), "it is counted on its route");
+        // The connection becomes this leg.
+        let held = (permit, held.take());
+        Self::with(board, conn, info, facts, presence.hand_over(), Some(held), hooks)
     }
 
-    /// Puts one on the line whose place somebody else holds.
-    pub(super) fn enter_beside(
-        board: &Arc<Switchboard>,
-        conn: ConnId,
-        info: LegInfo,
-        place: &Place,
-    ) -> (Self, relay::Mailbox) {
-        Self::with(board, conn, info, None, place.presence.mark().clone(), None, None)
+    /// Puts one on the line that is counted by somebody else, who holds its place, too.
+    pub(super) fn enter_beside(board: &Arc<Switchboard>, conn: ConnId, info: LegInfo) -> (Self, relay::Mailbox) {
+        Self::with(board, conn, info, None, Standing::default(), None, None)
     }
 
     fn with(
@@ -341,13 +348,13 @@ impl OnLine {
         conn: ConnId,
         info: LegInfo,
         facts: Option<Arc<Facts>>,
-        mark: Mark,
-        place: Option<Place>,
+        standing: Standing,
+        held: Option<(Permit, Option<places::Place>)>,
         hooks: Option<Box<Hooks>>,
     ) -> (Self, relay::Mailbox) {
         let (session, mailbox) = relay::mailbox();
         let ties = Ties::of(session, facts);
-        let leg = Arc::new(OneLeg { info, mark, ties, opened_at: AtomicU64::new(0), hooks });
+        let leg = Arc::new(OneLeg { info, standing, ties, opened_at: AtomicU64::new(0), hooks });
         board.sessions.legs.insert(conn, Arc::clone(&leg));
         // Whoever looked for legs to bring to the generation that serves may have missed this one.
         if leg.hooks.as_ref().is_some_and(|hooks| hooks.is_behind(&board.current.load())) {
@@ -373,7 +380,7 @@ impl OnLine {
                 }
             });
         }
-        let line = Self { board: Arc::clone(board), conn, leg, _place: place, _awaited: drain.token() };
+        let line = Self { board: Arc::clone(board), conn, leg, _held: held, _awaited: drain.token() };
         (line, mailbox)
     }
 
@@ -419,13 +426,17 @@ impl OnLine {
     /// Its 101 is out. `service` is the other leg of one that is routed.
     pub(super) fn opened(&self, subprotocol: Option<&str>, service: Option<ConnId>) {
         let mut tied = self.leg.ties.lock();
-        if let Some(facts) = tied.facts() {
-            facts.opened(subprotocol);
-            if let Some(service) = service {
-                facts.joined(service);
+        let opened_at = match tied.facts() {
+            None => now_ms(),
+            Some(facts) => {
+                facts.opened(subprotocol);
+                if let Some(service) = service {
+                    facts.joined(service);
+                }
+                facts.opened_at()
             }
-            self.leg.opened_at.store(facts.opened_at(), Ordering::Relaxed);
-        }
+        };
+        self.leg.opened_at.store(opened_at, Ordering::Relaxed);
         // Few are ever asked about again, and nobody can get hold of it meanwhile.
         let unused = if self.leg.hooks.is_none() { tied.take_unused_facts() } else { None };
         drop(tied);
@@ -439,14 +450,23 @@ impl OnLine {
     }
 
     /// Where the leg is on its way.
-    pub(super) fn mark(&self) -> &Mark {
-        &self.leg.mark
+    pub(super) fn to(&self, state: State) {
+        self.leg.to(state);
+    }
+
+    /// Its session begins to end, and the two have met: both seats are free.
+    pub(super) fn part(&self, guest: ConnId) {
+        let seat = self.leg.info.seat();
+        debug_assert!(seat.is_some(), "who has a guest has a seat");
+        if let Some((key, side)) = seat {
+            self.board.registry.part(&key, Pair { side, conns: [self.conn, guest] });
+        }
     }
 
     /// Accounts for it: its session, in which `guest` was the other leg, is over. What could block, because it is the last to
     /// let go of a plugin or waits for who reads the log, is left to a task.
-    pub(super) fn over(self, opened: Moment, report: Report, guest: Option<Box<Seated>>) {
-        let over = Over { line: self, opened, report, guest };
+    pub(super) fn over(self, report: Report, guest: Option<Box<Seated>>) {
+        let over = Over { line: self, report, guest };
         if over.is_brief() {
             over.account();
         } else {
@@ -465,6 +485,7 @@ impl Drop for OnLine {
             sessions.ends.remove(end, self.conn);
         }
         sessions.rounds.end(self.conn, &self.leg);
+        self.leg.standing.leave(&self.leg.info.terms.account);
     }
 }
 
@@ -473,7 +494,6 @@ mod tests {
     use std::mem::size_of;
 
     use super::*;
-    use crate::rendezvous::Pair;
 
     /// There may be a hundred thousand of each: what grows here grows by megabytes. Sizes to which the allocator rounds,
     /// less the two counters of an `Arc`.
@@ -481,8 +501,7 @@ mod tests {
     fn what_is_kept_of_each_leg_stays_small() {
         assert!(size_of::<OneLeg>() <= 160 - 16, "{}", size_of::<OneLeg>());
         assert!(size_of::<Facts>() <= 128 - 16, "{}", size_of::<Facts>());
-        assert!(size_of::<Seated>() <= 80, "{}", size_of::<Seated>());
-        assert!(size_of::<OnLine>() + size_of::<Moment>() <= 64, "{}", size_of::<OnLine>());
-        assert!(size_of::<Pair<SessionHandle>>() <= 64, "{}", size_of::<Pair<SessionHandle>>());
+        assert!(size_of::<Seated>() <= 64, "{}", size_of::<Seated>());
+        assert!(size_of::<OnLine>() <= 64, "{}", size_of::<OnLine>());
     }
 }

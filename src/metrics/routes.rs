@@ -2,15 +2,17 @@
 //! answered.
 //!
 //! A leg that dialled in, or a plain request, is counted by a guard, [`Presence`], in exactly one [`State`] from the
-//! moment its route is known until the guard is dropped; states only go forward, so two tasks may move the same leg. All
-//! of it is atomics: the map of routes is locked when a request enters and when the series are written.
+//! moment its route is known until the guard is dropped, or what it was [handed over](Presence::hand_over) to is left;
+//! states only go forward, so two tasks may move the same leg. All of it is atomics: the map of routes is locked when a
+//! generation is made and when the series are written.
 //!
-//! The series of a route that is not served any more are there for as long as one of its legs is, and are gone at the
-//! first look or reload after that. Their number is bounded by the routes that are served and the legs that live.
+//! The series of a route that is not served any more are there for as long as one of its legs is, or a generation that has
+//! it, and are gone at the first look or reload after that. Their number is bounded by the routes
+//! of the generations that are alive.
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, mem,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
@@ -114,65 +116,72 @@ impl Account {
 /// Counts a leg in one state of its route for as long as it lives.
 #[derive(Debug)]
 #[must_use = "a leg is counted for as long as this lives"]
-pub struct Presence(Mark);
+pub struct Presence {
+    account: Arc<Account>,
+    standing: Standing,
+}
 
 impl Presence {
-    pub(super) fn new(account: Arc<Account>) -> Self {
+    /// One that is [being decided about](State::Deciding).
+    pub fn new(account: Arc<Account>) -> Self {
         account.states[State::Deciding as usize].fetch_add(1, Ordering::Relaxed);
-        Self(Mark(Arc::new(Counted { account, state: AtomicU8::new(State::Deciding as u8) })))
+        Self { account, standing: Standing(AtomicU8::new(State::Deciding as u8)) }
     }
 
-    /// What others move the leg on with.
-    #[must_use]
-    pub const fn mark(&self) -> &Mark {
-        &self.0
+    /// It is in this state now; nothing happens if it was further already.
+    pub fn to(&self, state: State) {
+        self.standing.to(&self.account, state);
     }
 
     /// The counters of its route.
     #[must_use]
-    pub fn account(&self) -> &Arc<Account> {
-        self.0.account()
+    pub const fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Counts on as before, until it is [left](Standing::leave): for one who has the account anyway.
+    pub fn hand_over(mut self) -> Standing {
+        mem::take(&mut self.standing)
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.0.move_to(GONE);
+        self.standing.leave(&self.account);
     }
 }
 
-/// Moves a leg on. Keeps nothing counted, and means nothing once the leg is gone.
-#[derive(Clone, Debug)]
-pub struct Mark(Arc<Counted>);
-
+/// In which state a leg is counted, by default in none. Goes always with the same account.
 #[derive(Debug)]
-struct Counted {
-    account: Arc<Account>,
-    state: AtomicU8,
+#[must_use = "the leg is counted until this is left"]
+pub struct Standing(AtomicU8);
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self(AtomicU8::new(GONE))
+    }
 }
 
-impl Mark {
+impl Standing {
     /// The leg is in this state now; nothing happens if it was further already.
-    pub fn to(&self, state: State) {
-        self.move_to(state as u8);
+    pub fn to(&self, account: &Account, state: State) {
+        self.move_to(account, state as u8);
     }
 
-    /// The counters of its route.
-    #[must_use]
-    pub fn account(&self) -> &Arc<Account> {
-        &self.0.account
+    /// The leg is gone, and not counted any more.
+    pub fn leave(&self, account: &Account) {
+        self.move_to(account, GONE);
     }
 
-    fn move_to(&self, state: u8) {
-        let before = self.0.state.fetch_max(state, Ordering::Relaxed);
+    fn move_to(&self, account: &Account, state: u8) {
+        let before = self.0.fetch_max(state, Ordering::Relaxed);
         if before >= state {
             return;
         }
-        let states = &self.0.account.states;
-        if let Some(entered) = states.get(usize::from(state)) {
+        if let Some(entered) = account.states.get(usize::from(state)) {
             entered.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(left) = states.get(usize::from(before)) {
+        if let Some(left) = account.states.get(usize::from(before)) {
             left.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -293,6 +302,10 @@ mod tests {
         lines.map(ToOwned::to_owned).collect()
     }
 
+    fn enter(metrics: &Metrics, route: &Arc<str>, mode: Mode) -> Presence {
+        Presence::new(metrics.account(route, mode))
+    }
+
     /// How many legs are in each state, on all routes together.
     fn legs(metrics: &Metrics) -> [u64; 5] {
         State::ALL.map(|state| {
@@ -304,18 +317,25 @@ mod tests {
     #[test]
     fn a_leg_is_in_one_state_at_a_time_and_in_none_when_it_is_gone() {
         let metrics = Metrics::new();
-        let leg = metrics.enter(&"chat".into(), Mode::Rendezvous);
+        let account = metrics.account(&"chat".into(), Mode::Rendezvous);
+        let leg = Presence::new(Arc::clone(&account));
         assert_eq!(legs(&metrics), [1, 0, 0, 0, 0]);
-        let mark = leg.mark().clone();
-        mark.to(State::Waiting);
+        leg.to(State::Waiting);
         assert_eq!(legs(&metrics), [0, 1, 0, 0, 0]);
-        mark.to(State::Closing);
+        let leg = leg.hand_over();
+        assert_eq!(legs(&metrics), [0, 1, 0, 0, 0]);
+        leg.to(&account, State::Closing);
         assert_eq!(legs(&metrics), [0, 0, 0, 0, 1]);
         // Whoever says so later was only slower.
-        mark.to(State::Open);
+        leg.to(&account, State::Open);
         assert_eq!(legs(&metrics), [0, 0, 0, 0, 1]);
+        leg.leave(&account);
+        leg.to(&account, State::Closing);
+        leg.leave(&account);
+        assert_eq!(legs(&metrics), [0; 5]);
+        let leg = Presence::new(account);
+        leg.to(State::Dialing);
         drop(leg);
-        mark.to(State::Closing);
         assert_eq!(legs(&metrics), [0; 5]);
     }
 
@@ -327,11 +347,11 @@ mod tests {
         metrics.serve_routes([(&one, Mode::Router)]);
         let all = series("one");
         assert_eq!((all, series("other")), (State::ALL.len() + Outcome::ALL.len(), 0));
-        let leg = metrics.enter(&one, Mode::Router);
+        let leg = enter(&metrics, &one, Mode::Router);
         metrics.serve_routes([(&other, Mode::Router)]);
         assert_eq!((series("one"), series("other")), (all, all), "a leg is left");
         // One that began under the generation before comes late.
-        let late = metrics.enter(&one, Mode::Router);
+        let late = enter(&metrics, &one, Mode::Router);
         drop(leg);
         assert_eq!(series("one"), all);
         metrics.ended(Some(late.account()), Outcome::Routed, Cause::Closed);
@@ -346,7 +366,7 @@ mod tests {
         let metrics = Metrics::new();
         let name: Arc<str> = "it".into();
         metrics.serve_routes([(&name, Mode::Router)]);
-        let leg = metrics.enter(&name, Mode::Router);
+        let leg = enter(&metrics, &name, Mode::Router);
         metrics.serve_routes([(&name, Mode::Rendezvous)]);
         let modes = || {
             ["router", "rendezvous"]
@@ -365,11 +385,10 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        let leg = metrics.enter(&route, Mode::Rendezvous);
-                        let mark = leg.mark().clone();
+                        let leg = enter(&metrics, &route, Mode::Rendezvous);
                         std::thread::scope(|scope| {
-                            scope.spawn(|| mark.to(State::Open));
-                            leg.mark().to(State::Closing);
+                            scope.spawn(|| leg.to(State::Open));
+                            leg.to(State::Closing);
                         });
                     }
                 });

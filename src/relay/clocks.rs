@@ -23,28 +23,26 @@ const INSISTENCE: u32 = 4;
 /// Until when no deadline comes if only frames pass. Deadlines are reckoned at every step otherwise, which would cost
 /// more than the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Calm {
-    /// It must be reckoned.
-    Unknown,
-    Until(Moment),
-    Forever,
-}
+pub(super) struct Calm(Option<Moment>);
 
 impl Calm {
+    /// It must be reckoned.
+    pub(super) const UNKNOWN: Self = Self(None);
+
+    /// None is for ever.
+    fn until(deadline: Option<Moment>) -> Self {
+        Self(Some(deadline.unwrap_or(Moment::END)))
+    }
+
+    #[inline]
     pub(super) fn is_over(self, now: Moment) -> bool {
-        match self {
-            Self::Unknown => true,
-            Self::Until(deadline) => deadline <= now,
-            Self::Forever => false,
-        }
+        self.0.is_none_or(|end| end <= now)
     }
 
     /// When it ends, if it does.
-    pub(super) const fn end(self) -> Option<Moment> {
-        match self {
-            Self::Until(deadline) => Some(deadline),
-            Self::Forever | Self::Unknown => None,
-        }
+    #[inline]
+    pub(super) fn end(self) -> Option<Moment> {
+        self.0.filter(|end| *end < Moment::END)
     }
 }
 
@@ -120,11 +118,11 @@ impl<I: Io> Session<I> {
     #[inline]
     pub(super) fn next_wake(&mut self, now: Moment) -> Option<Moment> {
         if !self.is_calm() {
-            self.calm = Calm::Unknown;
+            self.calm = Calm::UNKNOWN;
             return self.next_deadline();
         }
         if self.calm.is_over(now) {
-            self.calm = self.next_deadline().map_or(Calm::Forever, Calm::Until);
+            self.calm = Calm::until(self.next_deadline());
         }
         self.calm.end()
     }

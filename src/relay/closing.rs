@@ -106,9 +106,9 @@ impl<I: Io> Session<I> {
     fn end(&mut self, cause: Cause, detail: Option<&'static str>, by: Option<ConnId>) {
         if self.ending.is_none() {
             self.ending = Some(Box::new(Ending { cause, detail, by }));
-            if let [lone] = self.sides.as_mut_slice() {
+            if self.sides.len() == 1 {
                 // A leg that left is never handed to the next partner, nor is what it said.
-                lone.flow.pending.clear();
+                self.sides[0].flow.pending.clear();
             }
             self.owner.ending();
         }

@@ -46,6 +46,7 @@ mod screen;
 mod screening;
 mod session;
 mod side;
+mod sides;
 mod sieve;
 mod straight;
 

@@ -19,6 +19,7 @@ use super::{
     pump::{Orders, Stop},
     screening::Screening,
     side::{Flow, Flushed, Input, Io, Side, Traits},
+    sides::Sides,
 };
 use crate::{
     error::Cause,
@@ -84,7 +85,7 @@ pub(super) struct Farewell {
 /// One leg that waits, or two that are joined.
 pub(super) struct Session<I> {
     /// One or two; a leg that is over stays for its report.
-    pub(super) sides: Vec<Side<I>>,
+    pub(super) sides: Sides<I>,
     /// Bytes taken from a waiting leg; megabytes at most.
     hold: u32,
     /// Until when a lone leg waits.
@@ -126,15 +127,12 @@ impl<I: Io> Session<I> {
     }
 
     fn alone(side: Side<I>, owner: Owned, now: Moment) -> Self {
-        // Most get a second leg, and none a third.
-        let mut sides = Vec::with_capacity(2);
-        sides.push(side);
         Self {
-            sides,
+            sides: Sides::one(side),
             hold: 0,
             patience: None,
             answer: true,
-            calm: Calm::Unknown,
+            calm: Calm::UNKNOWN,
             straight: false,
             begun: now,
             joined: now,
@@ -164,7 +162,6 @@ impl<I: Io> Session<I> {
     /// Joins the partner; what was held goes to it first.
     pub(super) fn join(&mut self, (io, traits): (I, Traits), now: Moment) {
         self.straight = false;
-        debug_assert_eq!(self.sides.len(), 1, "a session has two legs at most");
         let first = &self.sides[0];
         let mut second = Side::new(io, traits, first.end == End::Server, now);
         second.report.messages_out = first.report.messages_in;
@@ -172,9 +169,9 @@ impl<I: Io> Session<I> {
         self.patience = None;
         self.joined = now;
         self.active = now;
-        self.calm = Calm::Unknown;
+        self.calm = Calm::UNKNOWN;
         self.owner.join();
-        self.sides.push(second);
+        self.sides.add(second);
     }
 
     /// Asks a leg for a sign of life. The answer is `true` at its next byte, or at once if it is not being read;
@@ -418,12 +415,8 @@ impl<I: Io> Session<I> {
 
     /// A leg and what its partner has for it.
     fn split(&mut self, at: usize) -> (&mut Side<I>, Option<&mut Flow>) {
-        let (first, second) = self.sides.split_at_mut(1);
-        if at == 0 {
-            (&mut first[0], second.first_mut().map(|side| &mut side.flow))
-        } else {
-            (&mut second[0], first.first_mut().map(|side| &mut side.flow))
-        }
+        let (side, other) = self.sides.with_other(at);
+        (side, other.map(|other| &mut other.flow))
     }
 
     /// The account of the session, as it stands.

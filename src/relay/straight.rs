@@ -24,7 +24,7 @@ impl<I: Io> Session<I> {
             return false;
         }
         debug_assert!(self.is_straight(), "whatever is done to a session takes `straight` away");
-        let [first, second] = self.sides.as_mut_slice() else { return false };
+        let Some([first, second]) = self.sides.both() else { return false };
         let (at, from, to) = match (first.may_have_more(), second.may_have_more()) {
             (true, false) => (0, first, second),
             (false, true) => (1, second, first),

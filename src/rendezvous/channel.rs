@@ -15,17 +15,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{After, Arrival, Bell, Evicted, Gauges, Life, Opposite, Readied, Side, subprotocol::Offer};
+use super::{After, Arrival, Bell, Evicted, Gauges, Life, Opposite, Pair, Readied, Side, subprotocol::Offer};
 use crate::{
     error::Cause,
-    model::{Accept, BackendFirst, ConnId, RendezvousRules, Second},
+    model::{Accept, BackendFirst, ConnId, Identity, RendezvousRules, Second},
 };
 
 /// Stands for "never" where a timeout is too long for the clock.
 const FAR: Duration = Duration::from_hours(30 * 365 * 24);
 
+/// How far a leg is that may still get a partner, or another one.
 #[derive(Debug)]
-enum State<H> {
+enum Stage<H> {
     /// Before the 101, which waits for a partner to be seated; the subprotocol is not settled.
     Held,
     /// The 101 is going out, or the leg is between two sessions; the subprotocol is settled.
@@ -38,7 +39,7 @@ enum State<H> {
     Guest(H),
 }
 
-impl<H> State<H> {
+impl<H> Stage<H> {
     const fn handle(&self) -> Option<&H> {
         match self {
             Self::Held | Self::Reserved => None,
@@ -62,15 +63,30 @@ impl<H> State<H> {
 #[derive(Debug)]
 struct Holder<H> {
     conn: ConnId,
-    subject: Option<Arc<str>>,
+    identity: Option<Arc<Identity>>,
     state: State<H>,
-    /// None once the two legs have met: from then on they lose their seats together.
-    apart: Option<Box<Apart>>,
 }
 
-/// What a holder needs that may still get a partner, or another one.
 #[derive(Debug)]
-pub(super) struct Apart {
+pub(super) enum State<H> {
+    Apart(Box<Apart<H>>),
+    /// In this session, with its partner: from now on they lose their seats together.
+    Met(H),
+}
+
+impl<H> State<H> {
+    pub(super) fn into_handle(self) -> Option<H> {
+        match self {
+            Self::Apart(apart) => apart.stage.into_handle(),
+            Self::Met(session) => Some(session),
+        }
+    }
+}
+
+/// What a holder needs that has not met a partner yet.
+#[derive(Debug)]
+pub(super) struct Apart<H> {
+    stage: Stage<H>,
     offer: Offer,
     /// Settled unless `Held`; then what was agreed with the latest partner, and the next one agrees anew.
     subprotocol: Option<Arc<str>>,
@@ -79,32 +95,84 @@ pub(super) struct Apart {
 }
 
 impl<H> Holder<H> {
+    fn handle(&self) -> Option<&H> {
+        match &self.state {
+            State::Apart(apart) => apart.stage.handle(),
+            State::Met(session) => Some(session),
+        }
+    }
+
+    fn apart(&self) -> Option<&Apart<H>> {
+        match &self.state {
+            State::Apart(apart) => Some(apart),
+            State::Met(_) => None,
+        }
+    }
+
+    fn apart_mut(&mut self) -> Option<&mut Apart<H>> {
+        match &mut self.state {
+            State::Apart(apart) => Some(apart),
+            State::Met(_) => None,
+        }
+    }
+
+    fn is_taken(&self) -> bool {
+        self.apart().is_none_or(|apart| apart.stage.is_taken())
+    }
+
+    fn subject(&self) -> Option<&str> {
+        subject(self.identity.as_ref())
+    }
+
     /// Off the seat for `cause`, which its owner learns when it next looks.
     fn lose(self, cause: Cause, after: &mut After<H>) -> (ConnId, Option<H>) {
-        // Of a pair that has met, the session is told.
-        if let Some(apart) = self.apart {
-            // The first cause stands; a holder leaves its seat once, so there is no second.
-            let _ = apart.bell.lost.set(cause);
-            after.bells.push(apart.bell);
+        let handle = match self.state {
+            // The session is told.
+            State::Met(session) => Some(session),
+            State::Apart(apart) => {
+                // The first cause stands; a holder leaves its seat once, so there is no second.
+                let _ = apart.bell.lost.set(cause);
+                after.bells.push(apart.bell);
+                apart.stage.into_handle()
+            }
+        };
+        (self.conn, handle)
+    }
+
+    /// It has met its partner, if it has one. What it does not need any more is not to be dropped here.
+    fn meet(&mut self) -> Option<State<H>> {
+        let stage = &mut self.apart_mut()?.stage;
+        match mem::replace(stage, Stage::Reserved) {
+            Stage::Host(session) | Stage::Guest(session) => Some(mem::replace(&mut self.state, State::Met(session))),
+            alone => {
+                *stage = alone;
+                None
+            }
         }
-        (self.conn, self.state.into_handle())
     }
 }
 
 impl<H: Clone> Holder<H> {
     /// If it waits, it becomes the host of a pair. The handle is moved, as none may be dropped here.
     fn host(&mut self) -> Option<(ConnId, H)> {
-        match mem::replace(&mut self.state, State::Reserved) {
-            State::Ready(session) => {
-                self.state = State::Host(session.clone());
-                Some((self.conn, session))
+        let conn = self.conn;
+        let stage = &mut self.apart_mut()?.stage;
+        match mem::replace(stage, Stage::Reserved) {
+            Stage::Ready(session) => {
+                *stage = Stage::Host(session.clone());
+                Some((conn, session))
             }
             other => {
-                self.state = other;
+                *stage = other;
                 None
             }
         }
     }
+}
+
+/// Whom an identity names; nobody and an anonymous one are the same.
+fn subject(identity: Option<&Arc<Identity>>) -> Option<&str> {
+    identity.and_then(|identity| identity.subject.as_deref())
 }
 
 /// [`super::Reservation`] without its guard.
@@ -139,7 +207,7 @@ impl<H> Default for Channel<H> {
 impl<H> Channel<H> {
     /// See [`super::Registry::who_sits`].
     pub(super) fn who_sits(&self, side: Side) -> (Option<ConnId>, Option<ConnId>) {
-        let opposite = self.seat(side.opposite()).filter(|partner| !partner.state.is_taken());
+        let opposite = self.seat(side.opposite()).filter(|partner| !partner.is_taken());
         (self.seat(side).map(|holder| holder.conn), opposite.map(|partner| partner.conn))
     }
 
@@ -149,12 +217,17 @@ impl<H> Channel<H> {
 
     pub(super) fn census(&self) -> Gauges {
         let mut count = Gauges { channels: usize::from(!self.is_empty()), ..Gauges::default() };
-        for holder in [&self.client, &self.backend].into_iter().flatten() {
-            match holder.state {
-                State::Held | State::Reserved => count.reserved += 1,
-                State::Ready(_) => count.waiting += 1,
-                State::Host(_) => count.pairs += 1,
-                State::Guest(_) => {}
+        for side in [Side::Client, Side::Backend] {
+            match self.seat(side).map(|holder| &holder.state) {
+                None => {}
+                // One of two.
+                Some(State::Met(_)) => count.pairs += usize::from(side == Side::Client),
+                Some(State::Apart(apart)) => match apart.stage {
+                    Stage::Held | Stage::Reserved => count.reserved += 1,
+                    Stage::Ready(_) => count.waiting += 1,
+                    Stage::Host(_) => count.pairs += 1,
+                    Stage::Guest(_) => {}
+                },
             }
         }
         count
@@ -182,38 +255,45 @@ impl<H> Channel<H> {
     /// The holder leaves by itself. A partner keeps its seat: a host waits on, a guest must say again that it is ready.
     pub(super) fn leave(&mut self, side: Side, conn: ConnId, after: &mut After<H>) {
         if let Some(leaver) = self.seat_mut(side).take_if(|holder| holder.conn == conn) {
-            after.handles.extend(leaver.state.into_handle());
+            debug_assert!(leaver.apart().is_some(), "who has met leaves with its partner");
+            after.hold(leaver.state);
             self.widow(side.opposite(), after);
         }
     }
 
     /// The guest's leg has reached its host's session: gives what the two do not need any more. Nothing if they do not hold
     /// their seats; they lose them together.
-    pub(super) fn meet(&mut self, legs: [(Side, ConnId); 2]) -> [Option<Box<Apart>>; 2] {
-        legs.map(|(side, conn)| {
-            let holder = self.held_by(side, conn)?;
-            debug_assert!(holder.state.is_taken(), "who meets is joined");
-            holder.apart.take()
-        })
+    pub(super) fn meet(&mut self, pair: Pair) -> [Option<State<H>>; 2] {
+        pair.legs().map(|(side, conn)| self.held_by(side, conn)?.meet())
+    }
+
+    /// Two that have met leave.
+    pub(super) fn part(&mut self, pair: Pair, after: &mut After<H>) {
+        for (side, conn) in pair.legs() {
+            let left = self.seat_mut(side).take_if(|holder| holder.conn == conn && holder.apart().is_none());
+            if let Some(leaver) = left {
+                after.hold(leaver.state);
+            }
+        }
     }
 
     /// What becomes of a holder whose partner's seat was just freed.
     fn widow(&mut self, side: Side, after: &mut After<H>) {
-        let Some(holder) = self.seat_mut(side) else { return };
-        holder.state = match mem::replace(&mut holder.state, State::Reserved) {
-            State::Host(handle) => State::Ready(handle),
-            State::Guest(handle) => {
+        let Some(apart) = self.seat_mut(side).as_mut().and_then(|holder| holder.apart_mut()) else { return };
+        apart.stage = match mem::replace(&mut apart.stage, Stage::Reserved) {
+            Stage::Host(handle) => Stage::Ready(handle),
+            Stage::Guest(handle) => {
                 after.handles.push(handle);
-                State::Reserved
+                Stage::Reserved
             }
-            alone @ (State::Held | State::Reserved | State::Ready(_)) => alone,
+            alone @ (Stage::Held | Stage::Reserved | Stage::Ready(_)) => alone,
         };
     }
 
     /// The holder is put off its seat, with its partner if they are joined.
     fn evict(&mut self, side: Side, cause: Cause, after: &mut After<H>) -> Option<Evicted<H>> {
         let holder = self.seat_mut(side).take()?;
-        let partner = if holder.state.is_taken() { self.seat_mut(side.opposite()).take() } else { None };
+        let partner = if holder.is_taken() { self.seat_mut(side.opposite()).take() } else { None };
         self.widow(side.opposite(), after);
         let partner = partner.map(|partner| {
             let (conn, handle) = partner.lose(Cause::PartnerGone, after);
@@ -227,14 +307,14 @@ impl<H> Channel<H> {
     /// May the 101 go out? From the first yes on the subprotocol is settled.
     pub(super) fn answer(&mut self, side: Side, conn: ConnId) -> Option<Answer> {
         let alone = self.seat(side.opposite()).is_none();
-        let holder = self.held_by(side, conn)?;
-        if matches!(holder.state, State::Held) {
+        let apart = self.held_by(side, conn)?.apart_mut()?;
+        if matches!(apart.stage, Stage::Held) {
             if alone {
                 return Some(Answer::Hold);
             }
-            holder.state = State::Reserved;
+            apart.stage = Stage::Reserved;
         }
-        Some(Answer::Go { subprotocol: holder.apart.as_ref()?.subprotocol.clone() })
+        Some(Answer::Go { subprotocol: apart.subprotocol.clone() })
     }
 }
 
@@ -249,7 +329,7 @@ impl<H: Clone> Channel<H> {
         now: Instant,
         after: &mut After<H>,
     ) -> Decision<H> {
-        let Arrival { conn, side, subject, offers } = arrival;
+        let Arrival { conn, side, identity, offers } = arrival;
         if [&self.client, &self.backend].into_iter().flatten().any(|holder| holder.conn == conn) {
             return Decision::Refused { cause: Cause::Internal, evicted: None };
         }
@@ -259,22 +339,23 @@ impl<H: Clone> Channel<H> {
             Some((about, life)) if about == holder.conn => Some(life),
             _ => None,
         };
-        let dead = |holder: &Holder<H>| holder.state.handle().is_some() && verdict(holder) == Some(Life::Dead);
+        let dead = |holder: &Holder<H>| holder.handle().is_some() && verdict(holder) == Some(Life::Dead);
         let mut evicted = if self.seat(side).is_some_and(dead) { self.evict(side, Cause::Dead, after) } else { None };
         if backend_first && rules.backend_first == BackendFirst::Reject {
             return Decision::Refused { cause: Cause::BackendFirst, evicted };
         }
         if let Some(holder) = self.seat(side) {
             let Some(life) = verdict(holder) else {
-                return Decision::Occupied { holder: holder.conn, handle: holder.state.handle().cloned() };
+                return Decision::Occupied { holder: holder.conn, handle: holder.handle().cloned() };
             };
-            let may_replace = rules.second(&side.role()) == Second::Replace && holder.subject == subject;
+            let is_same = holder.subject() == subject(identity.as_ref());
+            let may_replace = rules.second(&side.role()) == Second::Replace && is_same;
             if life != Life::Yields && !may_replace {
                 return Decision::Refused { cause: Cause::SeatTaken, evicted };
             }
         }
         if let Some(partner) = self.seat(side.opposite())
-            && !partner.state.is_taken()
+            && !partner.is_taken()
             && let Opposite::Only(known) = opposite
             && known != Some(partner.conn)
         {
@@ -282,11 +363,10 @@ impl<H: Clone> Channel<H> {
         }
         // From here on a holder is replaced, and a leg that it is joined with will not be there to agree with.
         let offer = Offer::new(offers, rules);
-        let partner = self.seat(side.opposite()).filter(|partner| !partner.state.is_taken());
-        debug_assert!(partner.is_none_or(|partner| partner.apart.is_some()), "who has met is joined");
-        let agreed = match partner.and_then(|partner| Some((&partner.state, partner.apart.as_ref()?))) {
-            Some((State::Held, partner)) => Offer::together(&partner.offer, &offer),
-            Some((_, partner)) => offer.second(partner.subprotocol.as_ref()).map(|chosen| (None, chosen)),
+        let partner = self.seat(side.opposite()).and_then(Holder::apart).filter(|partner| !partner.stage.is_taken());
+        let agreed = match partner {
+            Some(Apart { stage: Stage::Held, offer: partners, .. }) => Offer::together(partners, &offer),
+            Some(partner) => offer.second(partner.subprotocol.as_ref()).map(|chosen| (None, chosen)),
             None => Ok((None, offer.first())),
         };
         let Ok((partners, subprotocol)) = agreed else {
@@ -295,40 +375,40 @@ impl<H: Clone> Channel<H> {
         if self.seat(side).is_some() {
             evicted = self.evict(side, Cause::Replaced, after);
         }
-        if let Some(Holder { state: State::Held, apart: Some(partner), .. }) =
-            self.seat_mut(side.opposite()).as_deref_mut()
+        if let Some(partner) = self.seat_mut(side.opposite()).as_mut().and_then(|holder| holder.apart_mut())
+            && matches!(partner.stage, Stage::Held)
         {
             partner.subprotocol = partners;
             after.bells.push(Arc::clone(&partner.bell));
         }
         let bell = Arc::new(Bell::default());
         let deadline = now.checked_add(rules.pairing_timeout).unwrap_or_else(|| now + FAR);
-        let (state, settled) = match rules.accept {
-            Accept::AtOnce => (State::Reserved, subprotocol.clone()),
-            Accept::WhenPaired => (State::Held, None),
+        let (stage, settled) = match rules.accept {
+            Accept::AtOnce => (Stage::Reserved, subprotocol.clone()),
+            Accept::WhenPaired => (Stage::Held, None),
         };
-        let apart = Some(Box::new(Apart { offer, subprotocol, deadline, bell: Arc::clone(&bell) }));
-        *self.seat_mut(side) = Some(Box::new(Holder { conn, subject, state, apart }));
+        let apart = Apart { stage, offer, subprotocol, deadline, bell: Arc::clone(&bell) };
+        *self.seat_mut(side) = Some(Box::new(Holder { conn, identity, state: State::Apart(Box::new(apart)) }));
         Decision::Seated { bell, deadline, subprotocol: settled, evicted }
     }
 
     /// The 101 is flushed: wait, or be joined with a partner that waits.
     pub(super) fn ready(&mut self, side: Side, conn: ConnId, handle: &H) -> Option<Readied<H>> {
-        let holder = self.held_by(side, conn)?;
-        let deadline = holder.apart.as_ref()?.deadline;
-        if matches!(holder.state, State::Held | State::Reserved) {
+        let apart = self.held_by(side, conn)?.apart()?;
+        let deadline = apart.deadline;
+        if matches!(apart.stage, Stage::Held | Stage::Reserved) {
             if let Some((partner, session)) = self.seat_mut(side.opposite()).as_mut().and_then(|holder| holder.host()) {
-                self.held_by(side, conn)?.state = State::Guest(session.clone());
+                self.held_by(side, conn)?.apart_mut()?.stage = Stage::Guest(session.clone());
                 return Some(Readied::Join { partner, handle: session });
             }
-            self.held_by(side, conn)?.state = State::Ready(handle.clone());
+            self.held_by(side, conn)?.apart_mut()?.stage = Stage::Ready(handle.clone());
         }
         Some(Readied::Wait { deadline })
     }
 
     /// A guest found its host's session ended: the host's seat is free, if it was not yet, and the guest is ready again.
     pub(super) fn rejoin(&mut self, side: Side, conn: ConnId, handle: &H, after: &mut After<H>) -> Option<Readied<H>> {
-        if matches!(self.held_by(side, conn)?.state, State::Guest(_)) {
+        if matches!(self.held_by(side, conn)?.apart()?.stage, Stage::Guest(_)) {
             if let Some(host) = self.seat_mut(side.opposite()).take() {
                 let (_, handle) = host.lose(Cause::PartnerGone, after);
                 after.handles.extend(handle);
@@ -346,6 +426,6 @@ mod tests {
     /// There may be a hundred thousand of each. A handle is a pointer.
     #[test]
     fn what_is_kept_of_each_joined_leg_stays_small() {
-        assert!(size_of::<Holder<Arc<()>>>() <= 48, "{}", size_of::<Holder<Arc<()>>>());
+        assert!(size_of::<Holder<Arc<()>>>() <= 32, "{}", size_of::<Holder<Arc<()>>>());
     }
 }

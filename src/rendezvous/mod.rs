@@ -5,9 +5,10 @@
 //! - **No I/O and no clock.** Every transition is told the time; the only thing ever awaited is [`Seat::may_answer`].
 //! - **One winner.** Every transition is one operation on one map entry. No shard is held across an await, while a
 //!   handle is used or dropped, or while a waiter is woken; handles are only cloned under it.
-//! - **No leak and no late eviction.** A seat is owned by a [`Seat`], later by a [`Pair`]; dropping it frees what is still
-//!   held by this very connection id and nothing of a successor's. Empty channels leave the map, whose size is thereby
-//!   bounded by the number of admitted connections.
+//! - **No leak and no late eviction.** A seat is owned by a [`Seat`], dropping which frees it; two whose legs have met are
+//!   freed by whom their session belongs to, with [`Registry::part`]. Either frees what is still held by these very
+//!   connection ids and nothing of a successor's. Empty channels leave the map, whose size is thereby bounded by the number
+//!   of admitted connections.
 //! - **Exact gauges.** Each transition adds the difference it made to its channel, under the shard.
 //!
 //! What it does not do: probe, write Closes, move legs. It answers who must be told and through which handle.
@@ -15,6 +16,7 @@
 //! `H` is the handle of a session, by which other tasks reach it: cheap to clone, and cloning must not call back here.
 
 mod channel;
+mod pair;
 mod seat;
 mod subprotocol;
 #[cfg(test)]
@@ -31,11 +33,11 @@ use std::{
 use dashmap::{DashMap, Entry};
 use tokio::sync::Notify;
 
-use self::channel::{Channel, Decision};
-pub use self::seat::{Pair, Seat};
+use self::channel::{Channel, Decision, State};
+pub use self::{pair::Pair, seat::Seat};
 use crate::{
     error::Cause,
-    model::{ChannelId, ConnId, RendezvousRules, Role},
+    model::{ChannelId, ConnId, Identity, RendezvousRules, Role},
 };
 
 /// The key of a channel: equal ids meet only within one namespace.
@@ -114,8 +116,8 @@ pub struct Arrival {
     pub conn: ConnId,
     /// For which seat.
     pub side: Side,
-    /// The identity's subject; two anonymous legs (none) count as the same identity.
-    pub subject: Option<Arc<str>>,
+    /// Its subject is compared; two without one are the same.
+    pub identity: Option<Arc<Identity>>,
     /// Its `Sec-WebSocket-Protocol` offers, in its order (RFC 6455 §4.1).
     pub offers: Vec<Arc<str>>,
 }
@@ -239,6 +241,11 @@ impl<H> After<H> {
         Self { bells: Vec::new(), handles: Vec::new() }
     }
 
+    /// Who has left is not told, and its handle is dropped.
+    fn hold(&mut self, left: State<H>) {
+        self.handles.extend(left.into_handle());
+    }
+
     fn finish(self) {
         for bell in self.bells {
             bell.rung.notify_one();
@@ -308,6 +315,12 @@ impl<H> Registry<H> {
         drop(removed);
         after.finish();
         answer
+    }
+
+    /// The session of two that have met begins to end: both seats are free in one operation, and so is the id, however long
+    /// the sockets live on. Nothing of who has come since.
+    pub fn part(&self, key: &Key, pair: Pair) {
+        self.transition(key, |channel, after| channel.part(pair, after));
     }
 
     /// Who holds a seat now, and who waits opposite to be joined with.

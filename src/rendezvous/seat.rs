@@ -1,11 +1,11 @@
-//! The guards by which a leg owns its seat, and a session the seats of its pair.
+//! The guard by which a leg owns its seat.
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use super::{Bell, Key, Readied, Registry, Side, channel::Answer};
+use super::{Bell, Key, Pair, Readied, Registry, Side, channel::Answer};
 use crate::{error::Cause, model::ConnId};
 
-/// A leg's seat on its channel, from before the 101 until the leg ends or becomes half of a [`Pair`].
+/// A leg's seat on its channel, from before the 101 until the leg ends or has met its partner.
 ///
 /// Dropping it frees the seat if this connection still holds it. A partner it was joined with, but whose leg it has not
 /// met, keeps its own seat and its own deadline.
@@ -38,6 +38,11 @@ impl<H> Seat<H> {
     #[must_use]
     pub const fn key(&self) -> &Key {
         &self.key
+    }
+
+    #[cfg(test)]
+    pub(super) const fn registry(&self) -> &Arc<Registry<H>> {
+        &self.registry
     }
 
     /// The role.
@@ -85,20 +90,18 @@ impl<H> Seat<H> {
         }
     }
 
-    /// The guest's leg has reached its host's session: from now on both seats are freed together.
+    /// The guest's leg has reached its host's session: from now on both seats are freed together, by [`Registry::part`].
     ///
     /// Called on either with the other. It does not matter whether they still hold their seats: if a newcomer ended the
     /// pair, the session is told by its handle. Seats of different channels are no pair: both are free at once.
-    pub fn pair(mut self, mut partner: Self) -> Pair<H> {
-        let (registry, key) = (Arc::clone(&self.registry), self.key.clone());
-        let pair = Pair { registry, key, conns: [self.conn, partner.conn], side: self.side };
+    pub fn meet(mut self, mut partner: Self) {
         if self.key == partner.key {
             (self.held, partner.held) = (false, false);
-            let over = pair.registry.channels.get_mut(&pair.key).map(|mut channel| channel.meet(pair.legs()));
+            let pair = Pair { side: self.side, conns: [self.conn, partner.conn] };
+            let over = self.registry.channels.get_mut(&self.key).map(|mut channel| channel.meet(pair));
             // Outside the shard, as everything.
             drop(over);
         }
-        pair
     }
 
     /// Why the seat is not ours any more.
@@ -140,45 +143,5 @@ impl<H> fmt::Debug for Seat<H> {
             .field("side", &self.side)
             .field("conn", &self.conn)
             .finish_non_exhaustive()
-    }
-}
-
-/// The two seats of a session whose legs have met. Dropped at the first Close, EOF or error: both are free in one
-/// operation, and so is the id, however long the sockets live on.
-#[must_use = "dropping it ends the pair"]
-pub struct Pair<H> {
-    registry: Arc<Registry<H>>,
-    key: Key,
-    conns: [ConnId; 2],
-    /// That of the first.
-    side: Side,
-}
-
-impl<H> Pair<H> {
-    /// The legs' connections.
-    #[must_use]
-    pub const fn conns(&self) -> [ConnId; 2] {
-        self.conns
-    }
-
-    const fn legs(&self) -> [(Side, ConnId); 2] {
-        let [one, other] = self.conns;
-        [(self.side, one), (self.side.opposite(), other)]
-    }
-}
-
-impl<H> Drop for Pair<H> {
-    fn drop(&mut self) {
-        self.registry.transition(&self.key, |channel, after| {
-            for (side, conn) in self.legs() {
-                channel.leave(side, conn, after);
-            }
-        });
-    }
-}
-
-impl<H> fmt::Debug for Pair<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pair").field("key", &self.key).field("legs", &self.legs()).finish_non_exhaustive()
     }
 }

@@ -53,7 +53,7 @@ pub(in crate::http) struct Exchange {
     /// The edge leaves it to us how long a body may be silent.
     _watched: Watched,
     _in_flight: Counted,
-    place: Arc<Place>,
+    place: Place,
 }
 
 /// The way of the request's body.
@@ -101,7 +101,7 @@ impl Exchange {
             download_over: AtomicBool::new(false),
             failed: OnceLock::new(),
             _in_flight: Counted::one(&connection.board.metrics.http.in_flight),
-            place: Arc::new(place),
+            place,
             _watched: connection.pulse.watched(),
             connection: Arc::clone(connection),
         })
@@ -109,7 +109,7 @@ impl Exchange {
 
     /// A connection has taken it: from here on the service is waited for.
     pub(super) fn sending(&self) {
-        self.place.presence.mark().to(State::Dialing);
+        self.place.presence.to(State::Dialing);
         self.pulse.beat();
     }
 
@@ -153,7 +153,7 @@ impl Exchange {
             gate.answered();
         }
         self.pulse.beat();
-        self.place.presence.mark().to(State::Open);
+        self.place.presence.to(State::Open);
         let _ = self.answered.set(Answered { status, upstream, pulse });
     }
 
@@ -181,7 +181,7 @@ impl Exchange {
     }
 
     /// Its place on its route.
-    pub(super) const fn place(&self) -> &Arc<Place> {
+    pub(super) const fn place(&self) -> &Place {
         &self.place
     }
 

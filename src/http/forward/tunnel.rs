@@ -77,7 +77,7 @@ async fn tunnel(
         Ok(upgraded) => bare(upgraded),
         Err(error) => return exchange.fail(Cause::ClientGone, error.to_string()),
     };
-    let (line, _) = OnLine::enter_beside(board, conn, info, exchange.place());
+    let (line, _) = OnLine::enter_beside(board, conn, info);
     // Nothing is known of Closes, so there is no closing that could be waited for.
     let turn = std::pin::pin!(beside(async {
         tokio::select! {
@@ -110,7 +110,7 @@ async fn tunnel(
         () = idle(exchange) => exchange.fail(Cause::Idle, ""),
         () = turn => exchange.fail(Cause::Draining, ""),
     }
-    line.mark().to(State::Closing);
+    exchange.place().presence.to(State::Closing);
 }
 
 /// Waits until nothing has passed for `idle`.

@@ -1,6 +1,11 @@
 //! The account of what is over: counters, and the one line in the log.
 
-use std::{borrow::Cow, error::Error, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    error::Error,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -11,7 +16,7 @@ use crate::{
     http::{hooks::Hooks, pair::Seated},
     log,
     model::{Mode, Outcome},
-    moment::Moment,
+    policy::now_ms,
     relay::{LegReport, Party, Report},
 };
 
@@ -21,7 +26,6 @@ const BATCH: usize = 64;
 /// A session that is over.
 pub(super) struct Over {
     pub(super) line: OnLine,
-    pub(super) opened: Moment,
     pub(super) report: Report,
     /// On the line until the account is written.
     pub(super) guest: Option<Box<Seated>>,
@@ -47,7 +51,7 @@ impl Over {
         count(&self.line, &self.report);
         if self.is_logged() || self.has_hooks() {
             let cut = self.line.board.drain.is_cut().filter(|_| self.report.cut);
-            tell(&self.line, &self.report, self.opened, cut);
+            tell(&self.line, &self.report, cut);
         }
     }
 }
@@ -61,7 +65,7 @@ pub(super) async fn account(mut over: UnboundedReceiver<Over>) {
 }
 
 /// Accounts for a leg whose 101 could not be written.
-pub(crate) fn unanswered(line: &OnLine, party: Party, opened: Moment, error: &(dyn Error + 'static)) {
+pub(crate) fn unanswered(line: &OnLine, party: Party, error: &(dyn Error + 'static)) {
     let cut = line.board.drain.is_cut();
     tracing::debug!(conn = %line.conn, error, "a 101 could not be written");
     let report = Report {
@@ -70,11 +74,11 @@ pub(crate) fn unanswered(line: &OnLine, party: Party, opened: Moment, error: &(d
         ended_by: cut.is_none().then_some(line.conn),
         joined: false,
         cut: cut.is_some(),
-        duration: opened.elapsed(),
+        duration: Duration::ZERO,
         legs: vec![LegReport::new(line.conn, party)],
     };
     count(line, &report);
-    tell(line, &report, opened, cut);
+    tell(line, &report, cut);
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
@@ -84,7 +88,7 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 /// Counts a session's end, on the line of its first leg.
 fn count(line: &OnLine, report: &Report) {
     let board = &line.board;
-    board.metrics.ended(Some(line.mark().account()), outcome(line, report), report.cause);
+    board.metrics.ended(Some(&line.leg.info.terms.account), outcome(line, report), report.cause);
     for leg in &report.legs {
         board.metrics.bytes.inc_by(leg.bytes_in);
         board.metrics.messages.inc_by(leg.messages_in);
@@ -94,7 +98,7 @@ fn count(line: &OnLine, report: &Report) {
 }
 
 /// Tells the plugins that listen, and the log.
-fn tell(line: &OnLine, report: &Report, opened: Moment, cut: Option<Cut>) {
+fn tell(line: &OnLine, report: &Report, cut: Option<Cut>) {
     let board = &line.board;
     let known: Vec<Option<Arc<OneLeg>>> =
         report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
@@ -164,7 +168,7 @@ fn tell(line: &OnLine, report: &Report, opened: Moment, cut: Option<Cut>) {
                 partner_bytes_in = second.bytes(),
                 partner_messages_in = second.messages(),
                 upstream = first.upstream(),
-                duration_ms = milliseconds(opened.elapsed()),
+                duration_ms = lasted(line, report),
                 "session ended"
             )
         };
@@ -240,6 +244,14 @@ impl Shown<'_> {
     fn messages(&self) -> Option<u64> {
         self.report.map(|leg| leg.messages_in)
     }
+}
+
+/// Milliseconds. Of a session that panicked nobody has told how long it lasted, so the wall clock does.
+fn lasted(line: &OnLine, report: &Report) -> u64 {
+    if report.legs.is_empty() {
+        return now_ms().saturating_sub(line.leg.opened_at.load(Ordering::Relaxed));
+    }
+    milliseconds(report.duration)
 }
 
 fn outcome(line: &OnLine, report: &Report) -> Outcome {

@@ -8,10 +8,10 @@ use std::{
 
 use crate::{
     config,
-    generation::Route,
-    model::{ChannelId, ConnId, Handshake, Identity, Mode, Terms},
+    generation::{Route, Terms},
+    model::{ChannelId, ConnId, Handshake, Identity, Mode},
     policy::{Facts, Known},
-    rendezvous::Side,
+    rendezvous::{Key, Side},
     route::Plan,
 };
 
@@ -85,6 +85,12 @@ impl LegInfo {
             terms: Arc::clone(&route.terms),
             upstream: None,
         }
+    }
+
+    /// Where it sits, on a rendezvous route.
+    pub(super) fn seat(&self) -> Option<(Key, Side)> {
+        let (namespace, channel) = (self.terms.namespace.clone()?, self.channel.clone()?);
+        Some((Key { namespace, channel }, self.side?))
     }
 
     /// What plugins are told of it if they are later asked about it, as much as is known of it here.

@@ -40,6 +40,30 @@ fn when_paired() -> RendezvousRules {
     rules(|r| r.accept = Accept::WhenPaired)
 }
 
+fn named(subject: &str) -> Arc<Identity> {
+    Arc::new(Identity { subject: Some(subject.to_owned()), ..Identity::default() })
+}
+
+/// Two that have met, until this is dropped.
+struct Together<H> {
+    registry: Arc<Registry<H>>,
+    key: Key,
+    pair: Pair,
+}
+
+fn together<H>(one: Seat<H>, other: Seat<H>) -> Together<H> {
+    let (registry, key) = (Arc::clone(one.registry()), one.key().clone());
+    let pair = Pair { side: one.side(), conns: [one.conn(), other.conn()] };
+    one.meet(other);
+    Together { registry, key, pair }
+}
+
+impl<H> Drop for Together<H> {
+    fn drop(&mut self) {
+        self.registry.part(&self.key, self.pair);
+    }
+}
+
 /// A registry and a clock; one channel unless said otherwise. Sessions are numbered like their legs.
 struct Board {
     registry: Arc<Registry<Handle>>,
@@ -69,7 +93,7 @@ impl Board {
         let arrival = Arrival {
             conn: conn(id),
             side,
-            subject: subject.map(Into::into),
+            identity: subject.map(named),
             offers: offers.iter().map(|&name| name.into()).collect(),
         };
         let verdict = verdict.map(|(about, life)| (conn(about), life));
@@ -88,11 +112,11 @@ impl Board {
     }
 
     /// A waiting client 1 and its backend 2, joined; their session is 1.
-    fn pair(&self) -> Pair<Handle> {
+    fn pair(&self) -> Together<Handle> {
         let client = self.waiting(1, Side::Client, &rules(|_| ()));
         let mut backend = self.seat(2, Side::Backend, &rules(|_| ()));
         assert_eq!(backend.ready(&2), Readied::Join { partner: conn(1), handle: 1 });
-        client.pair(backend)
+        together(client, backend)
     }
 
     fn gauges(&self) -> Gauges {

@@ -17,8 +17,8 @@ fn two_ready_legs_of_one_channel_are_joined_whoever_came_first() {
         assert_eq!(board.gauges(), Gauges { channels: 1, reserved: 1, waiting: 1, pairs: 0 });
         assert_eq!(guest.ready(&2), Readied::Join { partner: conn(1), handle: 1 });
         assert_eq!(board.gauges(), Gauges { channels: 1, reserved: 0, waiting: 0, pairs: 1 });
-        let pair = guest.pair(host);
-        assert_eq!(pair.conns(), [conn(2), conn(1)]);
+        let pair = together(guest, host);
+        assert_eq!(pair.pair.conns, [conn(2), conn(1)]);
         drop(pair);
         board.assert_empty();
     }
@@ -132,7 +132,7 @@ fn both_seats_of_a_pair_are_freed_at_once_and_handles_are_dropped_afterwards() {
     let key = Key::of(&rules, ChannelId::new("c").unwrap());
     let wrong = Arc::new(OnceLock::new());
     let spies = [(1, Side::Client), (2, Side::Backend)].map(|(id, side)| {
-        let arrival = Arrival { conn: conn(id), side, subject: None, offers: Vec::new() };
+        let arrival = Arrival { conn: conn(id), side, identity: None, offers: Vec::new() };
         let Reservation::Seated { mut seat, .. } = registry.reserve(&key, arrival, &rules, None, Instant::now()) else {
             panic!("{id} is not seated");
         };
@@ -142,7 +142,7 @@ fn both_seats_of_a_pair_are_freed_at_once_and_handles_are_dropped_afterwards() {
     });
     assert_eq!(registry.gauges().pairs, 1);
     let [(client, _), (backend, _)] = spies;
-    drop(client.pair(backend));
+    drop(together(client, backend));
     assert_eq!(wrong.get(), None);
     assert_eq!(registry.scan(), Gauges::default());
 }
@@ -258,9 +258,9 @@ fn seats_of_different_channels_are_no_pair_and_none_is_left_behind() {
     let board = Board::new();
     let one = board.seat(1, Side::Client, &rules(|_| ()));
     let elsewhere = Key::of(&rules(|_| ()), ChannelId::new("d").unwrap());
-    let arrival = Arrival { conn: conn(2), side: Side::Backend, subject: None, offers: Vec::new() };
+    let arrival = Arrival { conn: conn(2), side: Side::Backend, identity: None, offers: Vec::new() };
     let other = seated(board.registry.reserve(&elsewhere, arrival, &rules(|_| ()), None, board.now));
     assert_eq!(board.gauges().reserved, 2);
-    let _pair = one.pair(other);
+    let _pair = together(one, other);
     board.assert_empty();
 }

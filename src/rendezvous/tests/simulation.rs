@@ -36,7 +36,7 @@ enum Leg {
     /// Joined, on its way to a session.
     Travelling(Seat<Handle>, Handle),
     /// Its session runs a pair, its own leg and a guest's.
-    Open(Pair<Handle>),
+    Open(Together<Handle>),
     /// Its session is over and takes nothing any more, its clean-up is late.
     Closing(#[expect(dead_code, reason = "owned for its drop")] Seat<Handle>),
 }
@@ -129,7 +129,7 @@ impl Sim {
         let arrival = Arrival {
             conn: conn(id),
             side: rng.pick(&[Side::Client, Side::Backend]),
-            subject: rng.pick(&[None, None, Some("s".into())]),
+            identity: rng.pick(&[None, None, Some(named("s"))]),
             offers: offers.iter().map(|&name| name.into()).collect(),
         };
         let channel = usize::try_from(rng.below(CHANNELS as u64)).unwrap();
@@ -158,7 +158,7 @@ impl Sim {
                         let (held_by, holder) = same.unwrap();
                         assert!(about(held_by) == Some(Life::Alive) || holder.sits == Sits::Reserved);
                         let replaces = rules.second(&side.role()) == Second::Replace;
-                        assert!(!replaces || holder.wish.arrival.subject != wish.arrival.subject);
+                        assert!(!replaces || holder.wish.arrival.identity != wish.arrival.identity);
                     }
                     Cause::SubprotocolMismatch => {
                         self.saw("mismatch");
@@ -174,7 +174,7 @@ impl Sim {
                 if let Some((_, holder)) = &same
                     && evicted.as_ref().is_some_and(|gone| gone.cause == Cause::Replaced)
                 {
-                    assert_eq!(holder.wish.arrival.subject, wish.arrival.subject);
+                    assert_eq!(holder.wish.arrival.identity, wish.arrival.identity);
                     assert_eq!(rules.second(&side.role()), Second::Replace);
                 }
                 self.was_evicted(evicted, verdict);
@@ -283,7 +283,7 @@ impl Sim {
 
     fn deliver(&mut self, id: u64, mut seat: Seat<Handle>, host: Handle) {
         match self.legs.remove(&host) {
-            Some(Leg::Waiting(hosts)) => drop(self.legs.insert(host, Leg::Open(hosts.pair(seat)))),
+            Some(Leg::Waiting(hosts)) => drop(self.legs.insert(host, Leg::Open(together(hosts, seat)))),
             Some(Leg::Open(_)) => panic!("{host} is joined twice"),
             over => {
                 // Its session is over, so the guest may clean up behind it.
@@ -322,7 +322,7 @@ impl Sim {
             Leg::Waiting(seat) if !fails => self.expire(id, seat),
             Leg::Waiting(seat) if self.rng.one_in(2) => drop(self.legs.insert(id, Leg::Closing(seat))),
             Leg::Open(pair) => {
-                let legs = pair.conns().map(raw);
+                let legs = pair.pair.conns.map(raw);
                 drop(pair);
                 for id in legs {
                     self.model.remove(&id);
@@ -342,7 +342,7 @@ impl Sim {
         let Some(session) = gone.handle else { return };
         match self.legs.remove(&session) {
             Some(Leg::Waiting(seat)) => assert!(seat.conn() == gone.conn || Some(seat.conn()) == gone.partner),
-            Some(Leg::Open(pair)) => assert!(pair.conns().contains(&gone.conn)),
+            Some(Leg::Open(pair)) => assert!(pair.pair.conns.contains(&gone.conn)),
             over => self.legs.extend(over.map(|leg| (session, leg))),
         }
     }

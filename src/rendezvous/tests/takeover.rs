@@ -52,7 +52,7 @@ fn one_that_yields_makes_way_whatever_the_rules_and_the_subjects_say() {
 fn one_that_must_not_be_joined_with_just_anybody_is_told_who_sits_opposite() {
     let board = Board::new();
     let ask = |id, side, verdict, opposite| {
-        let arrival = Arrival { conn: conn(id), side, subject: None, offers: Vec::new() };
+        let arrival = Arrival { conn: conn(id), side, identity: None, offers: Vec::new() };
         board.registry.reserve_opposite(&board.key, arrival, &rules(|_| ()), verdict, opposite, board.now)
     };
     let nobody = Opposite::Only(None);
@@ -69,7 +69,7 @@ fn one_that_must_not_be_joined_with_just_anybody_is_told_who_sits_opposite() {
     // Who ends a pair sits opposite nobody.
     let board = Board::new();
     let _pair = board.pair();
-    let arrival = Arrival { conn: conn(3), side: Side::Client, subject: None, offers: Vec::new() };
+    let arrival = Arrival { conn: conn(3), side: Side::Client, identity: None, offers: Vec::new() };
     let yields = Some((conn(1), Life::Yields));
     let answer = board.registry.reserve_opposite(&board.key, arrival, &rules(|_| ()), yields, nobody, board.now);
     assert_eq!(seated_instead(answer).1.map(|gone| gone.conn), Some(conn(1)));
