@@ -232,14 +232,14 @@ impl relay::Owner for Seated {
     /// Gives up the seats. A guest that is still on its way keeps its own: its leg will come back to it.
     fn ending(&mut self, joined: bool) {
         drop(self.seat.take());
-        let met = self.line.guest().as_ref().filter(|_| joined).map(|guest| guest.line.conn());
+        let met = self.line.guest().as_ref().filter(|_| joined).map(|guest| {
+            guest.line.to(State::Closing);
+            guest.line.conn()
+        });
         if let Some(guest) = met {
             self.line.part(guest);
         }
         self.line.to(State::Closing);
-        if joined && let Some(guest) = self.line.guest().as_ref() {
-            guest.line.to(State::Closing);
-        }
     }
 
     fn ended(self: Box<Self>, report: Report) {

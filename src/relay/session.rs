@@ -162,6 +162,7 @@ impl<I: Io> Session<I> {
     /// Joins the partner; what was held goes to it first.
     pub(super) fn join(&mut self, (io, traits): (I, Traits), now: Moment) {
         self.straight = false;
+        debug_assert_eq!(self.sides.len(), 1, "a session has two legs at most");
         let first = &self.sides[0];
         let mut second = Side::new(io, traits, first.end == End::Server, now);
         second.report.messages_out = first.report.messages_in;

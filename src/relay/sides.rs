@@ -3,22 +3,24 @@
 use std::{
     iter,
     ops::{Index, IndexMut},
+    option,
 };
 
 use super::side::Side;
 
-/// In one piece, with room for the second from the beginning: most sessions get one, and what few of many sessions need not
-/// keep is no length and no capacity.
+/// In one piece, with room for the second from the beginning, which most sessions get. There may be a hundred thousand, so it
+/// is a third of what a `Vec` takes, which keeps a length and a capacity.
 pub(super) struct Sides<I>(Box<(Side<I>, Option<Side<I>>)>);
+
+type Iter<'a, I> = iter::Chain<iter::Once<&'a Side<I>>, option::Iter<'a, Side<I>>>;
 
 impl<I> Sides<I> {
     pub(super) fn one(first: Side<I>) -> Self {
         Self(Box::new((first, None)))
     }
 
-    /// The second comes. There is none yet.
+    /// The second comes, where there is none yet.
     pub(super) fn add(&mut self, second: Side<I>) {
-        debug_assert!(self.0.1.is_none(), "a session has two legs at most");
         self.0.1 = Some(second);
     }
 
@@ -56,7 +58,7 @@ impl<I> Sides<I> {
     }
 
     #[inline]
-    pub(super) fn iter(&self) -> iter::Chain<iter::Once<&Side<I>>, std::option::Iter<'_, Side<I>>> {
+    pub(super) fn iter(&self) -> Iter<'_, I> {
         iter::once(&self.0.0).chain(&self.0.1)
     }
 
@@ -68,7 +70,7 @@ impl<I> Sides<I> {
 
 impl<'a, I> IntoIterator for &'a Sides<I> {
     type Item = &'a Side<I>;
-    type IntoIter = iter::Chain<iter::Once<&'a Side<I>>, std::option::Iter<'a, Side<I>>>;
+    type IntoIter = Iter<'a, I>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
@@ -103,7 +105,7 @@ impl<I> IndexMut<usize> for Sides<I> {
 
 #[cold]
 #[inline(never)]
-#[allow(clippy::panic)] // as a slice does
+#[allow(clippy::panic)] // a mistake of ours, as an index beyond a slice; its lane ends that one session
 fn missing(at: usize) -> ! {
     panic!("a session has no leg {at}")
 }

@@ -75,7 +75,7 @@ pub(super) enum State<H> {
 }
 
 impl<H> State<H> {
-    pub(super) fn into_handle(self) -> Option<H> {
+    fn into_handle(self) -> Option<H> {
         match self {
             Self::Apart(apart) => apart.stage.into_handle(),
             Self::Met(session) => Some(session),
@@ -126,17 +126,13 @@ impl<H> Holder<H> {
 
     /// Off the seat for `cause`, which its owner learns when it next looks.
     fn lose(self, cause: Cause, after: &mut After<H>) -> (ConnId, Option<H>) {
-        let handle = match self.state {
-            // The session is told.
-            State::Met(session) => Some(session),
-            State::Apart(apart) => {
-                // The first cause stands; a holder leaves its seat once, so there is no second.
-                let _ = apart.bell.lost.set(cause);
-                after.bells.push(apart.bell);
-                apart.stage.into_handle()
-            }
-        };
-        (self.conn, handle)
+        // Of a pair that has met, the session is told.
+        if let Some(apart) = self.apart() {
+            // The first cause stands; a holder leaves its seat once, so there is no second.
+            let _ = apart.bell.lost.set(cause);
+            after.bells.push(Arc::clone(&apart.bell));
+        }
+        (self.conn, self.state.into_handle())
     }
 
     /// It has met its partner, if it has one. What it does not need any more is not to be dropped here.
@@ -256,7 +252,7 @@ impl<H> Channel<H> {
     pub(super) fn leave(&mut self, side: Side, conn: ConnId, after: &mut After<H>) {
         if let Some(leaver) = self.seat_mut(side).take_if(|holder| holder.conn == conn) {
             debug_assert!(leaver.apart().is_some(), "who has met leaves with its partner");
-            after.hold(leaver.state);
+            after.handles.extend(leaver.state.into_handle());
             self.widow(side.opposite(), after);
         }
     }
@@ -264,7 +260,11 @@ impl<H> Channel<H> {
     /// The guest's leg has reached its host's session: gives what the two do not need any more. Nothing if they do not hold
     /// their seats; they lose them together.
     pub(super) fn meet(&mut self, pair: Pair) -> [Option<State<H>>; 2] {
-        pair.legs().map(|(side, conn)| self.held_by(side, conn)?.meet())
+        pair.legs().map(|(side, conn)| {
+            let holder = self.held_by(side, conn)?;
+            debug_assert!(holder.is_taken(), "who meets is joined");
+            holder.meet()
+        })
     }
 
     /// Two that have met leave.
@@ -272,7 +272,7 @@ impl<H> Channel<H> {
         for (side, conn) in pair.legs() {
             let left = self.seat_mut(side).take_if(|holder| holder.conn == conn && holder.apart().is_none());
             if let Some(leaver) = left {
-                after.hold(leaver.state);
+                after.handles.extend(leaver.state.into_handle());
             }
         }
     }

@@ -33,7 +33,7 @@ use std::{
 use dashmap::{DashMap, Entry};
 use tokio::sync::Notify;
 
-use self::channel::{Channel, Decision, State};
+use self::channel::{Channel, Decision};
 pub use self::{pair::Pair, seat::Seat};
 use crate::{
     error::Cause,
@@ -239,11 +239,6 @@ struct After<H> {
 impl<H> After<H> {
     const fn new() -> Self {
         Self { bells: Vec::new(), handles: Vec::new() }
-    }
-
-    /// Who has left is not told, and its handle is dropped.
-    fn hold(&mut self, left: State<H>) {
-        self.handles.extend(left.into_handle());
     }
 
     fn finish(self) {

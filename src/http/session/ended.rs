@@ -48,10 +48,11 @@ impl Over {
 
     /// Accounts for it.
     pub(super) fn account(self) {
-        count(&self.line, &self.report);
+        let outcome = outcome(&self.line, &self.report);
+        count(&self.line, &self.report, outcome);
         if self.is_logged() || self.has_hooks() {
             let cut = self.line.board.drain.is_cut().filter(|_| self.report.cut);
-            tell(&self.line, &self.report, cut);
+            tell(&self.line, &self.report, outcome, cut);
         }
     }
 }
@@ -77,8 +78,9 @@ pub(crate) fn unanswered(line: &OnLine, party: Party, error: &(dyn Error + 'stat
         duration: Duration::ZERO,
         legs: vec![LegReport::new(line.conn, party)],
     };
-    count(line, &report);
-    tell(line, &report, cut);
+    let outcome = outcome(line, &report);
+    count(line, &report, outcome);
+    tell(line, &report, outcome, cut);
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
@@ -86,9 +88,9 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 }
 
 /// Counts a session's end, on the line of its first leg.
-fn count(line: &OnLine, report: &Report) {
+fn count(line: &OnLine, report: &Report, outcome: Outcome) {
     let board = &line.board;
-    board.metrics.ended(Some(&line.leg.info.terms.account), outcome(line, report), report.cause);
+    board.metrics.ended(Some(&line.leg.info.terms.account), outcome, report.cause);
     for leg in &report.legs {
         board.metrics.bytes.inc_by(leg.bytes_in);
         board.metrics.messages.inc_by(leg.messages_in);
@@ -98,7 +100,7 @@ fn count(line: &OnLine, report: &Report) {
 }
 
 /// Tells the plugins that listen, and the log.
-fn tell(line: &OnLine, report: &Report, cut: Option<Cut>) {
+fn tell(line: &OnLine, report: &Report, outcome: Outcome, cut: Option<Cut>) {
     let board = &line.board;
     let known: Vec<Option<Arc<OneLeg>>> =
         report.legs.iter().map(|leg| board.sessions.legs.get(&leg.conn).map(|leg| Arc::clone(&leg))).collect();
@@ -136,7 +138,7 @@ fn tell(line: &OnLine, report: &Report, cut: Option<Cut>) {
             tracing::event!(
                 target: "cordboard::session",
                 tracing::Level::$level,
-                outcome = outcome(line, report).label(),
+                outcome = outcome.label(),
                 cause = row.label,
                 detail = cut.map(Cut::why).map(Cow::Borrowed).or(detail).as_deref(),
                 ended_by = report.ended_by.map(|conn| conn.to_string()),

@@ -201,3 +201,21 @@ fn a_guest_on_its_way_to_a_replaced_host_learns_that_its_partner_is_gone() {
     assert_eq!(evicted.and_then(|gone| gone.partner), Some(conn(2)));
     assert_eq!(backend.rejoin(&2), Readied::Lost(Cause::PartnerGone));
 }
+
+#[test]
+fn it_is_the_subject_that_is_the_same_and_not_all_that_is_known_of_it() {
+    let known = |subject: Option<&str>, token: &str| {
+        let subject = subject.map(ToOwned::to_owned);
+        Some(Arc::new(Identity { subject, token_id: Some(token.to_owned()), ..Identity::default() }))
+    };
+    for (old, new) in [(known(Some("a"), "1"), known(Some("a"), "2")), (known(None, "1"), None)] {
+        let board = Board::new();
+        let ask = |id, identity, verdict| {
+            let arrival = Arrival { conn: conn(id), side: Side::Client, identity, offers: Vec::new() };
+            board.registry.reserve(&board.key, arrival, &replacing(), verdict, board.now)
+        };
+        let _old = seated(ask(1, old, None));
+        let (_new, evicted) = seated_instead(ask(2, new, Some((conn(1), Life::Alive))));
+        assert_eq!(evicted.map(|gone| gone.cause), Some(Cause::Replaced));
+    }
+}
